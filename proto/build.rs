@@ -1,0 +1,257 @@
+//! Generates types, JSON and method policies from the protos, with no protoc installed.
+//!
+//! Invariant: a method without a complete policy does not build.
+
+use std::env;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
+use prost_reflect::{DescriptorPool, DynamicMessage, Kind, MethodDescriptor, ReflectMessage as _, Value};
+
+const PROTOS: &[&str] = &[
+    "petty/options/v1/policy.proto",
+    "petty/auth/v1/account.proto",
+    "petty/auth/v1/token.proto",
+    "petty/auth/v1/pet.proto",
+    "petty/auth/v1/access.proto",
+    "petty/ingest/v1/ingest.proto",
+    "petty/behavior/v1/behavior.proto",
+    "petty/timeline/v1/timeline.proto",
+    "petty/events/v1/events.proto",
+];
+
+fn main() -> Result<()> {
+    let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?);
+    let out = PathBuf::from(env::var("OUT_DIR")?);
+    println!("cargo:rerun-if-changed=petty");
+    println!("cargo:rerun-if-changed=google");
+    println!("cargo:rerun-if-changed=build.rs");
+
+    let mut compiler = protox::Compiler::new([&root])?;
+    compiler.include_source_info(true).include_imports(true).open_files(PROTOS)?;
+    // Encoded by protox itself: prost's typed set would drop the extensions.
+    let encoded = compiler.encode_file_descriptor_set();
+    fs::write(out.join("descriptors.bin"), &encoded)?;
+    let pool = DescriptorPool::decode(encoded.as_slice())?;
+    fs::write(out.join("policies.rs"), policies(&pool)?)?;
+    fs::write(out.join("handlers.rs"), handlers(&pool)?)?;
+    types(&compiler, &encoded, &out)
+}
+
+/// Message types, clients and servers by prost and tonic, JSON by pbjson.
+fn types(compiler: &protox::Compiler, encoded: &[u8], out: &Path) -> Result<()> {
+    let mut config = prost_build::Config::new();
+    config
+        .compile_well_known_types()
+        .extern_path(".google.protobuf.Timestamp", "crate::wkt::Timestamp")
+        .bytes([".petty.events.v1.Envelope"])
+        .out_dir(out);
+    tonic_prost_build::configure()
+        .build_transport(true)
+        .out_dir(out)
+        .compile_fds_with_config(compiler.file_descriptor_set(), config)?;
+    pbjson_build::Builder::new()
+        .register_descriptors(encoded)?
+        .preserve_proto_field_names()
+        .emit_fields()
+        .extern_path(".google.protobuf.Timestamp", "crate::wkt::Timestamp")
+        .out_dir(out)
+        .build(&[".petty.auth", ".petty.ingest", ".petty.behavior", ".petty.timeline"])?;
+    Ok(())
+}
+
+/// One `MethodPolicy` constant a method, and `METHODS` with all of them.
+fn policies(pool: &DescriptorPool) -> Result<String> {
+    let extension = pool
+        .get_extension_by_name("petty.options.v1.policy")
+        .ok_or_else(|| anyhow!("petty.options.v1.policy is not defined"))?;
+    let mut code = String::new();
+    let mut names = Vec::new();
+    for service in pool.services().filter(|service| service.full_name().starts_with("petty.")) {
+        for method in service.methods() {
+            let options = method.options();
+            ensure!(options.has_extension(&extension), "{}: no petty.options.v1.policy", method.full_name());
+            let value = options.get_extension(&extension);
+            let policy = value.as_message().context("a policy is a message")?;
+            let name = shout(&format!("{}{}", service.name(), method.name()));
+            let constant = policy_constant(&name, &method, policy)
+                .with_context(|| format!("the policy of {}", method.full_name()))?;
+            code.push_str(&constant);
+            names.push(name);
+        }
+    }
+    writeln!(code, "/// Every method of every service.")?;
+    writeln!(code, "pub static METHODS: &[&MethodPolicy] = &[{}];", names.iter().map(|n| format!("&{n}, ")).collect::<String>())?;
+    Ok(code)
+}
+
+fn policy_constant(name: &str, method: &MethodDescriptor, policy: &DynamicMessage) -> Result<String> {
+    let audience = enum_value(policy, "audience")?;
+    let repeat = enum_value(policy, "repeat")?;
+    let rate = enum_value(policy, "rate_class")?;
+    let scope = text(policy, "scope");
+    let services: Vec<String> = policy
+        .get_field_by_name("services")
+        .and_then(|v| v.as_list().map(|list| list.iter().filter_map(|v| v.as_str().map(str::to_owned)).collect()))
+        .unwrap_or_default();
+    ensure!(!services.is_empty(), "names no service that may call it");
+    ensure!(
+        matches!(audience.as_str(), "Account" | "AccountOrDevice") != scope.is_empty()
+            || method.name() == "LogOut",
+        "scope and audience contradict each other"
+    );
+    let deadline = number(policy, "deadline_ms");
+    ensure!((1..=600_000).contains(&deadline), "deadline_ms {deadline} is not within 1 to 600,000");
+    let status = number(policy, "success_status");
+    ensure!([200, 201, 202, 204].contains(&status), "success_status {status}");
+    let has_request_id = method.input().get_field_by_name("request_id").is_some();
+    ensure!(
+        has_request_id == repeat.starts_with("RequestId"),
+        "repeat is {repeat}, but the request {} request_id",
+        if has_request_id { "has" } else { "has no" }
+    );
+    let resource = resource(method, policy)?;
+    let lenient = policy.get_field_by_name("lenient_json").and_then(|v| v.as_bool()).unwrap_or_default();
+    let full = method.full_name();
+    let (package_service, rpc) = full.rsplit_once('.').context("a method has a service")?;
+    Ok(format!(
+        "/// `{full}`.\npub static {name}: MethodPolicy = MethodPolicy {{ path: \"/{package_service}/{rpc}\", \
+         service: \"{package_service}\", method: \"{rpc}\", audience: Audience::{audience}, scope: {scope:?}, \
+         resource: {resource}, services: &{services:?}, repeat: Repeat::{repeat}, rate_class: RateClass::{rate}, \
+         deadline: std::time::Duration::from_millis({deadline}), success_status: {status}, lenient_json: {lenient} }};\n"
+    ))
+}
+
+fn resource(method: &MethodDescriptor, policy: &DynamicMessage) -> Result<String> {
+    if !policy.has_field_by_name("resource") {
+        return Ok("None".to_owned());
+    }
+    let value = policy.get_field_by_name("resource").context("resource")?;
+    let resource = value.as_message().context("resource is a message")?;
+    let field = text(resource, "field");
+    let kind = enum_value(resource, "kind")?;
+    let need = enum_value(resource, "need")?;
+    let mut message = method.input();
+    for (index, part) in field.split('.').enumerate() {
+        let found = message
+            .get_field_by_name(part)
+            .ok_or_else(|| anyhow!("resource.field {field:?}: {} has no {part}", message.full_name()))?;
+        match found.kind() {
+            Kind::Message(inner) => message = inner,
+            Kind::String if index + 1 == field.split('.').count() => {}
+            other => bail!("resource.field {field:?} is a {other:?}"),
+        }
+    }
+    Ok(format!(
+        "Some(Resource {{ field: {field:?}, kind: ResourceKind::{kind}, need: Need::{need} }})"
+    ))
+}
+
+/// The macro `petty_handlers!`: for each service a handler trait, and tonic's server trait for the chassis' `Guarded`
+/// handler, so that no method can be served that was not let through the gate first.
+fn handlers(pool: &DescriptorPool) -> Result<String> {
+    let extension = pool
+        .get_extension_by_name("petty.options.v1.policy")
+        .ok_or_else(|| anyhow!("petty.options.v1.policy is not defined"))?;
+    let mut code = String::from(
+        "/// Handler traits of all services, and what serves them once the gate has let a call through; for the chassis.\n\
+         #[macro_export]\nmacro_rules! petty_handlers { () => {\n",
+    );
+    for service in pool.services().filter(|service| service.full_name().starts_with("petty.")) {
+        let module = format!("$crate::{}", service.parent_file().package_name().replacen("petty.", "", 1).replace('.', "::"));
+        let name = service.name();
+        let server = format!("{module}::{}_server", snake(name));
+        let mut traits = String::new();
+        let mut impls = String::new();
+        for method in service.methods() {
+            ensure!(
+                !method.is_client_streaming() && !method.is_server_streaming(),
+                "{}: streams have no gate yet",
+                method.full_name()
+            );
+            let rpc = snake(method.name());
+            let input = format!("{module}::{}", message_path(&method.input())?);
+            let output = format!("{module}::{}", message_path(&method.output())?);
+            let constant = shout(&format!("{name}{}", method.name()));
+            let value = method.options().get_extension(&extension).into_owned();
+            let policy = value.as_message().context("a policy is a message")?;
+            let named = if policy.has_field_by_name("resource") {
+                let resource = policy.get_field_by_name("resource").context("resource")?;
+                let field = text(resource.as_message().context("resource")?, "field");
+                if field.contains('.') { "None".to_owned() } else { format!("Some(request.get_ref().{field}.as_str())") }
+            } else {
+                "None".to_owned()
+            };
+            writeln!(
+                traits,
+                "/// `{}`.\nasync fn {rpc}(&self, call: Call, request: {input}) -> Result<{output}, ApiError>;",
+                method.full_name()
+            )?;
+            writeln!(
+                impls,
+                "async fn {rpc}(&self, request: tonic::Request<{input}>) -> Result<tonic::Response<{output}>, tonic::Status> {{ \
+                 let named = {named}; \
+                 let opened = self.open(&$crate::policy::{constant}, &request, named).await?; \
+                 let work = self.handler().{rpc}(opened.call(), request.into_inner()); \
+                 opened.finish(work).await }}"
+            )?;
+        }
+        write!(
+            code,
+            "/// What answers `{}`.\n#[tonic::async_trait]\npub trait {name}Handler: Send + Sync + 'static {{\n{traits}}}\n\
+             #[tonic::async_trait]\nimpl<H: {name}Handler> {server}::{name} for Guarded<H> {{\n{impls}}}\n",
+            service.full_name()
+        )?;
+    }
+    code.push_str("}}\n");
+    Ok(code)
+}
+
+/// A message's path within its package's module.
+fn message_path(message: &prost_reflect::MessageDescriptor) -> Result<String> {
+    ensure!(message.parent_message().is_none(), "{} is nested", message.full_name());
+    Ok(message.name().to_owned())
+}
+
+/// `PetService` to `pet_service`.
+fn snake(name: &str) -> String {
+    shout(name).to_ascii_lowercase()
+}
+
+fn text(message: &DynamicMessage, field: &str) -> String {
+    message.get_field_by_name(field).and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default()
+}
+
+fn number(message: &DynamicMessage, field: &str) -> u32 {
+    message.get_field_by_name(field).and_then(|v| v.as_u32()).unwrap_or_default()
+}
+
+/// The CamelCase name of an enum field's value; the zero is refused.
+fn enum_value(message: &DynamicMessage, field: &str) -> Result<String> {
+    let descriptor =
+        message.descriptor().get_field_by_name(field).ok_or_else(|| anyhow!("no field {field}"))?;
+    let Kind::Enum(kind) = descriptor.kind() else { bail!("{field} is not an enum") };
+    let value = message.get_field(&descriptor).into_owned();
+    let Value::EnumNumber(number) = value else { bail!("{field} is not an enum") };
+    ensure!(number != 0, "{field} is not stated");
+    let value = kind.get_value(number).ok_or_else(|| anyhow!("{field} has no value {number}"))?;
+    Ok(value
+        .name()
+        .split('_')
+        .map(|word| word[..1].to_owned() + &word[1..].to_ascii_lowercase())
+        .collect())
+}
+
+/// `PetServiceGetPet` to `PET_SERVICE_GET_PET`.
+fn shout(name: &str) -> String {
+    let mut shouted = String::new();
+    for (index, letter) in name.chars().enumerate() {
+        if letter.is_ascii_uppercase() && index > 0 {
+            shouted.push('_');
+        }
+        shouted.push(letter.to_ascii_uppercase());
+    }
+    shouted
+}
