@@ -1,1 +1,71 @@
-//! Placeholder.
+//! The gateway: REST to gRPC.
+//!
+//! Routes, JSON and policies all come from the protos; what is written here is the edge: who is calling, what a body may be,
+//! and what an answer says. It stores nothing.
+//!
+//! Invariants: no request reaches a service that its method's policy would refuse by the token alone; nothing a client sends
+//! can become metadata but the token, the request id and the trace; an error says nothing that a service did not mean for
+//! clients.
+
+mod body;
+mod config;
+mod edge;
+mod headers;
+mod json;
+mod metrics;
+mod problem;
+mod probes;
+mod query;
+mod router;
+mod routes;
+mod schema;
+mod server;
+mod sound;
+mod status;
+mod upstream;
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use petty_chassis::access::RemoteKeys;
+use petty_chassis::caller::Verifier;
+use petty_chassis::grpc::Mesh;
+use petty_chassis::{Context, Service};
+use tokio::net::TcpListener;
+
+pub use config::{GatewayConfig, Limits};
+pub use edge::Edge;
+pub use server::serve;
+pub use upstream::{BoxError, Upstreams};
+
+/// The services that answer routes.
+const UPSTREAMS: &[&str] = &["auth", "ingest", "behavior", "timeline"];
+
+/// The gateway.
+#[derive(Debug)]
+pub struct Gateway;
+
+impl Service for Gateway {
+    const NAME: &'static str = "gateway";
+    type Config = GatewayConfig;
+
+    async fn run(context: Context, config: GatewayConfig) -> anyhow::Result<()> {
+        let mesh = Mesh::new(&context)?;
+        let keys = RemoteKeys::new(mesh.channel("auth")?);
+        let verifier = Verifier::new(Box::new(keys), &config.issuer, &config.audience, context.clock.clone());
+        let mut upstreams = Upstreams::default();
+        for service in UPSTREAMS {
+            upstreams = upstreams.with(service, mesh.channel(service)?);
+        }
+        // Here the gateway joins the broadcast of `access.changed` once it keeps decisions or streams of its own: until then
+        // every decision is the services', which do listen, and a verified token says who calls, not what they may do.
+        let listener = TcpListener::bind(config.listen)
+            .await
+            .with_context(|| format!("PETTY_HTTP_LISTEN: cannot listen on {}", config.listen))?;
+        tracing::info!(address = %listener.local_addr()?, "answering HTTP");
+        let edge = Edge::new(upstreams, verifier, context.readiness.clone(), context.clock.clone(), config.limits)?;
+        context.readiness.started();
+        serve(listener, Arc::new(edge), &context.tasks, &context.shutdown).await;
+        Ok(())
+    }
+}

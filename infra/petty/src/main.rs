@@ -1,1 +1,7 @@
-fn main() {}
+//! The `petty` command.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    petty::cli::main()
+}

@@ -1,1 +1,31 @@
-//! Placeholder.
+//! Private PostgreSQL and Redis servers for one machine: found or installed, started on loopback with ports and
+//! passwords of their own, and gone again when their owner is.
+//!
+//! `petty up` runs on it, and so does every test that needs a database. Invariants: a data directory has one owner at
+//! a time; a server never outlives the process that started it (on Linux even after `kill -9`); nothing listens
+//! beyond loopback; no directory that was there before is opened up, chowned or removed.
+
+mod error;
+pub mod install;
+pub mod locate;
+mod lock;
+mod place;
+mod port;
+mod postgres;
+mod process;
+mod redis;
+mod running;
+mod secret;
+mod spawn;
+mod stack;
+mod state;
+mod temporary;
+
+pub use error::Error;
+pub use postgres::{Postgres, ServiceDatabase};
+pub use redis::Redis;
+pub use stack::{Install, Options, Progress, Stack};
+pub use temporary::shared;
+
+/// What fallible calls of this crate return.
+pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -1,1 +1,3 @@
-//! Placeholder.
+//! Readings in, behaviour episodes out. The domain is pure; everything that touches the world stands around it.
+
+pub mod domain;

@@ -1,0 +1,124 @@
+//! A request's body: whole, of the right kind, and no larger than may be, packed or unpacked.
+
+use std::io::Read as _;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use flate2::bufread::MultiGzDecoder;
+use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue};
+use http::{HeaderMap, StatusCode};
+use http_body::Body;
+use http_body_util::BodyExt as _;
+
+use crate::problem::Problem;
+
+/// How much of a body that is too large is still read and thrown away, so that the client gets to read the answer.
+const MOST_DISCARDED: usize = 8 << 20;
+
+/// What a body may be.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    /// The most bytes, as sent and as unpacked.
+    pub(crate) bytes: usize,
+    /// The longest time that it may take to arrive.
+    pub(crate) time: Duration,
+}
+
+/// Reads a JSON body.
+pub(crate) async fn read<B>(headers: &HeaderMap, body: B, bounds: Bounds) -> Result<Bytes, Problem>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    let packed = packed(headers)?;
+    let declared = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    let too_large = declared.is_some_and(|length| length > bounds.bytes as u64);
+    let collected = match tokio::time::timeout(bounds.time, collect(body, bounds.bytes, too_large)).await {
+        Ok(collected) => collected?,
+        Err(_) if too_large => return Err(too_large_problem(bounds.bytes)),
+        Err(_) => {
+            return Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "REQUEST_TIMEOUT", "The body took too long to arrive."));
+        }
+    };
+    if !collected.is_empty() {
+        expect_json(headers)?;
+    }
+    if packed { unpack(&collected, bounds.bytes) } else { Ok(collected) }
+}
+
+async fn collect<B>(mut body: B, most: usize, mut too_large: bool) -> Result<Bytes, Problem>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    let mut whole = BytesMut::new();
+    let mut discarded = 0;
+    while let Some(frame) = body.frame().await {
+        let Ok(frame) = frame else {
+            return Err(Problem::new(StatusCode::BAD_REQUEST, "BODY_BROKEN", "The body ended before it was complete."));
+        };
+        let Ok(data) = frame.into_data() else { continue };
+        too_large |= whole.len() + data.len() > most;
+        if too_large {
+            whole.clear();
+            discarded += data.len();
+            if discarded > MOST_DISCARDED {
+                break;
+            }
+        } else {
+            whole.extend_from_slice(&data);
+        }
+    }
+    if too_large { Err(too_large_problem(most)) } else { Ok(whole.freeze()) }
+}
+
+/// Whether it is packed with gzip, the one packing that is read.
+fn packed(headers: &HeaderMap) -> Result<bool, Problem> {
+    let mut packed = false;
+    for value in headers.get_all(CONTENT_ENCODING) {
+        match value.to_str().unwrap_or("?").trim().to_ascii_lowercase().as_str() {
+            "" | "identity" => {}
+            "gzip" | "x-gzip" if !packed => packed = true,
+            _ => return Err(unsupported("Only gzip is unpacked.", ACCEPT_ENCODING, "gzip, identity")),
+        }
+    }
+    Ok(packed)
+}
+
+fn expect_json(headers: &HeaderMap) -> Result<(), Problem> {
+    let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let (kind, parameters) = value.split_once(';').unwrap_or((value, ""));
+    let kind = kind.trim().to_ascii_lowercase();
+    let is_json = kind == "application/json" || (kind.starts_with("application/") && kind.ends_with("+json"));
+    let charset = parameters.split(';').filter_map(|parameter| parameter.trim().split_once('=')).find_map(|(name, value)| {
+        name.eq_ignore_ascii_case("charset").then(|| value.trim_matches('"').to_ascii_lowercase())
+    });
+    if is_json && charset.is_none_or(|charset| charset == "utf-8" || charset == "utf8") {
+        return Ok(());
+    }
+    Err(unsupported("The body must be application/json in UTF-8.", ACCEPT, "application/json"))
+}
+
+fn unsupported(detail: &'static str, name: HeaderName, value: &'static str) -> Problem {
+    Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE", detail)
+        .with(name, HeaderValue::from_static(value))
+}
+
+fn unpack(packed: &[u8], most: usize) -> Result<Bytes, Problem> {
+    if packed.is_empty() {
+        return Ok(Bytes::new());
+    }
+    let mut whole = Vec::new();
+    let broken = |_| Problem::new(StatusCode::BAD_REQUEST, "BODY_BROKEN", "The body is not valid gzip.");
+    MultiGzDecoder::new(packed).take(most as u64 + 1).read_to_end(&mut whole).map_err(broken)?;
+    if whole.len() > most { Err(too_large_problem(most)) } else { Ok(Bytes::from(whole)) }
+}
+
+fn too_large_problem(most: usize) -> Problem {
+    Problem::new(
+        StatusCode::PAYLOAD_TOO_LARGE,
+        "BODY_TOO_LARGE",
+        format!("The body has more than the {most} bytes that it may have, packed or unpacked."),
+    )
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,64 @@
+//! What the gateway reads besides the base configuration.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use petty_chassis::config::{Reader, Section};
+
+/// The gateway's configuration.
+#[derive(Clone, Debug)]
+pub struct GatewayConfig {
+    /// Where HTTP listens: `PETTY_HTTP_LISTEN`, default 127.0.0.1:8080.
+    pub listen: SocketAddr,
+    /// Who issues tokens: `PETTY_TOKEN_ISSUER`, default `petty`.
+    pub issuer: String,
+    /// Whom tokens are for: `PETTY_TOKEN_AUDIENCE`, default `petty`.
+    pub audience: String,
+    /// What is too much.
+    pub limits: Limits,
+}
+
+/// What is too much.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// The most connections: `PETTY_HTTP_CONNECTIONS`, default 10,000. More are closed at once.
+    pub connections: usize,
+    /// The most requests answered at once: `PETTY_HTTP_CONCURRENCY`, default 1,024. More are answered 503.
+    pub concurrency: usize,
+    /// The most bytes of a body: `PETTY_HTTP_BODY_BYTES`, default 1 MiB.
+    pub body_bytes: usize,
+    /// The most bytes of a batch: `PETTY_HTTP_BATCH_BYTES`, default 4 MiB.
+    pub batch_bytes: usize,
+    /// The longest time a request's head, and then its body, may take to arrive: `PETTY_HTTP_READ_TIMEOUT`, default 30s.
+    pub read_timeout: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 10_000,
+            concurrency: 1_024,
+            body_bytes: 1 << 20,
+            batch_bytes: 4 << 20,
+            read_timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+impl Section for GatewayConfig {
+    fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        let default = Limits::default();
+        Some(Self {
+            listen: reader.or("PETTY_HTTP_LISTEN", SocketAddr::from(([127, 0, 0, 1], 8080))),
+            issuer: reader.or("PETTY_TOKEN_ISSUER", "petty".to_owned()),
+            audience: reader.or("PETTY_TOKEN_AUDIENCE", "petty".to_owned()),
+            limits: Limits {
+                connections: reader.in_range("PETTY_HTTP_CONNECTIONS", default.connections, 1..=1_000_000),
+                concurrency: reader.in_range("PETTY_HTTP_CONCURRENCY", default.concurrency, 1..=100_000),
+                body_bytes: reader.in_range("PETTY_HTTP_BODY_BYTES", default.body_bytes, 1_024..=64 << 20),
+                batch_bytes: reader.in_range("PETTY_HTTP_BATCH_BYTES", default.batch_bytes, 1_024..=64 << 20),
+                read_timeout: reader.duration("PETTY_HTTP_READ_TIMEOUT", default.read_timeout),
+            },
+        })
+    }
+}

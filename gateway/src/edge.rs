@@ -1,0 +1,248 @@
+//! One request's way through the edge.
+//!
+//! Invariant, the order in which requests are refused: unknown path 404, other verb 405, unknown caller 401, wrong scope 403,
+//! bad shape 400 (413, 415), and only then whatever the service says. Nobody unknown gets a body read.
+
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use bytes::Bytes;
+use futures::FutureExt as _;
+use http::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::request::Parts;
+use http::{Method, Request, Response, StatusCode};
+use http_body::Body;
+use http_body_util::Full;
+use petty_chassis::admin::Readiness;
+use petty_chassis::caller::{Caller, Verifier};
+use petty_chassis::grpc::CallScope;
+use petty_chassis::telemetry;
+use petty_chassis::types::Clock;
+use petty_proto::policy::{Audience, MethodPolicy};
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+use tonic::Status;
+use tracing::Instrument as _;
+
+use crate::body::{self, Bounds};
+use crate::config::Limits;
+use crate::metrics::Metrics;
+use crate::problem::{FieldFault, Problem};
+use crate::router::{Found, Router};
+use crate::routes::{ROUTES, Route};
+use crate::upstream::{Exchange, Upstreams};
+use crate::{headers, probes, status};
+
+/// The edge: everything between a request and the services.
+#[derive(Debug)]
+pub struct Edge {
+    router: Router,
+    upstreams: Upstreams,
+    verifier: Verifier,
+    readiness: Readiness,
+    clock: Clock,
+    limits: Limits,
+    permits: Semaphore,
+    metrics: Metrics,
+}
+
+/// An answer, and the route it came by.
+struct Answered {
+    response: Result<Response<Full<Bytes>>, Problem>,
+    route: Option<&'static Route>,
+}
+
+impl Edge {
+    /// An edge in front of these upstreams.
+    ///
+    /// # Errors
+    ///
+    /// Two routes cannot be told apart, or one has no upstream.
+    pub fn new(
+        upstreams: Upstreams,
+        verifier: Verifier,
+        readiness: Readiness,
+        clock: Clock,
+        limits: Limits,
+    ) -> anyhow::Result<Self> {
+        let router = Router::new(ROUTES).context("two routes cannot be told apart")?;
+        for route in ROUTES {
+            upstreams.get(route.upstream).with_context(|| format!("{} is answered by nobody", route.template))?;
+        }
+        let permits = Semaphore::new(limits.concurrency);
+        Ok(Self { router, upstreams, verifier, readiness, clock, limits, permits, metrics: Metrics::new() })
+    }
+
+    /// What is too much.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    /// Answers a request, whatever happens.
+    pub async fn answer<B>(&self, request: Request<B>) -> Response<Full<Bytes>>
+    where
+        B: Body<Data = Bytes> + Unpin,
+    {
+        let began = Instant::now();
+        let (parts, body) = request.into_parts();
+        let request_id = headers::request_id(&parts.headers, &self.clock);
+        let traceparent = headers::traceparent(&parts.headers);
+        let verb = verb(&parts.method);
+        let span = tracing::info_span!(
+            "request",
+            otel.kind = "server",
+            otel.name = tracing::field::Empty,
+            http.request.method = verb,
+            http.route = tracing::field::Empty,
+            http.response.status_code = tracing::field::Empty,
+            request_id = request_id.as_str(),
+        );
+        if let Some(traceparent) = &traceparent {
+            telemetry::follow(&span, traceparent);
+        }
+        let scope = CallScope { request_id: request_id.clone(), traceparent, deadline: None };
+        let work = async {
+            let scope = CallScope { traceparent: telemetry::traceparent().or(scope.traceparent), ..scope };
+            let work = AssertUnwindSafe(self.dispatch(&parts, body, scope)).catch_unwind();
+            let answered = work.await.unwrap_or_else(|panic| panicked(panic.as_ref()));
+            let mut response = match answered.response {
+                Ok(response) => response,
+                Err(problem) => problem.into_response(request_id.as_str()),
+            };
+            headers::stamp(response.headers_mut(), &request_id);
+            let template = answered.route.map_or("", |route| route.template);
+            if let Some(route) = answered.route {
+                headers::stamp_bare(response.headers_mut(), route);
+                span.record("otel.name", format!("{verb} {template}"));
+            }
+            let status = response.status();
+            span.record("http.route", template);
+            span.record("http.response.status_code", status.as_u16());
+            self.metrics.answered(verb, template, status, began.elapsed());
+            tracing::info!(status = status.as_u16(), took_us = began.elapsed().as_micros(), "answered");
+            response
+        };
+        work.instrument(span.clone()).await
+    }
+
+    async fn dispatch<B>(&self, parts: &Parts, body: B, scope: CallScope) -> Answered
+    where
+        B: Body<Data = Bytes> + Unpin,
+    {
+        let path = parts.uri.path();
+        if let Some(response) = probes::answer(&parts.method, path, &self.readiness) {
+            return Answered { response, route: None };
+        }
+        let Ok(_permit) = self.permits.try_acquire() else {
+            let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "OVERLOADED", "Too much at once; try again.")
+                .with(RETRY_AFTER, HeaderValue::from_static("1"));
+            return Answered { response: Err(problem), route: None };
+        };
+        let (route, fields) = match self.router.find(&parts.method, path) {
+            Found::Route(route, fields) => (route, Ok(fields)),
+            Found::BadSegment(route, name) => (route, Err(name)),
+            Found::OtherVerbs(allow) => {
+                let problem = Problem::method_not_allowed().with(ALLOW, header(&allow));
+                return Answered { response: Err(problem), route: None };
+            }
+            Found::Options(allow) => {
+                let mut response = Response::new(Full::default());
+                *response.status_mut() = StatusCode::NO_CONTENT;
+                response.headers_mut().insert(ALLOW, header(&allow));
+                return Answered { response: Ok(response), route: None };
+            }
+            Found::Nothing => {
+                let problem = Problem::new(StatusCode::NOT_FOUND, "ROUTE_NOT_FOUND", "There is nothing at this path.");
+                return Answered { response: Err(problem), route: None };
+            }
+        };
+        Answered { response: self.translate(route, fields, parts, body, scope).await, route: Some(route) }
+    }
+
+    async fn translate<B>(
+        &self,
+        route: &'static Route,
+        fields: Result<Vec<(&'static str, String)>, &'static str>,
+        parts: &Parts,
+        body: B,
+        scope: CallScope,
+    ) -> Result<Response<Full<Bytes>>, Problem>
+    where
+        B: Body<Data = Bytes> + Unpin,
+    {
+        let policy = route.policy;
+        let (caller, authorization) = match policy.audience {
+            // A token that is sent all the same is ignored, and not passed on.
+            Audience::Public => (None, None),
+            Audience::Account | Audience::AccountOrDevice | Audience::Service | Audience::ServiceForCaller => {
+                let (token, header) = headers::bearer(&parts.headers)?;
+                let verified = self.verifier.verify(token).await;
+                let caller = verified.map_err(|error| status::problem(&Status::from(error)))?;
+                (Some(allowed(caller, policy)?), Some(header))
+            }
+        };
+        headers::check_version(&parts.headers, route)?;
+        let path = fields.map_err(|name| Problem::invalid(vec![FieldFault::new(name, "must be percent-encoded UTF-8")]))?;
+        let idempotency_key = headers::idempotency_key(&parts.headers, policy)?;
+        let body = if route.takes_body {
+            let bytes = if route.is_batch() { self.limits.batch_bytes } else { self.limits.body_bytes };
+            body::read(&parts.headers, body, Bounds { bytes, time: self.limits.read_timeout }).await?
+        } else {
+            Bytes::new()
+        };
+        // Checked when the edge was made: every route has its upstream.
+        let channel = self.upstreams.get(route.upstream).ok_or_else(Problem::internal)?;
+        let exchange = Exchange {
+            route,
+            channel,
+            path,
+            query: parts.uri.query().map(str::to_owned),
+            body,
+            subject: caller.map(|caller| caller.subject()).unwrap_or_default(),
+            authorization,
+            idempotency_key,
+            scope,
+        };
+        let answer = (route.call)(exchange).await?;
+        let mut response = Response::new(Full::new(answer.body));
+        *response.status_mut() = answer.status;
+        if answer.status != StatusCode::NO_CONTENT {
+            response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        }
+        headers::stamp_success(response.headers_mut(), route, answer.replayed);
+        Ok(response)
+    }
+}
+
+/// Whether the token by itself lets the caller call the method.
+fn allowed(caller: Arc<Caller>, policy: &MethodPolicy) -> Result<Arc<Caller>, Problem> {
+    if caller.is_device() && policy.audience == Audience::Account {
+        return Err(Problem::new(StatusCode::FORBIDDEN, "DEVICE_NOT_ALLOWED", "A collar's token cannot do this."));
+    }
+    if !policy.scope.is_empty() && !caller.has_scope(policy.scope) {
+        let detail = format!("The token lacks the scope {}.", policy.scope);
+        let challenge = format!("Bearer realm=\"petty\", error=\"insufficient_scope\", scope=\"{}\"", policy.scope);
+        return Err(Problem::new(StatusCode::FORBIDDEN, "SCOPE_MISSING", detail).with(WWW_AUTHENTICATE, header(&challenge)));
+    }
+    Ok(caller)
+}
+
+fn panicked(_: &(dyn Any + Send)) -> Answered {
+    // The panic's own text is in the log already, by the panic hook.
+    tracing::error!("answering a request panicked");
+    Answered { response: Err(Problem::internal()), route: None }
+}
+
+/// A header of texts of ours.
+fn header(text: &str) -> HeaderValue {
+    HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static(""))
+}
+
+/// A verb as metrics and spans name it: one of a closed set, never the client's own word.
+fn verb(method: &Method) -> &'static str {
+    const KNOWN: &[&str] = &["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE"];
+    KNOWN.iter().copied().find(|known| *known == method.as_str()).unwrap_or("_OTHER")
+}

@@ -1,0 +1,132 @@
+//! The headers that every request may bring and every answer has.
+
+use http::header::{
+    AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName, HeaderValue, LINK, REFERRER_POLICY,
+    WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+};
+use http::{HeaderMap, StatusCode};
+use petty_chassis::grpc::RequestId;
+use petty_chassis::types::Clock;
+use petty_proto::policy::{Audience, MethodPolicy, Repeat};
+
+use crate::problem::{FieldFault, Problem};
+use crate::routes::{Route, Verb};
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// The alias of X-Request-ID.
+const CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+const API_VERSION: HeaderName = HeaderName::from_static("api-version");
+const DEPRECATION: HeaderName = HeaderName::from_static("deprecation");
+const SUNSET: HeaderName = HeaderName::from_static("sunset");
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+
+/// Paths without a version are deprecated since 2026-11-01 (RFC 9745: a structured date).
+const DEPRECATED_SINCE: HeaderValue = HeaderValue::from_static("@1793491200");
+/// And answer until then, at least (RFC 8594: an HTTP date).
+const SUNSET_AT: HeaderValue = HeaderValue::from_static("Mon, 01 Nov 2027 00:00:00 GMT");
+
+const LONGEST_KEY: usize = 255;
+
+/// The request's id: the client's where it is harmless, a new one otherwise.
+pub(crate) fn request_id(headers: &HeaderMap, clock: &Clock) -> RequestId {
+    [REQUEST_ID, CORRELATION_ID]
+        .iter()
+        .find_map(|name| headers.get(name)?.to_str().ok().and_then(RequestId::parse))
+        .unwrap_or_else(|| RequestId::new(clock))
+}
+
+/// The trace that the request is part of.
+pub(crate) fn traceparent(headers: &HeaderMap) -> Option<String> {
+    let text = headers.get(TRACEPARENT)?.to_str().ok()?;
+    let is_plain = text.len() == 55 && text.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
+    is_plain.then(|| text.to_owned())
+}
+
+/// The token, and the header it stands in.
+pub(crate) fn bearer(headers: &HeaderMap) -> Result<(&str, HeaderValue), Problem> {
+    let missing = || {
+        Problem::new(StatusCode::UNAUTHORIZED, "TOKEN_MISSING", "An access token is needed.")
+            .with(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"petty\""))
+    };
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let (Some(value), None) = (values.next(), values.next()) else { return Err(missing()) };
+    let (scheme, token) = value.to_str().ok().and_then(|text| text.split_once(' ')).ok_or_else(missing)?;
+    let token = token.trim();
+    if !scheme.eq_ignore_ascii_case("bearer") || token.is_empty() {
+        return Err(missing());
+    }
+    let mut value = value.clone();
+    value.set_sensitive(true);
+    Ok((token, value))
+}
+
+/// The key by which a second sending is known, where the method goes by one.
+pub(crate) fn idempotency_key(headers: &HeaderMap, policy: &MethodPolicy) -> Result<Option<String>, Problem> {
+    if !matches!(policy.repeat, Repeat::RequestId | Repeat::RequestIdSecret) {
+        return Ok(None);
+    }
+    let mut values = headers.get_all(IDEMPOTENCY_KEY).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    let bad = |reason: &'static str| Err(Problem::invalid(vec![FieldFault::new("Idempotency-Key", reason)]));
+    match value.to_str() {
+        _ if values.next().is_some() => bad("is given twice"),
+        Ok(key) if (1..=LONGEST_KEY).contains(&key.len()) => Ok(Some(key.to_owned())),
+        _ => bad("must be 1 to 255 printable ASCII characters"),
+    }
+}
+
+/// On a path without a version, the version may stand in a header; there is one.
+pub(crate) fn check_version(headers: &HeaderMap, route: &Route) -> Result<(), Problem> {
+    match headers.get(API_VERSION) {
+        Some(version) if route.successor.is_some() && version != "v1" => {
+            Err(Problem::invalid(vec![FieldFault::new("API-Version", "must be v1")]))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What every answer says of the request it belongs to and of how to treat it.
+pub(crate) fn stamp(headers: &mut HeaderMap, request_id: &RequestId) {
+    if let Ok(value) = HeaderValue::from_str(request_id.as_str()) {
+        headers.insert(CORRELATION_ID, value.clone());
+        headers.insert(REQUEST_ID, value);
+    }
+    for (name, value) in [
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (X_FRAME_OPTIONS, "DENY"),
+        (REFERRER_POLICY, "no-referrer"),
+        (CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
+        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+    ] {
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
+    }
+    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+}
+
+/// What an answer on a path without a version says besides.
+pub(crate) fn stamp_bare(headers: &mut HeaderMap, route: &Route) {
+    let Some(successor) = route.successor else { return };
+    headers.insert(DEPRECATION, DEPRECATED_SINCE);
+    headers.insert(SUNSET, SUNSET_AT);
+    if let Ok(link) = HeaderValue::from_str(&format!("<{successor}>; rel=\"successor-version\"")) {
+        headers.insert(LINK, link);
+    }
+}
+
+/// What an answer of success says besides. What is not said to be kept is not kept: [`stamp`].
+pub(crate) fn stamp_success(headers: &mut HeaderMap, route: &Route, replayed: bool) {
+    if replayed {
+        headers.insert(IDEMPOTENCY_REPLAYED, HeaderValue::from_static("true"));
+    }
+    if route.verb == Verb::Get {
+        let keep = match route.policy.audience {
+            Audience::Public => "public, max-age=60",
+            Audience::Account | Audience::AccountOrDevice | Audience::Service | Audience::ServiceForCaller => {
+                "private, no-cache"
+            }
+        };
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static(keep));
+    }
+}

@@ -1,0 +1,75 @@
+//! Requests from JSON.
+//!
+//! What is well-formed goes straight from the bytes into the message. Everything else (and whatever holds a `null`) takes a
+//! second way, by a tree of values and the message's schema, which names each field at fault, and is lenient where the
+//! method's policy says so.
+//!
+//! Invariants: nothing deeper than 32 levels is parsed; no key counts twice; an answer names the field, in the proto's
+//! spelling, and never repeats what it held.
+
+mod explain;
+mod scan;
+mod tree;
+
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::problem::{FieldFault, Problem};
+use crate::schema::Schema;
+use crate::sound::{Sound, Walk};
+
+/// How many unknown fields a lenient method ignores.
+pub(crate) const MOST_IGNORED: usize = 64;
+
+/// The field that stands for the body where no field is to be blamed.
+const BODY: &str = "body";
+
+/// Reads a message from a body. An empty body is read as `{}`.
+pub(crate) fn decode<M>(body: &[u8], schema: &'static Schema, lenient: bool) -> Result<M, Problem>
+where
+    M: DeserializeOwned + Default + Sound,
+{
+    if body.is_empty() {
+        return Ok(M::default());
+    }
+    let scan = scan::scan(body);
+    if scan.too_deep {
+        let reason = "must not nest deeper than 32 levels";
+        return Err(Problem::malformed_json(vec![FieldFault::new(BODY, reason)]));
+    }
+    if !scan.has_null
+        && let Ok(message) = serde_json::from_slice::<M>(body)
+    {
+        return sound(message);
+    }
+    let value = tree::parse(body)?;
+    decode_value(value, schema, lenient)
+}
+
+/// Reads a message from a tree of values, by its schema.
+pub(crate) fn decode_value<M>(mut value: Value, schema: &'static Schema, lenient: bool) -> Result<M, Problem>
+where
+    M: DeserializeOwned + Sound,
+{
+    let faults = explain::explain(&mut value, schema, lenient);
+    if !faults.is_empty() {
+        return Err(Problem::invalid(faults));
+    }
+    match serde_path_to_error::deserialize(value) {
+        Ok(message) => sound(message),
+        // The schema let pass what the message's own reader does not.
+        Err(error) => {
+            let path = error.path().to_string();
+            let field = if path == "." { BODY.to_owned() } else { path };
+            Err(Problem::invalid(vec![FieldFault::new(field, "is not valid")]))
+        }
+    }
+}
+
+fn sound<M: Sound>(message: M) -> Result<M, Problem> {
+    let faults = Walk::faults_of(&message);
+    if faults.is_empty() { Ok(message) } else { Err(Problem::invalid(faults)) }
+}
+
+#[cfg(test)]
+mod tests;

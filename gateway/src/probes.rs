@@ -1,0 +1,47 @@
+//! `/health`, `/ready` and `/version`: what the first system's clients ask.
+//!
+//! They say no more than that: which of the parts is not ready is for the admin port.
+
+use bytes::Bytes;
+use http::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use http::{Method, Response, StatusCode};
+use http_body_util::Full;
+use petty_chassis::admin::Readiness;
+use serde_json::json;
+
+use crate::problem::Problem;
+
+/// The answer, where the path is one of them.
+pub(crate) fn answer(
+    method: &Method,
+    path: &str,
+    readiness: &Readiness,
+) -> Option<Result<Response<Full<Bytes>>, Problem>> {
+    let (status, body) = match path {
+        "/health" => (StatusCode::OK, json!({ "status": "ok" })),
+        "/ready" if readiness.is_ready() => (StatusCode::OK, json!({ "status": "ready", "ready": true })),
+        "/ready" => (StatusCode::SERVICE_UNAVAILABLE, json!({ "status": "not ready", "ready": false })),
+        "/version" => (
+            StatusCode::OK,
+            json!({ "name": "petty", "version": env!("CARGO_PKG_VERSION"), "api_versions": ["v1"] }),
+        ),
+        _ => return None,
+    };
+    let allow = HeaderValue::from_static("GET, HEAD, OPTIONS");
+    if method == Method::OPTIONS {
+        let mut response = Response::new(Full::default());
+        *response.status_mut() = StatusCode::NO_CONTENT;
+        response.headers_mut().insert(ALLOW, allow);
+        return Some(Ok(response));
+    }
+    if method != Method::GET && method != Method::HEAD {
+        return Some(Err(Problem::method_not_allowed().with(ALLOW, allow)));
+    }
+    let mut response = Response::new(Full::from(body.to_string()));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    Some(Ok(response))
+}

@@ -1,0 +1,98 @@
+//! Requests from a query string.
+//!
+//! Invariant: a parameter that the request does not have, or that comes twice without being a list, is refused and named.
+
+use percent_encoding::percent_decode_str;
+use serde_json::{Map, Value};
+
+use crate::json::MOST_IGNORED;
+use crate::problem::{FieldFault, MOST_FAULTS, Problem};
+use crate::schema::{Field, Kind, Schema};
+
+/// The most parameters that are looked at.
+const MOST_PARAMETERS: usize = 256;
+
+/// The values of a query by the request's schema, as a tree that [`crate::json::decode_value`] reads on. `taken` are the
+/// fields that the path or the body states already.
+pub(crate) fn parse(query: &str, schema: &'static Schema, taken: Taken<'_>, lenient: bool) -> Result<Value, Problem> {
+    let mut map = Map::new();
+    let mut faults = Vec::new();
+    let mut ignored = 0;
+    for (count, pair) in query.split('&').filter(|pair| !pair.is_empty()).enumerate() {
+        if count == MOST_PARAMETERS || faults.len() == MOST_FAULTS {
+            faults.push(FieldFault::new("query", "has too many parameters"));
+            break;
+        }
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let Some(name) = decode(name) else {
+            faults.push(FieldFault::new("query", "has a name that is not UTF-8"));
+            continue;
+        };
+        let Some(field) = schema.field(&name).filter(|field| taken.leaves(field)) else {
+            ignored += 1;
+            if !lenient {
+                faults.push(FieldFault::new(name, "is not a parameter of this request"));
+            } else if ignored > MOST_IGNORED {
+                faults.push(FieldFault::new(name, "is one unknown parameter too many: 64 are ignored"));
+                break;
+            }
+            continue;
+        };
+        let Some(value) = decode(value) else {
+            faults.push(FieldFault::new(field.name, "must be UTF-8"));
+            continue;
+        };
+        let value = typed(value, &field.kind);
+        match map.get_mut(field.name) {
+            None if field.repeated => {
+                map.insert(field.name.to_owned(), Value::Array(vec![value]));
+            }
+            None => {
+                map.insert(field.name.to_owned(), value);
+            }
+            Some(Value::Array(values)) => values.push(value),
+            Some(_) => faults.push(FieldFault::new(field.name, "is given twice")),
+        }
+    }
+    if faults.is_empty() { Ok(Value::Object(map)) } else { Err(Problem::invalid(faults)) }
+}
+
+/// The fields that are stated elsewhere than in the query.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Taken<'a> {
+    /// The body is the whole request.
+    All,
+    /// Those in the path.
+    Path(&'a [(&'static str, String)]),
+}
+
+impl Taken<'_> {
+    fn leaves(self, field: &Field) -> bool {
+        match self {
+            Self::All => false,
+            Self::Path(path) => !matches!(field.kind, Kind::Message(_)) && !path.iter().any(|(name, _)| *name == field.name),
+        }
+    }
+}
+
+/// Percent-decodes a part of a path.
+pub(crate) fn decode_segment(text: &str) -> Option<String> {
+    percent_decode_str(text).decode_utf8().ok().map(std::borrow::Cow::into_owned)
+}
+
+fn decode(text: &str) -> Option<String> {
+    decode_segment(&text.replace('+', " "))
+}
+
+fn typed(text: String, kind: &Kind) -> Value {
+    match (kind, text.as_str()) {
+        (Kind::Bool, "true") => Value::Bool(true),
+        (Kind::Bool, "false") => Value::Bool(false),
+        (Kind::Enum(_), number) if number.parse::<i32>().is_ok() => {
+            Value::from(number.parse::<i32>().unwrap_or_default())
+        }
+        // An offset's plus that was not escaped has become a space; nothing else in a time is one.
+        (Kind::Time, time) if !time.contains('+') => Value::String(time.replace(' ', "+")),
+        _ => Value::String(text),
+    }
+}

@@ -1,0 +1,63 @@
+//! The routes, generated from every `google.api.http` annotation of the protos.
+//!
+//! Invariant: a method is reachable from outside if and only if its proto says by which verb and path.
+
+use futures::future::BoxFuture;
+use petty_proto::policy::{self, MethodPolicy};
+
+use crate::problem::Problem;
+use crate::schema::{Field, Kind, Schema};
+use crate::sound::{Sound, Walk};
+use crate::upstream::{Answer, Exchange, RequestMessage, exchange};
+
+/// A verb and path, and the method they stand for.
+#[derive(Debug)]
+pub(crate) struct Route {
+    /// The verb.
+    pub(crate) verb: Verb,
+    /// The path, with `{pet_id}` for a field of the request.
+    pub(crate) template: &'static str,
+    /// What the method says of itself.
+    pub(crate) policy: &'static MethodPolicy,
+    /// The service that answers it.
+    pub(crate) upstream: &'static str,
+    /// Whether the request is the body.
+    pub(crate) takes_body: bool,
+    /// For a path without a version: the path that replaces it.
+    pub(crate) successor: Option<&'static str>,
+    /// Decodes, calls, encodes.
+    pub(crate) call: fn(Exchange) -> BoxFuture<'static, Result<Answer, Problem>>,
+}
+
+impl Route {
+    /// The most bytes its body may have.
+    pub(crate) fn is_batch(&self) -> bool {
+        self.template.ends_with(":batch")
+    }
+}
+
+/// The verbs that routes use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[expect(dead_code, reason = "which verbs are used depends on the protos")]
+pub(crate) enum Verb {
+    Get,
+    Put,
+    Post,
+    Delete,
+    Patch,
+}
+
+impl Verb {
+    /// As in a request line.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Put => "PUT",
+            Self::Post => "POST",
+            Self::Delete => "DELETE",
+            Self::Patch => "PATCH",
+        }
+    }
+}
+
+include!(concat!(env!("OUT_DIR"), "/routes.rs"));

@@ -1,0 +1,225 @@
+//! One exchange with an upstream: the request decoded, sent with its deadline and identities, the answer encoded.
+//!
+//! Invariant: the user's token is forwarded as it came; the gateway says nothing of its own about who the user is.
+
+use std::collections::BTreeMap;
+use std::error::Error as StdError;
+use std::fmt;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::StatusCode;
+use http::header::HeaderValue;
+use http::uri::PathAndQuery;
+use petty_chassis::grpc::{CallScope, Deadline};
+use prost::Message;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use sha2::{Digest as _, Sha256};
+use tonic::{Code, Status};
+use tonic::client::Grpc;
+use tonic::metadata::MetadataValue;
+use tonic_prost::ProstCodec;
+use tower::ServiceExt as _;
+use tower::util::BoxCloneSyncService;
+
+use crate::json;
+use crate::problem::{FieldFault, Problem};
+use crate::query::{self, Taken};
+use crate::routes::Route;
+use crate::schema::Schema;
+use crate::sound::Sound;
+use crate::status;
+
+/// The largest answer that is taken from an upstream.
+const MOST_ANSWER_BYTES: usize = 32 << 20;
+
+/// How much longer than its deadline an upstream is waited for, so that its own answer comes first.
+const GRACE: Duration = Duration::from_millis(250);
+
+/// A failure to reach an upstream at all.
+pub type BoxError = Box<dyn StdError + Send + Sync>;
+
+/// A way to an upstream.
+pub(crate) type Channel =
+    BoxCloneSyncService<http::Request<tonic::body::Body>, http::Response<tonic::body::Body>, Status>;
+
+/// The ways to all upstreams, by service.
+#[derive(Clone, Default)]
+pub struct Upstreams(BTreeMap<&'static str, Channel>);
+
+impl Upstreams {
+    /// With a way to a service, `auth` for example.
+    #[must_use]
+    pub fn with<C, B>(mut self, service: &'static str, channel: C) -> Self
+    where
+        C: tower::Service<http::Request<tonic::body::Body>, Response = http::Response<B>> + Clone + Send + Sync + 'static,
+        C::Error: Into<BoxError>,
+        C::Future: Send + 'static,
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let channel = channel
+            .map_response(|response| response.map(tonic::body::Body::new))
+            .map_err(|error: C::Error| unreachable(error.into().as_ref()));
+        self.0.insert(service, BoxCloneSyncService::new(channel));
+        self
+    }
+
+    /// The way to a service.
+    pub(crate) fn get(&self, service: &str) -> Option<Channel> {
+        self.0.get(service).cloned()
+    }
+}
+
+/// What could not be sent was not answered: later it may go through. (tonic would call most of it unknown.)
+fn unreachable(error: &(dyn StdError + Send + Sync + 'static)) -> Status {
+    match error.downcast_ref::<Status>() {
+        Some(status) => status.clone(),
+        None => {
+            tracing::warn!(%error, "an upstream cannot be reached");
+            Status::unavailable("cannot be reached")
+        }
+    }
+}
+
+impl fmt::Debug for Upstreams {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+/// A request message of a route; implemented by the generated code.
+pub(crate) trait RequestMessage: Message + DeserializeOwned + Default + Sound + 'static {
+    /// What it looks like.
+    const SCHEMA: &'static Schema;
+
+    /// A field that a path states.
+    fn path_field(&mut self, name: &str) -> Option<&mut String>;
+
+    /// Its `request_id`, where it has one.
+    fn request_id(&mut self) -> Option<&mut String>;
+}
+
+/// All that a request brings.
+#[derive(Debug)]
+pub(crate) struct Exchange {
+    pub(crate) route: &'static Route,
+    pub(crate) channel: Channel,
+    /// The fields in the path, decoded.
+    pub(crate) path: Vec<(&'static str, String)>,
+    pub(crate) query: Option<String>,
+    pub(crate) body: Bytes,
+    /// Who calls; empty for anybody.
+    pub(crate) subject: String,
+    pub(crate) authorization: Option<HeaderValue>,
+    pub(crate) idempotency_key: Option<String>,
+    /// The request's id and trace.
+    pub(crate) scope: CallScope,
+}
+
+/// An answer of success.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) body: Bytes,
+    /// Whether it is the answer to an earlier sending.
+    pub(crate) replayed: bool,
+}
+
+/// Decodes, calls, encodes.
+pub(crate) async fn exchange<Req, Resp>(exchange: Exchange) -> Result<Answer, Problem>
+where
+    Req: RequestMessage,
+    Resp: Message + Serialize + Default + 'static,
+{
+    let policy = exchange.route.policy;
+    let message: Req = decode(&exchange)?;
+    let mut request = tonic::Request::new(message);
+    request.set_timeout(policy.deadline);
+    let carried = [
+        ("authorization", exchange.authorization.as_ref().and_then(|value| value.to_str().ok())),
+        ("traceparent", exchange.scope.traceparent.as_deref()),
+        ("x-request-id", Some(exchange.scope.request_id.as_str())),
+    ];
+    for (name, value) in carried {
+        if let Some(value) = value.and_then(|value| MetadataValue::try_from(value).ok()) {
+            request.metadata_mut().insert(name, value);
+        }
+    }
+
+    let mut client = Grpc::new(exchange.channel).max_decoding_message_size(MOST_ANSWER_BYTES);
+    let call = async {
+        client.ready().await?;
+        let path = PathAndQuery::from_static(policy.path);
+        client.unary(request, path, ProstCodec::<Req, Resp>::default()).await
+    };
+    let scope = CallScope { deadline: Some(Deadline::after(policy.deadline)), ..exchange.scope };
+    let response = match tokio::time::timeout(policy.deadline + GRACE, scope.run(call)).await {
+        Ok(Ok(response)) => response,
+        Ok(Err(status)) => return Err(status::problem(&status)),
+        Err(_) => return Err(status::problem(&Status::new(Code::DeadlineExceeded, "no answer"))),
+    };
+    let replayed = response.metadata().get("idempotency-replayed").is_some_and(|value| value == "true");
+    let status = StatusCode::from_u16(policy.success_status).unwrap_or(StatusCode::OK);
+    let body = if status == StatusCode::NO_CONTENT {
+        Bytes::new()
+    } else {
+        let encoded = serde_json::to_vec(response.get_ref()).map_err(|error| {
+            tracing::error!(%error, method = policy.path, "an upstream's answer has no JSON");
+            Problem::internal()
+        })?;
+        Bytes::from(encoded)
+    };
+    Ok(Answer { status, body, replayed })
+}
+
+/// The request message of path, query, body and key.
+fn decode<Req: RequestMessage>(exchange: &Exchange) -> Result<Req, Problem> {
+    let lenient = exchange.route.policy.lenient_json;
+    let query = exchange.query.as_deref().unwrap_or_default();
+    let mut message: Req = if exchange.route.takes_body {
+        query::parse(query, Req::SCHEMA, Taken::All, lenient)?;
+        json::decode(&exchange.body, Req::SCHEMA, lenient)?
+    } else if query.is_empty() {
+        Req::default()
+    } else {
+        let value = query::parse(query, Req::SCHEMA, Taken::Path(&exchange.path), lenient)?;
+        json::decode_value(value, Req::SCHEMA, lenient)?
+    };
+    for (name, value) in &exchange.path {
+        if value.contains('\0') {
+            return Err(Problem::invalid(vec![FieldFault::new(*name, "must not hold the character U+0000")]));
+        }
+        let Some(field) = message.path_field(name) else { continue };
+        if !field.is_empty() && field != value {
+            return Err(Problem::invalid(vec![FieldFault::new(*name, "is another than in the path")]));
+        }
+        field.clone_from(value);
+    }
+    if let Some(request_id) = message.request_id() {
+        // What is well-formed is read without the schema, which has no request_id.
+        if !request_id.is_empty() && !lenient {
+            return Err(Problem::invalid(vec![FieldFault::new("request_id", "is not a field of this request")]));
+        }
+        *request_id = match &exchange.idempotency_key {
+            Some(key) => derive_request_id(&exchange.subject, exchange.route.policy.path, key),
+            None => String::new(),
+        };
+    }
+    Ok(message)
+}
+
+/// The `request_id` of a key: the caller's own, and of one method.
+pub(crate) fn derive_request_id(subject: &str, method: &str, key: &str) -> String {
+    let mut hash = Sha256::new();
+    for part in [subject, method, key] {
+        // With its length, so that no two triples read alike.
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part.as_bytes());
+    }
+    hex::encode(hash.finalize())
+}
+
+#[cfg(test)]
+mod tests;

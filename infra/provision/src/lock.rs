@@ -1,0 +1,125 @@
+//! The data directory's lock: one owner at a time. The kernel gives it up with the process, however that ends, so a
+//! lock file alone means nothing and nothing has to be cleaned up after `kill -9`.
+
+use std::{
+    fs::{File, OpenOptions, TryLockError},
+    io::{Read, Seek, SeekFrom, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::Path,
+};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, Result};
+
+/// Name of the lock file in the directory it protects.
+const NAME: &str = "lock";
+
+/// Held as long as this lives. The descriptor is close-on-exec: no server inherits the lock.
+#[derive(Debug)]
+pub(crate) struct Lock {
+    _file: File,
+}
+
+/// Who holds it, as written into the file.
+#[derive(Debug, Serialize, Deserialize)]
+struct Holder {
+    pid: u32,
+    command: String,
+    started: String,
+}
+
+impl Lock {
+    /// Takes the lock of `dir`, or says who has it.
+    pub(crate) fn take(dir: &Path) -> Result<Self> {
+        let path = dir.join(NAME);
+        let mut file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .read(true)
+            .write(true)
+            .mode(0o600)
+            .open(&path)
+            .map_err(Error::io("open", &path))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(in_use(dir, &mut file)),
+            Err(TryLockError::Error(source)) => return Err(Error::io("lock", &path)(source)),
+        }
+        let holder = Holder { pid: std::process::id(), command: command_line(), started: now() };
+        let json =
+            serde_json::to_vec(&holder).map_err(|source| Error::Damaged { path: path.clone(), source })?;
+        file.set_len(0)
+            .and_then(|()| file.seek(SeekFrom::Start(0)))
+            .and_then(|_| file.write_all(&json))
+            .map_err(Error::io("write", &path))?;
+        Ok(Self { _file: file })
+    }
+
+    /// The lock of a directory whose owner has died; `None` while it lives, or has not yet come to hold it.
+    pub(crate) fn take_abandoned(dir: &Path) -> Option<Self> {
+        let mut file = OpenOptions::new().read(true).write(true).open(dir.join(NAME)).ok()?;
+        // An owner writes only once it holds the lock, so an empty file is one about to be locked.
+        let mut written = String::new();
+        file.read_to_string(&mut written).ok()?;
+        if written.is_empty() {
+            return None;
+        }
+        file.try_lock().ok()?;
+        Some(Self { _file: file })
+    }
+}
+
+fn in_use(dir: &Path, file: &mut File) -> Error {
+    let mut written = String::new();
+    let holder: Option<Holder> =
+        file.read_to_string(&mut written).ok().and_then(|_| serde_json::from_str(&written).ok());
+    let holder = holder.unwrap_or(Holder { pid: 0, command: "unknown".into(), started: "just now".into() });
+    Error::DataDirInUse {
+        dir: dir.to_path_buf(),
+        pid: holder.pid,
+        command: holder.command,
+        started: holder.started,
+    }
+}
+
+fn command_line() -> String {
+    let words: Vec<_> = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
+    words.join(" ")
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "below the chassis and its clock; the time is only shown to a person, nothing is decided by it"
+)]
+fn now() -> String {
+    format!("{:.0}", jiff::Timestamp::now())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_owner_learns_who_the_first_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = Lock::take(dir.path()).unwrap();
+        let message = Lock::take(dir.path()).unwrap_err().to_string();
+        assert!(message.contains(&format!("process {}", std::process::id())), "{message}");
+        assert!(message.contains("--data-dir"), "{message}");
+        drop(first);
+        Lock::take(dir.path()).unwrap();
+    }
+
+    #[test]
+    fn only_a_dead_owners_lock_counts_as_abandoned() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(Lock::take_abandoned(dir.path()).is_none(), "no lock yet");
+        std::fs::write(dir.path().join(NAME), "").unwrap();
+        assert!(Lock::take_abandoned(dir.path()).is_none(), "about to be locked");
+        let held = Lock::take(dir.path()).unwrap();
+        assert!(Lock::take_abandoned(dir.path()).is_none(), "alive");
+        drop(held);
+        assert!(Lock::take_abandoned(dir.path()).is_some());
+    }
+}

@@ -1,0 +1,186 @@
+//! What a pet did, read from what its collar said: pure and synchronous.
+//!
+//! Invariant: the episodes are a function of the *set* of readings. Arrival order, batching, repeats and redelivery
+//! change nothing. [`interpret`] is that function; [`PetState`] computes it as readings arrive, in bounded space, and
+//! says what changed. The rules, word for word, and the source of each number: [`rules`].
+
+mod canon;
+mod episode;
+mod geo;
+mod label;
+mod movement;
+mod revision;
+pub mod rules;
+mod state;
+#[cfg(test)]
+mod tests;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+pub use episode::{Episode, Evidence};
+pub use state::{PetState, StateError};
+
+/// One reading of one pet. An absent value is unknown, never zero.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Reading {
+    /// When it was taken; kept to the microsecond.
+    pub at: Timestamp,
+    /// Beats per minute, 30 to 300.
+    pub heart_rate: Option<f64>,
+    /// 0 rest, 1 moderate, 2 high; what the pet did since the reading before.
+    pub activity_level: Option<u8>,
+    /// Where the pet was.
+    pub position: Option<Position>,
+}
+
+/// A fix, WGS 84.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Position {
+    /// Degrees, −90 to 90.
+    pub latitude: f64,
+    /// Degrees, −180 to 180.
+    pub longitude: f64,
+    /// The fix's own radius of error in metres, where the collar states one.
+    pub accuracy_m: Option<f64>,
+}
+
+/// What the priors depend on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Species {
+    /// Canis familiaris.
+    Dog,
+    /// Felis catus.
+    Cat,
+}
+
+/// What an episode says the pet did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Behavior {
+    /// Still, with a low and steady heart rate.
+    DeepSleep,
+    /// Still, awake or lightly asleep.
+    Resting,
+    /// Moving at a walk.
+    Walking,
+    /// Moving faster than a walk.
+    Running,
+    /// Bursts and rests over some distance.
+    PlayingFetch,
+    /// Moving on in one small place, with a raised heart rate.
+    AnxiousPacing,
+    /// There were readings, and no rule speaks.
+    Unknown,
+}
+
+impl Behavior {
+    /// Every behaviour, in declaration order.
+    pub const ALL: [Self; 7] = [
+        Self::DeepSleep,
+        Self::Resting,
+        Self::Walking,
+        Self::Running,
+        Self::PlayingFetch,
+        Self::AnxiousPacing,
+        Self::Unknown,
+    ];
+
+    /// The name people read: "Deep Sleep".
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::DeepSleep => "Deep Sleep",
+            Self::Resting => "Resting",
+            Self::Walking => "Walking",
+            Self::Running => "Running",
+            Self::PlayingFetch => "Playing Fetch",
+            Self::AnxiousPacing => "Anxious Pacing",
+            Self::Unknown => "Unknown",
+        }
+    }
+
+    /// The name rules, rows and ids carry: "deep_sleep". It never changes.
+    pub const fn slug(self) -> &'static str {
+        match self {
+            Self::DeepSleep => "deep_sleep",
+            Self::Resting => "resting",
+            Self::Walking => "walking",
+            Self::Running => "running",
+            Self::PlayingFetch => "playing_fetch",
+            Self::AnxiousPacing => "anxious_pacing",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    /// The behaviour of that slug.
+    pub fn from_slug(slug: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|behavior| behavior.slug() == slug)
+    }
+}
+
+/// What is known of the pet and its collar besides the readings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Params {
+    /// Chooses the priors.
+    pub species: Species,
+    /// The collar's declared sampling interval; without it the interval is learned from the readings around each gap.
+    pub sampling_interval: Option<SignedDuration>,
+}
+
+impl Params {
+    /// No declared interval.
+    pub const fn of(species: Species) -> Self {
+        Self { species, sampling_interval: None }
+    }
+}
+
+/// What one [`PetState::apply`] changed; everything not named stands as it was.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Changes {
+    /// New and revised episodes, by start.
+    pub upserts: Vec<EpisodeChange>,
+    /// Episodes that are no more.
+    pub superseded: Vec<Superseded>,
+    /// Readings that repeated what was known.
+    pub duplicates: u64,
+    /// Readings that came too late to count; see [`PetState::accepts_from`].
+    pub ignored_late: u64,
+}
+
+impl Changes {
+    /// True where no episode changed.
+    pub fn is_empty(&self) -> bool {
+        self.upserts.is_empty() && self.superseded.is_empty()
+    }
+}
+
+/// An episode as it now is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EpisodeChange {
+    /// Stays the same for as long as the episode lives, however it is revised.
+    pub id: Uuid,
+    /// 1 for a new one, then up by one with each change.
+    pub version: u64,
+    /// The whole of it; `episode.open` is its status.
+    pub episode: Episode,
+}
+
+/// An episode that later readings undid.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Superseded {
+    /// The id that no longer stands.
+    pub id: Uuid,
+    /// Its last version, one above any it had.
+    pub version: u64,
+    /// The episodes that now cover its time, by start; empty where none does.
+    pub replaced_by: Vec<Uuid>,
+}
+
+/// The episodes of a set of readings, by start. Order and repeats do not matter; see [`rules`] for the whole rule.
+pub fn interpret(params: &Params, readings: &[Reading]) -> Vec<Episode> {
+    let samples = canon::canonical(readings);
+    let labels = label::label(&samples, params);
+    let newest = samples.last().map_or(i64::MIN, |sample| sample.at);
+    let folds = episode::fold(&samples, &labels, 0..labels.intervals.len(), None);
+    folds.iter().map(|fold| fold.episode(newest)).collect()
+}

@@ -1,0 +1,182 @@
+//! Decisions, remembered.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use moka::sync::Cache;
+use petty_proto::events::v1::AccessChanged;
+use petty_proto::policy::Need;
+
+use super::{AccessSource, Broadcast, CollarAccess, Decision, PetAccess, Target, allows, collar_not_found, not_allowed, pet_not_found};
+use crate::caller::Caller;
+use crate::error::ApiError;
+use crate::types::{Clock, CollarId, PetId, SessionId};
+
+/// Nothing is remembered longer than this, whatever the broadcast says.
+const TIME_TO_LIVE: Duration = Duration::from_secs(60);
+
+/// Who asks, with what another service needs to ask on their behalf.
+#[derive(Clone, Copy, Debug)]
+pub struct Asker<'a> {
+    /// The verified caller.
+    pub caller: &'a Caller,
+    /// Their token, to be forwarded.
+    pub token: &'a secrecy::SecretString,
+    /// The request's id.
+    pub request_id: &'a str,
+    /// When the call must be done.
+    pub deadline: tokio::time::Instant,
+}
+
+/// Decides on access. Cheap to clone.
+#[derive(Clone)]
+pub struct Access {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    source: Box<dyn AccessSource>,
+    clock: Clock,
+    /// `None`: nothing is remembered (auth, whose own tables are as near).
+    memory: Option<Memory>,
+}
+
+struct Memory {
+    broadcast: Broadcast,
+    decisions: Cache<(SessionId, Target), Remembered>,
+    /// Counts changes: a decision that was on its way while one came is not remembered.
+    epoch: AtomicU64,
+}
+
+#[derive(Clone)]
+struct Remembered {
+    account: String,
+    decision: Arc<Decision>,
+}
+
+impl std::fmt::Debug for Access {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Access").finish_non_exhaustive()
+    }
+}
+
+impl Access {
+    /// Access that asks each time.
+    #[must_use]
+    pub fn direct(source: Box<dyn AccessSource>, clock: Clock) -> Self {
+        Self { inner: Arc::new(Inner { source, clock, memory: None }) }
+    }
+
+    /// Access that remembers while the broadcast is heard, and forgets what the broadcast says.
+    #[must_use]
+    pub fn remembering(source: Box<dyn AccessSource>, clock: Clock, broadcast: Broadcast) -> Self {
+        let decisions = Cache::builder()
+            .max_capacity(50_000)
+            .time_to_live(TIME_TO_LIVE)
+            .support_invalidation_closures()
+            .build();
+        let memory = Memory { broadcast: broadcast.clone(), decisions, epoch: AtomicU64::new(0) };
+        let access = Self { inner: Arc::new(Inner { source, clock, memory: Some(memory) }) };
+        let weak = Arc::downgrade(&access.inner);
+        broadcast.subscribe(move |change| {
+            if let Some(inner) = weak.upgrade() {
+                inner.forget(change);
+            }
+        });
+        access
+    }
+
+    /// The session still stands.
+    ///
+    /// # Errors
+    /// `SESSION_ENDED`, or unavailable.
+    pub async fn session(&self, asker: &Asker<'_>) -> Result<(), ApiError> {
+        self.decide(asker, Target::Session).await.map(|_| ())
+    }
+
+    /// Access to a pet.
+    ///
+    /// # Errors
+    /// `PET_NOT_FOUND` where the caller may not see it, `PERMISSION_DENIED` where they may not do this, or unavailable.
+    pub async fn pet(&self, asker: &Asker<'_>, pet_id: PetId, need: Need) -> Result<PetAccess, ApiError> {
+        let decision = self.decide(asker, Target::Pet(pet_id)).await?;
+        let role = decision.role.ok_or_else(pet_not_found)?;
+        if allows(role, need) { Ok(PetAccess { pet_id, role }) } else { Err(not_allowed()) }
+    }
+
+    /// Access to a collar: enough for one of its pairings is enough for the call; which pairings a reading or an answer
+    /// may touch is in the pairings' own roles.
+    ///
+    /// # Errors
+    /// `COLLAR_NOT_FOUND` where the caller may see none of its pairings, `PERMISSION_DENIED`, or unavailable.
+    pub async fn collar(&self, asker: &Asker<'_>, collar_id: &CollarId, need: Need) -> Result<CollarAccess, ApiError> {
+        let decision = self.decide(asker, Target::Collar(collar_id.clone())).await?;
+        if decision.pairings.is_empty() {
+            return Err(collar_not_found());
+        }
+        if !decision.pairings.iter().any(|pairing| allows(pairing.role, need)) {
+            return Err(not_allowed());
+        }
+        Ok(CollarAccess { collar_id: collar_id.clone(), pairings: decision.pairings.clone() })
+    }
+
+    async fn decide(&self, asker: &Asker<'_>, target: Target) -> Result<Arc<Decision>, ApiError> {
+        let inner = &self.inner;
+        let Some(memory) = &inner.memory else {
+            return inner.source.check(asker, &target).await.map(Arc::new);
+        };
+        let key = (asker.caller.session_id(), target);
+        let heard = memory.broadcast.is_heard();
+        if heard && let Some(remembered) = memory.decisions.get(&key) {
+            let expired = remembered.decision.expires.is_some_and(|time| time <= inner.clock.now());
+            if !expired {
+                return Ok(remembered.decision);
+            }
+        }
+        let epoch = memory.epoch.load(Ordering::Acquire);
+        let decision = Arc::new(inner.source.check(asker, &key.1).await?);
+        let account = asker.caller.account_id().to_string();
+        let remembered = Remembered { account, decision: decision.clone() };
+        memory.decisions.insert(key.clone(), remembered);
+        // A change that came meanwhile may be one this answer did not know of.
+        if !heard || memory.epoch.load(Ordering::Acquire) != epoch {
+            memory.decisions.invalidate(&key);
+        }
+        Ok(decision)
+    }
+}
+
+impl Inner {
+    fn forget(&self, change: Option<&AccessChanged>) {
+        let Some(memory) = &self.memory else { return };
+        memory.epoch.fetch_add(1, Ordering::AcqRel);
+        let Some(change) = change.cloned() else {
+            memory.decisions.invalidate_all();
+            return;
+        };
+        let closure = move |key: &(SessionId, Target), value: &Remembered| concerns(&change, key, value);
+        if memory.decisions.invalidate_entries_if(closure).is_err() {
+            memory.decisions.invalidate_all();
+        }
+    }
+}
+
+/// Whether a change concerns a remembered decision. Nothing named: everything is concerned.
+fn concerns(change: &AccessChanged, (session, target): &(SessionId, Target), value: &Remembered) -> bool {
+    let AccessChanged { account_id, session_id, pet_id, collar_id, pairing_id } = change;
+    let named = [account_id, session_id, pet_id, collar_id, pairing_id];
+    if named.iter().all(|id| id.is_empty()) {
+        return true;
+    }
+    let by_target = match target {
+        Target::Session => false,
+        Target::Pet(pet) => *pet_id == pet.to_string(),
+        Target::Collar(collar) => {
+            collar_id == collar.as_str()
+                || value.decision.pairings.iter().any(|pairing| *pet_id == pairing.pet_id.to_string())
+        }
+    };
+    // A change of an account's and a pet's standing names both, and concerns decisions about either.
+    by_target || *account_id == value.account || *session_id == session.to_string()
+}

@@ -1,0 +1,195 @@
+//! Events: at least once on the wire, exactly once in effect.
+//!
+//! A producer writes its rows and its [outbox] rows in one transaction. The [relay] numbers them per topic and shard
+//! without gaps and moves them to Redis Streams. Each consuming service is a group ([consumer]): it handles an event in
+//! one transaction per pet, whose first statement is the [inbox] row. What a stream lost is fetched again from the
+//! producer's outbox ([gaps]), by number.
+//!
+//! Invariants: an event's effects and its inbox row are committed together; an entry is acknowledged only after the last
+//! commit; only deterministic failures lead to a dead letter, and only of the pet they concern.
+
+mod config;
+pub mod consumer;
+mod dead_letters;
+pub mod gaps;
+pub mod inbox;
+mod maintenance;
+pub mod outbox;
+mod outbox_service;
+pub mod redis;
+pub mod relay;
+pub mod topics;
+pub mod versions;
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use bytes::Bytes;
+use jiff::Timestamp;
+use petty_proto::events::v1::Envelope;
+use prost::Message as _;
+use uuid::Uuid;
+
+pub use config::EventsConfig;
+pub use consumer::{Consumer, Failure, Handler, Part};
+pub use outbox::Outgoing;
+pub use outbox_service::OutboxHandler;
+pub use topics::Topic;
+
+use crate::grpc::client::Mesh;
+use crate::postgres::{Db, Error};
+use crate::service::Context;
+use crate::types::{EventId, PetId};
+
+/// A service's part in events. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Events {
+    context: Context,
+    db: Db,
+    redis: redis::Connector,
+    config: EventsConfig,
+}
+
+impl Events {
+    /// Checks the number of shards, makes today's partitions, and starts the relay where the service produces anything.
+    ///
+    /// # Errors
+    /// Where the database is away, or was set up with another number of shards.
+    pub async fn start(context: &Context, db: &Db, redis: &redis::Connector, config: EventsConfig) -> anyhow::Result<Self> {
+        let fixed = fixed_shards(db, config.shards).await.context("read the number of shards")?;
+        if fixed != config.shards {
+            anyhow::bail!("PETTY_SHARDS is {}, but this database was set up with {fixed}: shards are fixed at install", config.shards);
+        }
+        maintenance::start(context, db).await.context("make the events tables' partitions")?;
+        redis.watch(context);
+        relay::Relay::start(context, db, redis, config.shards);
+        Ok(Self { context: context.clone(), db: db.clone(), redis: redis.clone(), config })
+    }
+
+    /// Starts to consume the service's topics, and to repair gaps.
+    pub fn consume(&self, handler: Arc<dyn Handler>, mesh: &Mesh) {
+        let consumer = Consumer {
+            context: self.context.clone(),
+            db: self.db.clone(),
+            redis: self.redis.clone(),
+            handler,
+            config: self.config.clone(),
+        };
+        gaps::start(&consumer.start(), mesh);
+    }
+
+    /// What answers other services that missed events of this one.
+    #[must_use]
+    pub fn outbox_handler(&self) -> Arc<OutboxHandler> {
+        Arc::new(OutboxHandler::new(self.context.service, self.db.clone()))
+    }
+
+    /// The number of shards, fixed at install.
+    #[must_use]
+    pub fn shards(&self) -> i16 {
+        self.config.shards
+    }
+}
+
+/// The number of shards this database was set up with; the first to ask sets it.
+async fn fixed_shards(db: &Db, wanted: i16) -> Result<i16, Error> {
+    db.transaction("fix_shards", |tx| async move {
+        let sql = "-- fix_shards\nINSERT INTO event_settings (name, value) VALUES ('shards', $1) ON CONFLICT DO NOTHING";
+        tx.execute(sql, &[&wanted.to_string()]).await?;
+        let row = tx.query_one("-- shards\nSELECT value::int2 FROM event_settings WHERE name = 'shards'", &[]).await?;
+        Error::column(&row, "event_settings", 0)
+    })
+    .await
+}
+
+/// An event, as a consumer gets it.
+#[derive(Clone, Debug)]
+pub struct Event {
+    /// Its id.
+    pub id: EventId,
+    /// Its topic.
+    pub topic: &'static Topic,
+    /// Whom it is about.
+    pub subject: Uuid,
+    /// The subject's version, for entity events.
+    pub version: i64,
+    /// When it was written.
+    pub time: Timestamp,
+    /// The payload.
+    pub payload: Bytes,
+    /// The service that produced it.
+    pub source: String,
+    /// The shard it travels in.
+    pub shard: i16,
+    /// Its number in topic and shard.
+    pub number: i64,
+}
+
+/// An envelope that is none.
+#[derive(Debug, thiserror::Error)]
+#[error("bad envelope: {0}")]
+pub struct BadEnvelope(&'static str);
+
+impl Event {
+    /// The payload, read.
+    ///
+    /// # Errors
+    /// Where it is not of that type: a deterministic failure.
+    pub fn read<M: prost::Message + Default>(&self) -> Result<M, Failure> {
+        M::decode(self.payload.clone()).map_err(|error| Failure::Poison(format!("payload of {}: {error}", self.topic.name)))
+    }
+}
+
+impl TryFrom<Envelope> for Event {
+    type Error = BadEnvelope;
+
+    fn try_from(envelope: Envelope) -> Result<Self, BadEnvelope> {
+        Ok(Self {
+            id: envelope.event_id.parse().map_err(|_| BadEnvelope("event_id"))?,
+            topic: topics::named(&envelope.topic).ok_or(BadEnvelope("topic"))?,
+            subject: Uuid::try_parse(&envelope.subject).map_err(|_| BadEnvelope("subject"))?,
+            version: envelope.version,
+            time: envelope.time.unwrap_or_default().try_into().map_err(|_| BadEnvelope("time"))?,
+            payload: envelope.payload,
+            source: envelope.source,
+            shard: envelope.shard.try_into().map_err(|_| BadEnvelope("shard"))?,
+            number: envelope.number,
+        })
+    }
+}
+
+/// The shard a pet's events travel in: by the random end of its id.
+#[must_use]
+pub fn shard_of(pet: PetId, shards: i16) -> i16 {
+    let bytes = pet.0.as_bytes();
+    let tail = u32::from_be_bytes([bytes[12], bytes[13], bytes[14], bytes[15]]);
+    let shards = u32::try_from(shards.max(1)).unwrap_or(1);
+    // Smaller than `shards`, which came from an i16.
+    i16::try_from(tail % shards).unwrap_or(0)
+}
+
+/// The id under which an entry that is no envelope is dead-lettered: of its bytes, so that a repetition meets itself.
+fn id_of_bytes(bytes: &[u8]) -> EventId {
+    EventId(Uuid::new_v5(&Uuid::NAMESPACE_OID, bytes))
+}
+
+fn decode(bytes: &[u8]) -> Result<Event, String> {
+    let envelope = Envelope::decode(bytes).map_err(|error| error.to_string())?;
+    Event::try_from(envelope).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shards_are_even_and_within_bounds() {
+        let clock = crate::types::Clock::manual("2026-01-01T00:00:00Z".parse().unwrap());
+        let mut counts = [0_u32; 16];
+        for _ in 0..16_000 {
+            let shard = shard_of(PetId::new(&clock), 16);
+            counts[usize::try_from(shard).unwrap()] += 1;
+        }
+        assert!(counts.iter().all(|count| (700..1_300).contains(count)), "{counts:?}");
+    }
+}

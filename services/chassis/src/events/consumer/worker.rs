@@ -1,0 +1,186 @@
+//! Handles events: one transaction per pet, dead letters for what can never be handled, patience with everything else.
+
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt as _;
+use tokio::sync::mpsc;
+
+use super::reader::Entry;
+use super::{Consumer, Failure, Part};
+use crate::events::{Event, dead_letters, decode, inbox, topics};
+use crate::postgres::Error;
+use crate::types::PetId;
+
+/// The pause before a poisoned part is tried again: short, because it will fail alike, but not none.
+const POISON_PAUSE: Duration = Duration::from_millis(20);
+
+pub(super) async fn run(consumer: Arc<Consumer>, mut entries: mpsc::Receiver<Entry>) {
+    let shutdown = consumer.context.shutdown.clone();
+    loop {
+        let entry = tokio::select! {
+            // In drain, what was begun is finished; what was only queued stays pending and is claimed by another replica.
+            () = shutdown.draining() => return,
+            entry = entries.recv() => entry,
+        };
+        let Some(entry) = entry else { return };
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            () = consumer.handle_entry(entry) => {}
+        }
+    }
+}
+
+impl Consumer {
+    async fn handle_entry(&self, entry: Entry) {
+        match decode(&entry.bytes) {
+            Ok(event) => self.handle(&event).await,
+            Err(error) => self.bury_bytes(&entry, &error).await,
+        }
+        let group = self.context.service;
+        let acknowledged: redis::RedisResult<()> =
+            redis::cmd("XACK").arg(&entry.source.key).arg(group).arg(&entry.id).query_async(&mut self.redis.shared()).await;
+        if let Err(error) = acknowledged {
+            // It will be claimed and found handled.
+            tracing::debug!(error = %error, "an entry could not be acknowledged");
+        }
+    }
+
+    /// Handles all parts of an event, and notes its number. Returns only when every part is applied, skipped or buried.
+    pub(crate) async fn handle(&self, event: &Event) {
+        match self.split(event) {
+            Ok(mut parts) => {
+                parts.sort_by_key(|part| part.pet);
+                for part in &parts {
+                    self.handle_part(event, part).await;
+                }
+            }
+            Err(error) => {
+                let part = Part { pet: PetId(event.subject), body: event.payload.clone() };
+                self.fail_until_buried(event, &part, &error).await;
+            }
+        }
+        self.patiently("mark_handled", || async move {
+            let sql = "-- mark_handled\nSELECT event_mark_handled($1, $2, $3, $4)";
+            let Event { topic, source, shard, number, .. } = event;
+            self.db
+                .transaction("mark_handled", |tx| async move {
+                    tx.query(sql, &[&topic.name, source, shard, number]).await.map(|_| ())
+                })
+                .await
+        })
+        .await;
+    }
+
+    fn split(&self, event: &Event) -> Result<Vec<Part>, String> {
+        if inbox::is_too_old(event, &self.context.clock) {
+            return Err(format!("older than {} days", inbox::KEPT_DAYS));
+        }
+        match std::panic::catch_unwind(AssertUnwindSafe(|| self.handler.split(event))) {
+            Ok(Ok(parts)) => Ok(parts),
+            Ok(Err(Failure::Poison(error))) => Err(error),
+            Ok(Err(Failure::Away(error))) => Err(error.to_string()),
+            Ok(Err(Failure::Store(error))) => Err(error.to_string()),
+            Err(_) => Err("panicked".to_owned()),
+        }
+    }
+
+    async fn handle_part(&self, event: &Event, part: &Part) {
+        let mut pause = Duration::from_millis(20);
+        loop {
+            match self.apply(event, part).await {
+                Ok(()) => return,
+                Err(Failure::Poison(error)) => {
+                    if self.count_failure(event, part, &error).await {
+                        return;
+                    }
+                    tokio::time::sleep(POISON_PAUSE).await;
+                }
+                Err(Failure::Away(error)) => {
+                    tracing::warn!(error = crate::error::chain(error.as_ref()), "an event waits for what it depends on");
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(Duration::from_secs(1));
+                }
+                Err(Failure::Store(_)) => {
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(Duration::from_secs(1));
+                }
+            }
+        }
+    }
+
+    /// One transaction: the inbox row, then the effects.
+    async fn apply(&self, event: &Event, part: &Part) -> Result<(), Failure> {
+        self.db
+            .transaction("apply_event", |tx| async move {
+                if !inbox::take(&tx, event, part.pet).await? {
+                    return Ok(());
+                }
+                let erasing = *event.topic == topics::PET_ERASING;
+                if !erasing && inbox::is_erased(&tx, part.pet).await? {
+                    return Ok(());
+                }
+                match AssertUnwindSafe(self.handler.apply(&tx, event, part)).catch_unwind().await {
+                    Ok(applied) => applied,
+                    Err(_) => Err(Failure::Poison("panicked".to_owned())),
+                }
+            })
+            .await
+    }
+
+    /// Counts a deterministic failure; true where it was the last one and the part is buried.
+    async fn count_failure(&self, event: &Event, part: &Part, error: &str) -> bool {
+        let clock = &self.context.clock;
+        self.patiently("count_failure", || async move {
+            self.db
+                .transaction("count_failure", |tx| async move {
+                    let failures = dead_letters::count(&tx, clock, event, part.pet, error).await?;
+                    tracing::warn!(event.id = %event.id, pet.id = %part.pet, topic = event.topic.name, failures, error, "an event cannot be applied");
+                    if failures < dead_letters::LIMIT {
+                        return Ok::<bool, Error>(false);
+                    }
+                    dead_letters::bury(&tx, clock, event, part.pet, "POISON", error).await?;
+                    Ok(true)
+                })
+                .await
+        })
+        .await
+    }
+
+    async fn fail_until_buried(&self, event: &Event, part: &Part, error: &str) {
+        while !self.count_failure(event, part, error).await {
+            tokio::time::sleep(POISON_PAUSE).await;
+        }
+    }
+
+    async fn bury_bytes(&self, entry: &Entry, error: &str) {
+        let clock = &self.context.clock;
+        let (topic, shard) = (entry.source.topic.name, entry.source.shard);
+        self.patiently("bury", || async move {
+            self.db
+                .transaction("bury", |tx| async move {
+                    dead_letters::bury_bytes(&tx, clock, topic, shard, &entry.bytes, error).await
+                })
+                .await
+        })
+        .await;
+    }
+
+    /// Does what must be done, however long the database is away.
+    async fn patiently<T, W>(&self, what: &'static str, work: impl Fn() -> W) -> T
+    where
+        W: Future<Output = Result<T, Error>>,
+    {
+        let mut pause = Duration::from_millis(20);
+        loop {
+            match work().await {
+                Ok(value) => return value,
+                Err(error) => tracing::warn!(what, error = crate::error::chain(&error), "the database is away; trying again"),
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_secs(1));
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! The housekeeping of the events tables: partitions ahead, what is past its time away.
+
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+
+use crate::postgres::{Db, Error};
+use crate::service::Context;
+use crate::types::Clock;
+
+const INTERVAL: Duration = Duration::from_secs(600);
+
+/// Once now, so that there is a partition for today; then every ten minutes.
+pub(super) async fn start(context: &Context, db: &Db) -> Result<(), Error> {
+    run(db, &context.clock).await?;
+    let (db, clock, shutdown) = (db.clone(), context.clock.clone(), context.shutdown.clone());
+    context.tasks.spawn("events-maintenance", async move {
+        loop {
+            tokio::select! {
+                () = shutdown.draining() => return,
+                () = tokio::time::sleep(INTERVAL) => {}
+            }
+            if let Err(error) = run(&db, &clock).await {
+                tracing::warn!(error = crate::error::chain(&error), "events maintenance failed; it is tried again");
+            }
+        }
+    });
+    Ok(())
+}
+
+async fn run(db: &Db, clock: &Clock) -> Result<(), Error> {
+    let now = clock.now();
+    let today = now.to_zoned(TimeZone::UTC).date();
+    db.transaction("maintain_events", |tx| async move {
+        tx.query("-- maintain_partitions\nSELECT event_maintain_partitions($1)", &[&today]).await?;
+        let hours = |hours| now - jiff::SignedDuration::from_hours(hours);
+        tx.execute("-- forget_requests\nDELETE FROM event_requests WHERE created_at < $1", &[&hours(25)]).await?;
+        tx.execute("-- forget_dead_letters\nDELETE FROM event_dead_letters WHERE created_at < $1", &[&hours(14 * 24)]).await?;
+        tx.execute("-- forget_failures\nDELETE FROM event_failures WHERE failed_at < $1", &[&hours(22 * 24)]).await?;
+        Ok(())
+    })
+    .await
+}

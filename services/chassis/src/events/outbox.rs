@@ -1,0 +1,62 @@
+//! The outbox: events, written in the transaction that made them true.
+
+use opentelemetry::propagation::TextMapPropagator as _;
+use opentelemetry_sdk::propagation::TraceContextPropagator;
+use prost::Message;
+use tracing_opentelemetry::OpenTelemetrySpanExt as _;
+use uuid::Uuid;
+
+use super::{Topic, shard_of};
+use crate::postgres::{Error, Tx};
+use crate::types::{Clock, EventId, PetId};
+
+/// An event to be sent.
+#[derive(Debug)]
+pub struct Outgoing<'a, M> {
+    /// Its topic.
+    pub topic: &'static Topic,
+    /// Whom it is about.
+    pub subject: Uuid,
+    /// The subject's version, for entity events; 0 for others.
+    pub version: i64,
+    /// The shard it travels in.
+    pub shard: i16,
+    /// The payload.
+    pub payload: &'a M,
+}
+
+impl<'a, M: Message> Outgoing<'a, M> {
+    /// An event about one pet.
+    #[must_use]
+    pub fn of_pet(topic: &'static Topic, pet: PetId, version: i64, shards: i16, payload: &'a M) -> Self {
+        Self { topic, subject: pet.0, version, shard: shard_of(pet, shards), payload }
+    }
+}
+
+/// Writes an event. It leaves when the transaction commits, or never.
+///
+/// # Errors
+/// Where the database says no.
+pub async fn write<M: Message>(tx: &Tx, clock: &Clock, event: &Outgoing<'_, M>) -> Result<EventId, Error> {
+    let id = EventId::new(clock);
+    let now = crate::types::micros(clock.now());
+    let sql = "-- write_event\nINSERT INTO event_outbox
+               (id, day, topic, shard, subject, version, created_at, schema_version, traceparent, payload)
+               VALUES ($1, ($7::timestamptz AT TIME ZONE 'UTC')::date, $2, $3, $4, $5, $7, $6, $8, $9)";
+    let Outgoing { topic, subject, version, shard, payload } = event;
+    let bytes = payload.encode_to_vec();
+    tx.execute(
+        sql,
+        &[&id.0, &topic.name, shard, subject, version, &topic.schema_version, &now, &traceparent(), &bytes],
+    )
+    .await?;
+    tx.mark_events_written();
+    Ok(id)
+}
+
+/// The W3C trace context of the current span; empty where there is none.
+fn traceparent() -> String {
+    let mut carrier = std::collections::HashMap::new();
+    TraceContextPropagator::new().inject_context(&tracing::Span::current().context(), &mut carrier);
+    carrier.remove("traceparent").unwrap_or_default()
+}

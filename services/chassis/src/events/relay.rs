@@ -1,0 +1,264 @@
+//! The relay: from the outbox to Redis Streams.
+//!
+//! Each shard has one holder at a time, by a lease. The holder first gives numbers, in a transaction that checks the lease,
+//! and only then sends, in the order of the numbers; a row is marked as sent once Redis answered. A crash between the two
+//! sends the same numbers again, which consumers know by the event's id.
+
+mod trim;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::civil::Date;
+use prost::Message as _;
+use redis::aio::ConnectionManager;
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::redis::Connector;
+use super::{Topic, outbox_service, topics};
+use crate::access;
+use crate::postgres::{Db, Error};
+use crate::service::Context;
+
+/// A holder that is silent this long loses its shards.
+const LEASE: Duration = Duration::from_secs(3);
+const RENEW_INTERVAL: Duration = Duration::from_millis(1_000);
+/// The longest wait for a commit of another replica's.
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
+const TRIM_INTERVAL: Duration = Duration::from_secs(2);
+/// So many rows are numbered, and sent, at once.
+const BATCH: i64 = 500;
+
+/// What went wrong in one round; the next one may go well.
+#[derive(Debug, thiserror::Error)]
+enum Fault {
+    #[error("database")]
+    Database(#[from] Error),
+    #[error("redis")]
+    Redis(#[from] redis::RedisError),
+}
+
+pub(super) struct Relay {
+    context: Context,
+    db: Db,
+    redis: ConnectionManager,
+    holder: Uuid,
+    shards: i16,
+    held: Vec<i16>,
+    renewed: Option<Instant>,
+    beaten: Option<Instant>,
+    trimmed: Instant,
+    topics: Vec<&'static Topic>,
+}
+
+impl Relay {
+    pub(super) fn start(context: &Context, db: &Db, redis: &Connector, shards: i16) {
+        let relay = Self {
+            context: context.clone(),
+            db: db.clone(),
+            redis: redis.shared(),
+            holder: crate::types::EventId::new(&context.clock).0,
+            shards,
+            held: Vec::new(),
+            renewed: None,
+            beaten: None,
+            trimmed: Instant::now(),
+            topics: topics::produced_by(context.service).collect(),
+        };
+        if !relay.topics.is_empty() {
+            context.tasks.spawn("event-relay", relay.run());
+        }
+    }
+
+    async fn run(mut self) {
+        let written = self.db.events_written();
+        let shutdown = self.context.shutdown.clone();
+        let mut pause = POLL_INTERVAL;
+        loop {
+            pause = match self.round().await {
+                // More may be waiting: no pause.
+                Ok(sent) if sent > 0 => Duration::ZERO,
+                Ok(_) => POLL_INTERVAL,
+                Err(fault) => {
+                    tracing::warn!(error = crate::error::chain(&fault), "events cannot be sent just now; they wait in the outbox");
+                    (pause * 2).clamp(POLL_INTERVAL, Duration::from_secs(1))
+                }
+            };
+            tokio::select! {
+                () = shutdown.cancelled() => break,
+                () = written.notified() => {}
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+        // Another replica need not wait for the lease to run out.
+        let _ = self.release().await;
+    }
+
+    /// One round; how many events were sent.
+    async fn round(&mut self) -> Result<usize, Fault> {
+        if self.renewed.is_none_or(|at| at.elapsed() >= RENEW_INTERVAL) {
+            self.held = self.lease().await?;
+            self.renewed = Some(Instant::now());
+        }
+        if self.held.is_empty() {
+            return Ok(0);
+        }
+        self.number().await?;
+        let sent = self.send().await?;
+        self.beat().await?;
+        if self.trimmed.elapsed() >= TRIM_INTERVAL {
+            self.trimmed = Instant::now();
+            trim::trim(&mut self.redis, &self.topics, &self.held).await?;
+        }
+        Ok(sent)
+    }
+
+    async fn lease(&self) -> Result<Vec<i16>, Error> {
+        let shards = &(0..self.shards).collect::<Vec<i16>>();
+        self.db
+            .transaction("lease_shards", |tx| async move {
+                let sql = "-- known_shards\nINSERT INTO event_relay_shards (shard, lease_until)
+                           SELECT unnest($1::int2[]), '-infinity' ON CONFLICT DO NOTHING";
+                if self.renewed.is_none() {
+                    tx.execute(sql, &[shards]).await?;
+                }
+                let sql = "-- lease_shards\nUPDATE event_relay_shards SET holder = $1, lease_until = now() + make_interval(secs => $2)
+                           WHERE shard IN (SELECT shard FROM event_relay_shards WHERE holder = $1 OR lease_until < now()
+                                           ORDER BY shard FOR UPDATE SKIP LOCKED) RETURNING shard";
+                let rows = tx.query(sql, &[&self.holder, &LEASE.as_secs_f64()]).await?;
+                rows.iter().map(|row| Error::column(row, "event_relay_shards", 0)).collect()
+            })
+            .await
+    }
+
+    async fn release(&self) -> Result<(), Error> {
+        let sql = "-- release_shards\nUPDATE event_relay_shards SET lease_until = '-infinity' WHERE holder = $1";
+        self.db.transaction("release_shards", |tx| async move { tx.execute(sql, &[&self.holder]).await.map(|_| ()) }).await
+    }
+
+    /// Gives numbers to rows that have none.
+    async fn number(&self) -> Result<(), Error> {
+        let waiting = "-- any_unnumbered\nSELECT 1 FROM event_outbox WHERE number IS NULL AND shard = ANY($1) LIMIT 1";
+        let any = self.db.read("any_unnumbered", |tx| async move { tx.query_opt(waiting, &[&self.held]).await }).await?;
+        if any.is_none() {
+            return Ok(());
+        }
+        self.db
+            .transaction("number_events", |tx| async move {
+                let sql = "-- hold_shards\nSELECT shard FROM event_relay_shards WHERE holder = $1 AND lease_until > now()
+                           ORDER BY shard FOR UPDATE";
+                let rows = tx.query(sql, &[&self.holder]).await?;
+                let held = rows.iter().map(|row| Error::column(row, "event_relay_shards", 0)).collect::<Result<Vec<i16>, _>>()?;
+                let sql = "-- unnumbered\nSELECT id, day, topic, shard FROM event_outbox
+                           WHERE number IS NULL AND shard = ANY($1) ORDER BY id LIMIT $2";
+                let mut groups: BTreeMap<(String, i16), Vec<(Uuid, Date)>> = BTreeMap::new();
+                for row in tx.query(sql, &[&held, &BATCH]).await? {
+                    let key = (Error::column(&row, "event_outbox", 2)?, Error::column(&row, "event_outbox", 3)?);
+                    let id = (Error::column(&row, "event_outbox", 0)?, Error::column(&row, "event_outbox", 1)?);
+                    groups.entry(key).or_default().push(id);
+                }
+                let (mut ids, mut days, mut numbers) = (Vec::new(), Vec::new(), Vec::new());
+                for ((topic, shard), rows) in groups {
+                    let count = i64::try_from(rows.len()).unwrap_or(i64::MAX);
+                    let sql = "-- take_numbers\nINSERT INTO event_relay_numbers (topic, shard, last_number) VALUES ($1, $2, $3)
+                               ON CONFLICT (topic, shard) DO UPDATE
+                               SET last_number = event_relay_numbers.last_number + EXCLUDED.last_number RETURNING last_number";
+                    let row = tx.query_one(sql, &[&topic, &shard, &count]).await?;
+                    let last: i64 = Error::column(&row, "event_relay_numbers", 0)?;
+                    for ((id, day), number) in rows.into_iter().zip(last - count + 1..) {
+                        ids.push(id);
+                        days.push(day);
+                        numbers.push(number);
+                    }
+                }
+                let sql = "-- number_events\nUPDATE event_outbox o SET number = n.number
+                           FROM unnest($1::uuid[], $2::date[], $3::int8[]) AS n (id, day, number)
+                           WHERE o.id = n.id AND o.day = n.day";
+                tx.execute(sql, &[&ids, &days, &numbers]).await.map(|_| ())
+            })
+            .await
+    }
+
+    /// Sends what has a number and was not sent, in the order of the numbers.
+    async fn send(&mut self) -> Result<usize, Fault> {
+        let sql = "-- unsent\nSELECT id, subject, version, created_at, schema_version, traceparent, payload, number, day, topic, shard
+                   FROM event_outbox WHERE sent_at IS NULL AND number IS NOT NULL AND shard = ANY($1)
+                   ORDER BY topic, shard, number LIMIT $2";
+        let held = &self.held;
+        let rows = self.db.read("unsent", |tx| async move { tx.query(sql, &[held, &BATCH]).await }).await?;
+        let mut streams: BTreeMap<(&'static str, i16), (&'static Topic, Vec<&tokio_postgres::Row>)> = BTreeMap::new();
+        for row in &rows {
+            let name: String = Error::column(row, "event_outbox", 9)?;
+            let Some(topic) = topics::named(&name) else { continue };
+            let shard = Error::column(row, "event_outbox", 10)?;
+            streams.entry((topic.name, shard)).or_insert_with(|| (topic, Vec::new())).1.push(row);
+        }
+        let (mut ids, mut days) = (Vec::<Uuid>::new(), Vec::<Date>::new());
+        for ((_, shard), (topic, rows)) in streams {
+            let key = topic.stream(shard);
+            let length: usize = redis::cmd("XLEN").arg(&key).query_async(&mut self.redis).await?;
+            let room = topic.stream_limit.saturating_sub(length);
+            if room < rows.len() && !topic.is_broadcast() {
+                tracing::warn!(stream = key, length, "the stream is full; the rest waits in the outbox");
+            }
+            let mut pipeline = redis::pipe();
+            let begin = ids.len();
+            for row in rows.into_iter().take(if topic.is_broadcast() { usize::MAX } else { room }) {
+                let envelope = outbox_service::envelope(row, topic, shard, self.context.service)?;
+                let command = pipeline.cmd("XADD").arg(&key);
+                if topic.is_broadcast() {
+                    command.arg("MAXLEN").arg("~").arg(topic.stream_limit);
+                }
+                command.arg("*").arg("e").arg(envelope.encode_to_vec()).ignore();
+                ids.push(Error::column(row, "event_outbox", 0)?);
+                days.push(Error::column(row, "event_outbox", 8)?);
+            }
+            if ids.len() > begin {
+                pipeline.query_async::<()>(&mut self.redis).await?;
+            }
+        }
+        if ids.is_empty() {
+            return Ok(0);
+        }
+        let sql = "-- mark_sent\nUPDATE event_outbox o SET sent_at = now() FROM unnest($1::uuid[], $2::date[]) AS s (id, day)
+                   WHERE o.id = s.id AND o.day = s.day";
+        let (sent, days) = (&ids, &days);
+        self.db.transaction("mark_sent", |tx| async move { tx.execute(sql, &[sent, days]).await.map(|_| ()) }).await?;
+        Ok(ids.len())
+    }
+
+    /// auth says that it is there, with the number last sent, so that a replica notices silence and what it missed.
+    async fn beat(&mut self) -> Result<(), Fault> {
+        let due = self.beaten.is_none_or(|at| at.elapsed() >= access::HEARTBEAT_INTERVAL);
+        if !due || !self.topics.contains(&&topics::ACCESS_CHANGED) || !self.held.contains(&0) {
+            return Ok(());
+        }
+        let sql = "-- last_sent\nSELECT coalesce(max(number), 0) FROM event_outbox
+                   WHERE topic = $1 AND shard = 0 AND number IS NOT NULL AND sent_at IS NOT NULL";
+        let topic = topics::ACCESS_CHANGED.name;
+        let row = self.db.read("last_sent", |tx| async move { tx.query_one(sql, &[&topic]).await }).await?;
+        let number: i64 = Error::column(&row, "event_outbox", 0)?;
+        let mut command = redis::cmd("XADD");
+        command.arg(access::STREAM).arg("MAXLEN").arg("~").arg(10_000).arg("*").arg("n").arg(number);
+        command.query_async::<()>(&mut self.redis).await?;
+        self.beaten = Some(Instant::now());
+        Ok(())
+    }
+}
+
+/// Waits until an event is in its stream. The caller's deadline ends the waiting.
+///
+/// # Errors
+/// Where the database says no.
+pub async fn sent(db: &Db, event: crate::types::EventId) -> Result<(), Error> {
+    let sql = "-- is_sent\nSELECT 1 FROM event_outbox WHERE id = $1 AND sent_at IS NOT NULL";
+    let mut pause = Duration::from_millis(2);
+    loop {
+        if db.read("is_sent", |tx| async move { tx.query_opt(sql, &[&event.0]).await }).await?.is_some() {
+            return Ok(());
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(Duration::from_millis(50));
+    }
+}

@@ -1,0 +1,96 @@
+//! What every service with a database stands on: its database, its part in events, its clients to the others.
+
+use crate::access::{Access, Broadcast, RemoteAccess, RemoteKeys};
+use crate::caller::Verifier;
+use crate::config::{PostgresConfig, Reader, RedisConfig, Section};
+use crate::events::redis::Connector;
+use crate::events::{Events, EventsConfig};
+use crate::grpc::client::Mesh;
+use crate::grpc::gate::Gate;
+use crate::postgres::{Db, Migrations};
+use crate::service::Context;
+
+/// Whose tokens are believed.
+#[derive(Clone, Debug)]
+pub struct TokenConfig {
+    /// The issuer: `PETTY_TOKEN_ISSUER`, default "petty".
+    pub issuer: String,
+    /// The audience: `PETTY_TOKEN_AUDIENCE`, default "petty".
+    pub audience: String,
+}
+
+impl Section for TokenConfig {
+    fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        Some(Self {
+            issuer: reader.or("PETTY_TOKEN_ISSUER", "petty".to_owned()),
+            audience: reader.or("PETTY_TOKEN_AUDIENCE", "petty".to_owned()),
+        })
+    }
+}
+
+/// What a [`Foundation`] is laid from.
+#[derive(Clone, Debug)]
+pub struct FoundationConfig {
+    /// The service's own database.
+    pub postgres: PostgresConfig,
+    /// Where events travel.
+    pub redis: RedisConfig,
+    /// How they do.
+    pub events: EventsConfig,
+    /// Whose tokens are believed.
+    pub tokens: TokenConfig,
+}
+
+impl Section for FoundationConfig {
+    fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        let (postgres, redis) = (PostgresConfig::read(reader), RedisConfig::read(reader));
+        let (events, tokens) = (EventsConfig::read(reader), TokenConfig::read(reader));
+        Some(Self { postgres: postgres?, redis: redis?, events: events?, tokens: tokens? })
+    }
+}
+
+/// What a service with a database stands on. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Foundation {
+    /// What it was given.
+    pub context: Context,
+    /// Its database, migrated.
+    pub db: Db,
+    /// The events Redis.
+    pub redis: Connector,
+    /// Its part in events: relay and housekeeping run, consuming is up to the service.
+    pub events: Events,
+    /// Clients to the other services.
+    pub mesh: Mesh,
+    tokens: TokenConfig,
+}
+
+impl Foundation {
+    /// Migrates, opens, and starts the relay.
+    ///
+    /// # Errors
+    /// Where the database is away or its schema too old, or an address is wrong.
+    pub async fn lay(context: &Context, config: &FoundationConfig, migrations: Migrations) -> anyhow::Result<Self> {
+        let db = Db::open(context, &config.postgres, migrations).await?;
+        let redis = Connector::new(&config.redis.events_url)?;
+        let events = Events::start(context, &db, &redis, config.events.clone()).await?;
+        let mesh = Mesh::new(context)?;
+        Ok(Self { context: context.clone(), db, redis, events, mesh, tokens: config.tokens.clone() })
+    }
+
+    /// The gate of a service that asks auth: tokens by auth's keys, decisions remembered while the broadcast is heard.
+    #[must_use]
+    pub fn gate(&self) -> Gate {
+        let Context { clock, tasks, shutdown, .. } = &self.context;
+        let verifier = self.verifier(Box::new(RemoteKeys::new(self.mesh.channel("auth"))));
+        let broadcast = Broadcast::listen(self.redis.clone(), tasks, shutdown.clone());
+        let source = Box::new(RemoteAccess::new(self.mesh.channel("auth")));
+        Gate::new(verifier, Access::remembering(source, clock.clone(), broadcast))
+    }
+
+    /// A verifier of tokens with keys from `source`.
+    #[must_use]
+    pub fn verifier(&self, source: Box<dyn crate::caller::KeySource>) -> Verifier {
+        Verifier::new(source, &self.tokens.issuer, &self.tokens.audience, self.context.clock.clone())
+    }
+}

@@ -1,0 +1,15 @@
+//! gRPC between services: what serves, what calls, and who is who.
+//!
+//! Invariants: one fixed order of layers on every server; every call has a deadline, a request id and a service that
+//! proved itself; a call is sent again only where its policy says that this is harmless.
+
+pub mod client;
+pub mod gate;
+pub mod identity;
+mod scope;
+pub mod server;
+
+pub use client::{Channel, Mesh};
+pub use identity::ServiceIdentity;
+pub use scope::{CallScope, Deadline, RequestId};
+pub use server::Server;

@@ -1,0 +1,296 @@
+//! One call, in as many attempts as its policy and the budget allow.
+
+use std::error::Error as StdError;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Request, Response};
+use http_body_util::{BodyExt as _, Full};
+use opentelemetry::KeyValue;
+use opentelemetry::metrics::Histogram;
+use petty_proto::policy::{self, MethodPolicy, Repeat};
+use tokio::time::Instant;
+use tonic::body::Body;
+use tonic::{Code, ConnectError, Status};
+use tower::{Service as _, ServiceExt as _};
+use tracing::{Instrument as _, Span};
+
+use super::body::with_deadline;
+use super::breaker::Breaker;
+use super::budget::Budget;
+use super::endpoints::{Endpoint, Endpoints};
+use crate::error::{ApiError, Code as ErrorCode, chain};
+use crate::grpc::identity::{Minter, TOKEN};
+use crate::grpc::scope::{self, CallScope, Deadline, REQUEST_ID, RequestId};
+use crate::grpc::server::{code_of, name_of};
+use crate::telemetry;
+use crate::types::{Clock, Entropy};
+
+/// The most attempts of one call.
+const ATTEMPTS: usize = 3;
+/// How long to wait before an endpoint is tried again, the first time; then three times as long.
+const BACKOFF: Duration = Duration::from_millis(50);
+/// How long a call without a policy may take.
+const WITHOUT_POLICY: Duration = Duration::from_secs(10);
+/// A call that ran out of time after waiting this long says something about the target; a shorter one about its caller.
+const TELLING: Duration = Duration::from_millis(500);
+
+/// A service, as it is called.
+pub(super) struct Target {
+    pub(super) service: &'static str,
+    pub(super) name: String,
+    pub(super) endpoints: Endpoints,
+    pub(super) breaker: Breaker,
+    pub(super) budget: Budget,
+    pub(super) minter: Option<Arc<Minter>>,
+    pub(super) clock: Clock,
+    pub(super) entropy: Entropy,
+    pub(super) duration: Histogram<f64>,
+}
+
+/// A request that can be sent more than once.
+struct Call {
+    parts: Parts,
+    body: Bytes,
+    deadline: Deadline,
+    /// Whether a second sending is harmless even where the first one arrived.
+    repeatable: bool,
+}
+
+/// What came of an attempt.
+enum Outcome {
+    /// An answer, be it a refusal.
+    Answered(Response<Body>),
+    /// The service said that it is not available.
+    Refused(Response<Body>),
+    /// The request never left.
+    NotSent(tonic::transport::Error),
+    /// The connection broke while it was on its way.
+    Broken(tonic::transport::Error),
+}
+
+impl Target {
+    /// Calls, within the deadline.
+    pub(super) async fn call(&self, request: Request<Body>) -> Response<Body> {
+        let since = Instant::now();
+        let policy = policy::of(request.uri().path());
+        let method = policy.map_or("unknown", |policy| policy.path);
+        let span = tracing::error_span!(
+            target: "petty::rpc",
+            "call",
+            otel.name = method,
+            otel.kind = "client",
+            otel.status_code = tracing::field::Empty,
+            rpc.system = "grpc",
+            rpc.service = policy.map_or("", |policy| policy.service),
+            rpc.method = policy.map_or("", |policy| policy.method),
+            rpc.grpc.status_code = tracing::field::Empty,
+            peer.service = self.name,
+        );
+        let calling = async {
+            let response = self.within_deadline(policy, request).await;
+            let code = code_of(&response);
+            Span::current().record("rpc.grpc.status_code", i64::from(i32::from(code)));
+            if matches!(code, Code::Internal | Code::Unknown | Code::Unavailable | Code::DeadlineExceeded) {
+                Span::current().record("otel.status_code", "ERROR");
+            }
+            let attributes = [
+                KeyValue::new("service", self.service),
+                KeyValue::new("peer", self.name.clone()),
+                KeyValue::new("method", method),
+                KeyValue::new("code", name_of(code)),
+            ];
+            self.duration.record(since.elapsed().as_secs_f64(), &attributes);
+            response
+        };
+        calling.instrument(span).await
+    }
+
+    async fn within_deadline(
+        &self,
+        policy: Option<&'static MethodPolicy>,
+        request: Request<Body>,
+    ) -> Response<Body> {
+        let scope = CallScope::current();
+        let (mut parts, body) = request.into_parts();
+        let deadline = deadline(policy, &parts, scope.as_ref());
+        if deadline.left().is_zero() {
+            return expired();
+        }
+        self.stamp(&mut parts, scope);
+        let Ok(body) = body.collect().await else {
+            return refuse(ApiError::internal("the request's body cannot be read"));
+        };
+        let repeatable =
+            policy.is_some_and(|policy| matches!(policy.repeat, Repeat::ReadOnly | Repeat::Idempotent));
+        let call = Call { parts, body: body.to_bytes(), deadline, repeatable };
+        self.budget.deposit();
+        let since = Instant::now();
+        let answered = tokio::time::timeout_at(deadline.0, self.attempts(&call)).await;
+        answered.map_or_else(
+            |_| {
+                if since.elapsed() >= TELLING {
+                    self.breaker.failed(Instant::now());
+                }
+                expired()
+            },
+            |response| with_deadline(response, deadline),
+        )
+    }
+
+    /// Who asks, for which request, in which trace.
+    fn stamp(&self, parts: &mut Parts, scope: Option<CallScope>) {
+        let request_id = parts
+            .extensions
+            .get::<RequestId>()
+            .cloned()
+            .or_else(|| RequestId::from_headers(&parts.headers))
+            .or_else(|| scope.map(|scope| scope.request_id))
+            .unwrap_or_else(|| RequestId::new(&self.clock));
+        if let Some(value) = request_id.header() {
+            parts.headers.insert(REQUEST_ID, value);
+        }
+        if let Some(value) = telemetry::traceparent().and_then(|text| HeaderValue::from_str(&text).ok()) {
+            parts.headers.insert("traceparent", value);
+        }
+    }
+
+    async fn attempts(&self, call: &Call) -> Response<Body> {
+        let mut tried: Vec<Arc<Endpoint>> = Vec::new();
+        let mut backoff = BACKOFF;
+        loop {
+            let Some(permit) = self.breaker.admit(Instant::now()) else {
+                return refuse(unavailable());
+            };
+            let Some(endpoint) = self.endpoints.pick(&tried).await else {
+                permit.failed(Instant::now());
+                return refuse(ApiError::unavailable("UPSTREAM_UNAVAILABLE", format!("no endpoint of {}", self.name)));
+            };
+            let outcome = self.attempt(call, &endpoint).await;
+            let now = Instant::now();
+            let (last, again) = match outcome {
+                Outcome::Answered(response) => {
+                    permit.succeeded();
+                    return response;
+                }
+                Outcome::Refused(response) => {
+                    permit.succeeded();
+                    (response, call.repeatable)
+                }
+                Outcome::NotSent(error) => {
+                    permit.failed(now);
+                    (self.away(&endpoint, &error), true)
+                }
+                Outcome::Broken(error) => {
+                    permit.failed(now);
+                    (self.away(&endpoint, &error), call.repeatable)
+                }
+            };
+            tried.push(endpoint);
+            if !again || tried.len() >= ATTEMPTS || !self.budget.withdraw() {
+                return last;
+            }
+            if self.endpoints.has_other(&tried) {
+                continue;
+            }
+            // From half to all of it, so that those who failed together do not come back together.
+            let pause = backoff.mul_f64(0.5 + self.entropy.fraction() / 2.0);
+            if call.deadline.left() <= pause {
+                return last;
+            }
+            tokio::time::sleep(pause).await;
+            backoff *= 3;
+        }
+    }
+
+    async fn attempt(&self, call: &Call, endpoint: &Endpoint) -> Outcome {
+        let mut request = Request::new(Body::new(Full::new(call.body.clone())));
+        *request.method_mut() = call.parts.method.clone();
+        *request.uri_mut() = call.parts.uri.clone();
+        *request.version_mut() = call.parts.version;
+        *request.headers_mut() = call.parts.headers.clone();
+        scope::set_timeout(request.headers_mut(), call.deadline.left());
+        if let Err(error) = self.prove(request.headers_mut()) {
+            return Outcome::Answered(refuse(ApiError::internal(error)));
+        }
+        let _busy = endpoint.busy();
+        let mut channel = endpoint.channel();
+        let answered = match channel.ready().await {
+            Ok(ready) => ready.call(request).await,
+            Err(error) => Err(error),
+        };
+        match answered {
+            Ok(response) => {
+                endpoint.answered();
+                match code_of(&response) {
+                    Code::Unavailable => Outcome::Refused(response),
+                    _ => Outcome::Answered(response),
+                }
+            }
+            Err(error) if ran_out(&error) => Outcome::Answered(expired()),
+            Err(error) => {
+                endpoint.failed(Instant::now());
+                if never_sent(&error) { Outcome::NotSent(error) } else { Outcome::Broken(error) }
+            }
+        }
+    }
+
+    /// Adds the token that proves who is calling; with TLS the certificate does.
+    fn prove(&self, headers: &mut HeaderMap) -> Result<(), crate::grpc::identity::KeyError> {
+        if let Some(minter) = &self.minter {
+            headers.insert(TOKEN, minter.token(&self.name)?);
+        }
+        Ok(())
+    }
+
+    fn away(&self, endpoint: &Endpoint, error: &tonic::transport::Error) -> Response<Body> {
+        tracing::debug!(
+            target: "petty::rpc",
+            peer = self.name,
+            endpoint = endpoint.address(),
+            error = chain(error),
+            "an attempt failed"
+        );
+        refuse(ApiError::unavailable("UPSTREAM_UNAVAILABLE", format!("{}: {}", self.name, chain(error))))
+    }
+}
+
+/// The first of: the policy's, the request's own, and that of the call that is being answered here.
+fn deadline(policy: Option<&MethodPolicy>, parts: &Parts, scope: Option<&CallScope>) -> Deadline {
+    let policy = Deadline::after(policy.map_or(WITHOUT_POLICY, |policy| policy.deadline));
+    let asked = scope::timeout(&parts.headers).map(Deadline::after);
+    let own = parts.extensions.get::<Deadline>().copied();
+    let inherited = scope.and_then(|scope| scope.deadline);
+    [asked, own, inherited].into_iter().flatten().fold(policy, Deadline::min)
+}
+
+/// Whether the request cannot have arrived: no connection was made.
+fn never_sent(error: &tonic::transport::Error) -> bool {
+    causes(error).any(|cause| cause.is::<ConnectError>())
+}
+
+/// Whether tonic's own timer was faster than ours.
+fn ran_out(error: &tonic::transport::Error) -> bool {
+    causes(error).any(|cause| cause.is::<tonic::TimeoutExpired>())
+}
+
+fn causes<'a>(
+    error: &'a (dyn StdError + 'static),
+) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
+    std::iter::successors(Some(error), |error| error.source())
+}
+
+fn unavailable() -> ApiError {
+    let error = ApiError::new(ErrorCode::Unavailable, "UPSTREAM_UNAVAILABLE", "not available just now; try again");
+    ApiError { retry_after: Some(Duration::from_secs(1)), ..error }
+}
+
+fn expired() -> Response<Body> {
+    refuse(ApiError::new(ErrorCode::DeadlineExceeded, "DEADLINE_EXCEEDED", "time ran out"))
+}
+
+fn refuse(error: ApiError) -> Response<Body> {
+    Status::from(error).into_http()
+}

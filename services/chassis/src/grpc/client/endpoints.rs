@@ -1,0 +1,257 @@
+//! Where a target's replicas are, and which of them is asked next.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use http::Uri;
+use tokio::time::Instant;
+use tonic::transport::{Channel, ClientTlsConfig};
+
+use crate::tasks::Tasks;
+
+/// How long connecting may take: within a data centre it takes a millisecond, or does not happen.
+const CONNECT: Duration = Duration::from_millis(500);
+/// How long an endpoint that failed is left alone while there are others.
+const LEFT_ALONE: Duration = Duration::from_millis(500);
+/// How often names are resolved again while they are used.
+const RESOLVE_EVERY: Duration = Duration::from_secs(5);
+/// How long resolving may take.
+const RESOLVE: Duration = Duration::from_secs(1);
+/// How a connection that went dead under running calls is found out.
+const KEEPALIVE: Duration = Duration::from_secs(10);
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Flow control windows, as the server's.
+const STREAM_WINDOW: u32 = 1 << 20;
+const CONNECTION_WINDOW: u32 = 4 << 20;
+
+/// The endpoints of one target. Names are resolved to all of their addresses.
+pub(super) struct Endpoints {
+    shared: Arc<Shared>,
+    tasks: Tasks,
+}
+
+struct Shared {
+    uris: Vec<Uri>,
+    tls: Option<ClientTlsConfig>,
+    current: RwLock<Arc<[Arc<Endpoint>]>>,
+    resolution: Mutex<Resolution>,
+    next: AtomicUsize,
+}
+
+#[derive(Default)]
+struct Resolution {
+    due: Option<Instant>,
+    running: bool,
+}
+
+/// One replica's address and connection. Connects when it is first used, and again whenever the connection is gone.
+pub(super) struct Endpoint {
+    address: String,
+    channel: Channel,
+    in_flight: AtomicUsize,
+    left_alone_until: Mutex<Option<Instant>>,
+}
+
+/// Counts a call towards an endpoint's load.
+pub(super) struct Busy<'a>(&'a Endpoint);
+
+impl Endpoints {
+    /// Those at `uris`.
+    pub(super) fn new(
+        uris: Vec<Uri>,
+        tls: Option<ClientTlsConfig>,
+        tasks: Tasks,
+    ) -> Result<Self, tonic::transport::Error> {
+        let fixed: Result<Vec<_>, _> = uris
+            .iter()
+            .filter(|uri| !is_name(uri))
+            .map(|uri| Endpoint::new(uri.clone(), tls.as_ref()).map(Arc::new))
+            .collect();
+        let shared = Shared {
+            uris,
+            tls,
+            current: RwLock::new(fixed?.into()),
+            resolution: Mutex::default(),
+            next: AtomicUsize::new(0),
+        };
+        Ok(Self { shared: Arc::new(shared), tasks })
+    }
+
+    /// None at all.
+    pub(super) fn none(tasks: Tasks) -> Self {
+        let shared = Shared {
+            uris: Vec::new(),
+            tls: None,
+            current: RwLock::new(Arc::new([])),
+            resolution: Mutex::default(),
+            next: AtomicUsize::new(0),
+        };
+        Self { shared: Arc::new(shared), tasks }
+    }
+
+    /// The one to ask: not tried yet, not failing of late, least busy; in turn where that leaves several.
+    pub(super) async fn pick(&self, tried: &[Arc<Endpoint>]) -> Option<Arc<Endpoint>> {
+        self.resolve().await;
+        let endpoints = self.shared.snapshot();
+        let now = Instant::now();
+        let start = self.shared.next.fetch_add(1, Ordering::Relaxed);
+        let turns = (0..endpoints.len()).filter_map(|turn| endpoints.get((start.wrapping_add(turn)) % endpoints.len()));
+        turns
+            .min_by_key(|endpoint| (is_among(endpoint, tried), endpoint.is_left_alone(now), endpoint.load()))
+            .map(Arc::clone)
+    }
+
+    /// Whether one is left that was not tried.
+    pub(super) fn has_other(&self, tried: &[Arc<Endpoint>]) -> bool {
+        self.shared.snapshot().iter().any(|endpoint| !is_among(endpoint, tried))
+    }
+
+    /// Resolves names where that is due: the first time before going on, later beside.
+    async fn resolve(&self) {
+        if !self.shared.uris.iter().any(is_name) {
+            return;
+        }
+        {
+            let mut resolution = self.shared.resolution.lock().unwrap_or_else(PoisonError::into_inner);
+            let due = resolution.due.is_none_or(|due| due <= Instant::now());
+            if resolution.running || !due {
+                return;
+            }
+            resolution.running = true;
+        }
+        let shared = Arc::clone(&self.shared);
+        let resolving = self.tasks.spawn("resolve_endpoints", async move { shared.resolve_now().await });
+        if self.shared.snapshot().is_empty() {
+            // A resolution that was cut off leaves no endpoints, which is answered like any other absence.
+            let _ = resolving.await;
+        }
+    }
+}
+
+impl Shared {
+    fn snapshot(&self) -> Arc<[Arc<Endpoint>]> {
+        Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    async fn resolve_now(&self) {
+        let known = self.snapshot();
+        let mut resolved: Vec<Arc<Endpoint>> = Vec::new();
+        for uri in &self.uris {
+            for uri in addresses(uri).await {
+                let address = uri.to_string();
+                if resolved.iter().any(|endpoint| endpoint.address == address) {
+                    continue;
+                }
+                match known.iter().find(|endpoint| endpoint.address == address) {
+                    Some(endpoint) => resolved.push(Arc::clone(endpoint)),
+                    None => match Endpoint::new(uri, self.tls.as_ref()) {
+                        Ok(endpoint) => resolved.push(Arc::new(endpoint)),
+                        Err(error) => tracing::warn!(address, %error, "an endpoint cannot be used"),
+                    },
+                }
+            }
+        }
+        // A name server that is away takes nothing away.
+        if !resolved.is_empty() {
+            *self.current.write().unwrap_or_else(PoisonError::into_inner) = resolved.into();
+        }
+        let next = if self.snapshot().is_empty() { Duration::from_millis(250) } else { RESOLVE_EVERY };
+        let mut resolution = self.resolution.lock().unwrap_or_else(PoisonError::into_inner);
+        *resolution = Resolution { due: Some(Instant::now() + next), running: false };
+    }
+}
+
+impl Endpoint {
+    fn new(uri: Uri, tls: Option<&ClientTlsConfig>) -> Result<Self, tonic::transport::Error> {
+        let address = uri.to_string();
+        let mut endpoint = tonic::transport::Endpoint::from(uri)
+            .connect_timeout(CONNECT)
+            .tcp_nodelay(true)
+            .http2_keep_alive_interval(KEEPALIVE)
+            .keep_alive_timeout(KEEPALIVE_TIMEOUT)
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW);
+        if let Some(tls) = tls {
+            endpoint = endpoint.tls_config(tls.clone())?;
+        }
+        Ok(Self {
+            address,
+            channel: endpoint.connect_lazy(),
+            in_flight: AtomicUsize::new(0),
+            left_alone_until: Mutex::new(None),
+        })
+    }
+
+    pub(super) fn address(&self) -> &str {
+        &self.address
+    }
+
+    pub(super) fn channel(&self) -> Channel {
+        self.channel.clone()
+    }
+
+    /// A call is under way until the answer is dropped.
+    pub(super) fn busy(&self) -> Busy<'_> {
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        Busy(self)
+    }
+
+    pub(super) fn failed(&self, now: Instant) {
+        *self.left_alone_until.lock().unwrap_or_else(PoisonError::into_inner) = Some(now + LEFT_ALONE);
+    }
+
+    pub(super) fn answered(&self) {
+        *self.left_alone_until.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    fn is_left_alone(&self, now: Instant) -> bool {
+        self.left_alone_until.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|until| now < until)
+    }
+
+    fn load(&self) -> usize {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Endpoint").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+fn is_among(endpoint: &Arc<Endpoint>, tried: &[Arc<Endpoint>]) -> bool {
+    tried.iter().any(|other| Arc::ptr_eq(other, endpoint))
+}
+
+/// Whether the host is a name, and not an address.
+fn is_name(uri: &Uri) -> bool {
+    uri.authority().is_some_and(|authority| authority.as_str().parse::<SocketAddr>().is_err())
+}
+
+/// An endpoint's addresses, as URIs.
+async fn addresses(uri: &Uri) -> Vec<Uri> {
+    let (Some(authority), Some(scheme)) = (uri.authority(), uri.scheme_str()) else { return Vec::new() };
+    if !is_name(uri) {
+        return vec![uri.clone()];
+    }
+    match tokio::time::timeout(RESOLVE, tokio::net::lookup_host(authority.as_str())).await {
+        Ok(Ok(found)) => found.filter_map(|address| format!("{scheme}://{address}").parse().ok()).collect(),
+        Ok(Err(error)) => {
+            tracing::warn!(authority = authority.as_str(), %error, "a name cannot be resolved");
+            Vec::new()
+        }
+        Err(_) => {
+            tracing::warn!(authority = authority.as_str(), "a name was not resolved in time");
+            Vec::new()
+        }
+    }
+}

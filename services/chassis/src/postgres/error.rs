@@ -1,0 +1,121 @@
+//! Store errors, and the one place that knows SQLSTATEs.
+
+use deadpool_postgres::PoolError;
+use tokio_postgres::error::SqlState;
+
+use crate::error::{ApiError, Code};
+
+/// Why the database did not do what was asked. A missing row is no error.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The database said no.
+    #[error("database")]
+    Db(#[source] tokio_postgres::Error),
+    /// No connection could be had.
+    #[error("connection pool")]
+    Pool(#[source] PoolError),
+    /// The transaction is over.
+    #[error("the transaction is over")]
+    Closed,
+    /// A uniqueness or exclusion constraint refused the row.
+    #[error("conflict with {constraint}")]
+    Conflict {
+        /// The constraint's name.
+        constraint: String,
+    },
+    /// A row holds what it must not hold.
+    #[error("{table}.{column} is inconsistent")]
+    Inconsistent {
+        /// The table.
+        table: &'static str,
+        /// The column.
+        column: String,
+    },
+    /// The transaction lost its races too often.
+    #[error("too many retries of {transaction}")]
+    TooManyRetries {
+        /// The transaction's name.
+        transaction: &'static str,
+    },
+}
+
+/// What a failure means for trying again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// Lost a race: the whole transaction may succeed when run again.
+    Race,
+    /// The database is away or overloaded.
+    Away,
+    /// The same would happen again.
+    Lasting,
+}
+
+impl Error {
+    /// What the failure means for trying again.
+    #[must_use]
+    pub fn class(&self) -> Class {
+        match self {
+            Self::Pool(_) | Self::TooManyRetries { .. } | Self::Closed => Class::Away,
+            Self::Conflict { .. } | Self::Inconsistent { .. } => Class::Lasting,
+            Self::Db(error) => match error.code() {
+                None => Class::Away,
+                Some(&SqlState::T_R_SERIALIZATION_FAILURE | &SqlState::T_R_DEADLOCK_DETECTED) => Class::Race,
+                Some(state) => {
+                    // Connections (08), resources (53), interventions such as a shutdown (57), the system (58), and a
+                    // lock that was not to be had.
+                    let away = ["08", "53", "57", "58"].iter().any(|class| state.code().starts_with(class));
+                    if away || *state == SqlState::LOCK_NOT_AVAILABLE { Class::Away } else { Class::Lasting }
+                }
+            },
+        }
+    }
+
+    /// Reads a column, or says which one is inconsistent.
+    ///
+    /// # Errors
+    /// `Inconsistent`, where the value is not of the type.
+    pub fn column<'a, T: tokio_postgres::types::FromSql<'a>>(
+        row: &'a tokio_postgres::Row,
+        table: &'static str,
+        index: usize,
+    ) -> Result<T, Self> {
+        row.try_get(index).map_err(|_| Self::Inconsistent {
+            table,
+            column: row.columns().get(index).map_or_else(|| index.to_string(), |column| column.name().to_owned()),
+        })
+    }
+}
+
+impl From<tokio_postgres::Error> for Error {
+    fn from(error: tokio_postgres::Error) -> Self {
+        let constraint = error.as_db_error().and_then(|db| {
+            let refused = *db.code() == SqlState::UNIQUE_VIOLATION || *db.code() == SqlState::EXCLUSION_VIOLATION;
+            refused.then(|| db.constraint().unwrap_or_default().to_owned())
+        });
+        match constraint {
+            Some(constraint) => Self::Conflict { constraint },
+            None => Self::Db(error),
+        }
+    }
+}
+
+impl From<PoolError> for Error {
+    fn from(error: PoolError) -> Self {
+        Self::Pool(error)
+    }
+}
+
+impl From<Error> for ApiError {
+    fn from(error: Error) -> Self {
+        match error.class() {
+            Class::Race | Class::Away => Self::unavailable("STORE_UNAVAILABLE", error),
+            Class::Lasting => match error {
+                Error::Conflict { .. } => Self {
+                    source: Some(Box::new(error)),
+                    ..Self::new(Code::Conflict, "CONFLICT", "it exists already, or is being changed by somebody else")
+                },
+                Error::Db(_) | Error::Pool(_) | Error::Closed | Error::Inconsistent { .. } | Error::TooManyRetries { .. } => Self::internal(error),
+            },
+        }
+    }
+}

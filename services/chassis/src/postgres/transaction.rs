@@ -1,0 +1,198 @@
+//! Named transactions.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use deadpool_postgres::Object;
+use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
+
+use super::error::{Class, Error};
+use super::Db;
+use crate::error::ApiError;
+use crate::types::Entropy;
+
+/// A transaction that loses a race is run again this often.
+const ATTEMPTS: u32 = 8;
+
+/// A transaction. Every statement is prepared once a connection. Cheap to clone; all clones are the same transaction.
+///
+/// It owns its connection, so that work needs no borrowed parameter and its future stays `Send`. A transaction that is
+/// neither committed nor rolled back (its future was dropped) takes its connection down with it, and the server rolls it
+/// back.
+#[derive(Clone)]
+pub struct Tx {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    /// `Some` until dropped.
+    client: Option<Object>,
+    finished: AtomicBool,
+    wrote_events: AtomicBool,
+}
+
+impl std::fmt::Debug for Tx {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Tx").finish_non_exhaustive()
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        if !self.finished.load(Ordering::Acquire) && let Some(client) = self.client.take() {
+            drop(Object::take(client));
+        }
+    }
+}
+
+impl Tx {
+    /// The rows of a statement, which opens with `-- its_name`.
+    ///
+    /// # Errors
+    /// Where the database says no.
+    pub async fn query(&self, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, Error> {
+        let statement = self.client()?.prepare_cached(sql).await?;
+        Ok(self.client()?.query(&statement, parameters).await?)
+    }
+
+    /// The one row of a statement, or none.
+    ///
+    /// # Errors
+    /// Where the database says no.
+    pub async fn query_opt(&self, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Option<Row>, Error> {
+        let statement = self.client()?.prepare_cached(sql).await?;
+        Ok(self.client()?.query_opt(&statement, parameters).await?)
+    }
+
+    /// The one row of a statement.
+    ///
+    /// # Errors
+    /// Where the database says no, or has another number of rows.
+    pub async fn query_one(&self, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Row, Error> {
+        let statement = self.client()?.prepare_cached(sql).await?;
+        Ok(self.client()?.query_one(&statement, parameters).await?)
+    }
+
+    /// Runs a statement; the number of rows it touched.
+    ///
+    /// # Errors
+    /// Where the database says no.
+    pub async fn execute(&self, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<u64, Error> {
+        let statement = self.client()?.prepare_cached(sql).await?;
+        Ok(self.client()?.execute(&statement, parameters).await?)
+    }
+
+    fn client(&self) -> Result<&Object, Error> {
+        self.inner.client.as_ref().ok_or(Error::Closed)
+    }
+
+    /// Remembers that this transaction wrote events, so that the relay is woken once it commits.
+    pub(crate) fn mark_events_written(&self) {
+        self.inner.wrote_events.store(true, Ordering::Release);
+    }
+}
+
+/// An error type that transactions can end with: it knows the database's part in it.
+pub trait TransactionError: From<Error> {
+    /// The database's error behind this one, if any.
+    fn database(&self) -> Option<&Error>;
+}
+
+impl TransactionError for Error {
+    fn database(&self) -> Option<&Error> {
+        Some(self)
+    }
+}
+
+impl TransactionError for ApiError {
+    fn database(&self) -> Option<&Error> {
+        self.source.as_deref()?.downcast_ref()
+    }
+}
+
+impl Db {
+    /// Runs `work` in a transaction; again, from the start, where it lost a race. `work` must have no effect but through
+    /// its transaction.
+    ///
+    /// # Errors
+    /// What `work` ends with, or the database's error. After a lost connection it is not known whether the transaction
+    /// was committed: callers send again, and the work is written so that this is harmless.
+    pub async fn transaction<T, E, F, W>(&self, name: &'static str, work: F) -> Result<T, E>
+    where
+        E: TransactionError,
+        F: Fn(Tx) -> W,
+        W: Future<Output = Result<T, E>>,
+    {
+        self.run(name, false, work).await
+    }
+
+    /// As [`Db::transaction`], but reads only.
+    ///
+    /// # Errors
+    /// As [`Db::transaction`].
+    pub async fn read<T, E, F, W>(&self, name: &'static str, work: F) -> Result<T, E>
+    where
+        E: TransactionError,
+        F: Fn(Tx) -> W,
+        W: Future<Output = Result<T, E>>,
+    {
+        self.run(name, true, work).await
+    }
+
+    async fn run<T, E, F, W>(&self, name: &'static str, read_only: bool, work: F) -> Result<T, E>
+    where
+        E: TransactionError,
+        F: Fn(Tx) -> W,
+        W: Future<Output = Result<T, E>>,
+    {
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            let error = match self.attempt(read_only, &work).await {
+                Ok(value) => return Ok(value),
+                Err(error) => error,
+            };
+            if error.database().is_none_or(|database| database.class() != Class::Race) {
+                return Err(error);
+            }
+            if attempt >= ATTEMPTS {
+                return Err(Error::TooManyRetries { transaction: name }.into());
+            }
+            tracing::debug!(transaction = name, attempt, "transaction lost a race and runs again");
+            let pause = Duration::from_millis(2 << attempt);
+            tokio::time::sleep(pause.mul_f64(0.5 + Entropy.fraction())).await;
+        }
+    }
+
+    async fn attempt<T, E, F, W>(&self, read_only: bool, work: &F) -> Result<T, E>
+    where
+        E: TransactionError,
+        F: Fn(Tx) -> W,
+        W: Future<Output = Result<T, E>>,
+    {
+        let client = self.pool.get().await.map_err(Error::from)?;
+        let begin = if read_only { "BEGIN READ ONLY" } else { "BEGIN" };
+        client.batch_execute(begin).await.map_err(Error::from)?;
+        let inner = Inner { client: Some(client), finished: AtomicBool::new(false), wrote_events: AtomicBool::new(false) };
+        let tx = Tx { inner: Arc::new(inner) };
+        let value = match work(tx.clone()).await {
+            Ok(value) => value,
+            Err(error) => {
+                if tx.client()?.batch_execute("ROLLBACK").await.is_ok() {
+                    tx.inner.finished.store(true, Ordering::Release);
+                }
+                return Err(error);
+            }
+        };
+        tx.client()?.batch_execute("COMMIT").await.map_err(Error::from)?;
+        tx.inner.finished.store(true, Ordering::Release);
+        let wrote_events = tx.inner.wrote_events.load(Ordering::Acquire);
+        if wrote_events {
+            self.events_written.notify_one();
+        }
+        Ok(value)
+    }
+}

@@ -1,0 +1,202 @@
+//! What a service is, and how it is run: alone by [`main`], or beside others in one process by [`embed`].
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use futures::FutureExt as _;
+use tokio::task::JoinHandle;
+
+use crate::admin::{AdminServer, Readiness};
+use crate::config::{self, BaseConfig, Environment, Section};
+use crate::shutdown::{self, Shutdown};
+use crate::tasks::Tasks;
+use crate::telemetry;
+use crate::types::{Clock, Entropy};
+
+/// The exit code of a bad configuration (`EX_CONFIG` of sysexits).
+const EXIT_CONFIG: u8 = 78;
+/// How long threads that block get to end after everything else has.
+const BLOCKING_GRACE: Duration = Duration::from_secs(1);
+/// The most threads for work that blocks: hashing and files, not connections.
+const BLOCKING_THREADS: usize = 32;
+
+/// What every part of a service is given.
+#[derive(Clone, Debug)]
+pub struct Context {
+    /// The service's name.
+    pub service: &'static str,
+    /// What every service reads.
+    pub base: Arc<BaseConfig>,
+    /// Tells the time.
+    pub clock: Clock,
+    /// Random numbers.
+    pub entropy: Entropy,
+    /// Runs what runs beside requests.
+    pub tasks: Tasks,
+    /// Says when to finish.
+    pub shutdown: Shutdown,
+    /// What must work for the service to be ready.
+    pub readiness: Readiness,
+}
+
+impl Context {
+    /// A context with the system's clock, not ready yet.
+    #[must_use]
+    pub fn new(service: &'static str, base: BaseConfig, shutdown: Shutdown, tasks: &Tasks) -> Self {
+        Self {
+            service,
+            clock: Clock::system(),
+            entropy: Entropy,
+            tasks: tasks.of_service(service, &base.instance),
+            readiness: Readiness::new(shutdown.clone()),
+            shutdown,
+            base: Arc::new(base),
+        }
+    }
+}
+
+/// A service.
+pub trait Service {
+    /// Its name: `auth`.
+    const NAME: &'static str;
+    /// What it reads besides [`BaseConfig`].
+    type Config: Section + Send + 'static;
+
+    /// Runs until drained. Everything it needs comes from `context` and `config`.
+    fn run(context: Context, config: Self::Config) -> impl Future<Output = anyhow::Result<()>> + Send;
+}
+
+/// Runs a service as a process of its own, until it is drained: 0, 1 where it failed, 78 where its configuration is bad.
+#[must_use]
+pub fn main<S: Service>() -> ExitCode {
+    let environment = Environment::from_process();
+    let (base, config) = match config::load::<(BaseConfig, S::Config)>(&environment) {
+        Ok(settings) => settings,
+        Err(faults) => {
+            for fault in faults.iter() {
+                complain(S::NAME, fault);
+            }
+            return ExitCode::from(EXIT_CONFIG);
+        }
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_name(S::NAME)
+        .max_blocking_threads(BLOCKING_THREADS)
+        .build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            complain(S::NAME, &format!("the runtime cannot be started: {error}"));
+            return ExitCode::FAILURE;
+        }
+    };
+    let ended = runtime.block_on(run_alone::<S>(base, config));
+    runtime.shutdown_timeout(BLOCKING_GRACE);
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failed::Logged) => ExitCode::FAILURE,
+        Err(Failed::Unlogged(problem)) => {
+            complain(S::NAME, &problem);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// A service that runs in this process.
+#[derive(Debug)]
+pub struct RunningService {
+    /// Whether it is ready.
+    pub readiness: Readiness,
+    /// Where its admin port listens.
+    pub admin: SocketAddr,
+    /// Resolves when the service has ended. What it failed with is the shutdown's failure.
+    pub join: JoinHandle<()>,
+}
+
+/// Runs a service beside others. Whoever calls owns signals, telemetry, and the waiting for `tasks`.
+///
+/// # Errors
+///
+/// Every fault of the configuration, or the admin port that cannot be bound.
+pub async fn embed<S: Service + 'static>(
+    environment: Environment,
+    shutdown: Shutdown,
+    tasks: Tasks,
+) -> anyhow::Result<RunningService> {
+    let (base, config) = config::load::<(BaseConfig, S::Config)>(&environment)
+        .with_context(|| format!("{}: bad configuration", S::NAME))?;
+    start::<S>(base, config, shutdown, &tasks).await
+}
+
+async fn start<S: Service>(
+    base: BaseConfig,
+    config: S::Config,
+    shutdown: Shutdown,
+    tasks: &Tasks,
+) -> anyhow::Result<RunningService> {
+    let context = Context::new(S::NAME, base, shutdown, tasks);
+    let readiness = context.readiness.clone();
+    let admin = AdminServer::bind(context.base.admin_listen, readiness.clone()).await?;
+    let address = admin.address();
+    // The admin port answers for as long as anything runs, so that a drain can be watched.
+    let end = context.shutdown.cancelled();
+    context.tasks.spawn_background("admin", async move {
+        if let Err(error) = admin.serve(end).await {
+            tracing::error!(%error, "the admin port failed");
+        }
+    });
+    let tasks = context.tasks.clone();
+    tracing::info!(
+        service = S::NAME,
+        instance = context.base.instance,
+        version = env!("CARGO_PKG_VERSION"),
+        admin = %address,
+        "starting"
+    );
+    let join = tasks.spawn_critical(S::NAME, S::run(context, config).boxed());
+    Ok(RunningService { readiness, admin: address, join })
+}
+
+async fn run_alone<S: Service>(base: BaseConfig, config: S::Config) -> Result<(), Failed> {
+    let grace = base.grace_period;
+    let guard = telemetry::init(S::NAME, &base)
+        .map_err(|error| Failed::Unlogged(format!("telemetry cannot be started: {error}")))?;
+    let shutdown = Shutdown::new();
+    let tasks = Tasks::new(shutdown.clone());
+    let listening = shutdown::listen_for_signals(&shutdown).map_err(anyhow::Error::from);
+    let started = match listening {
+        Ok(()) => start::<S>(base, config, shutdown.clone(), &tasks).await.map(drop),
+        Err(error) => Err(error.context("signals cannot be listened to")),
+    };
+    match started {
+        Ok(()) => shutdown.draining().await,
+        Err(error) => shutdown.fail(format!("{error:#}")),
+    }
+    let whole = tasks.wait(grace).await;
+    tracing::info!(whole, "stopped");
+    // Flushing blocks; a collector that is away must not keep the signal handler from being run.
+    let flushed = tokio::task::spawn_blocking(move || guard.shutdown());
+    if flushed.await.is_err() {
+        return Err(Failed::Unlogged("telemetry was not flushed".to_owned()));
+    }
+    if shutdown.failure().is_some() { Err(Failed::Logged) } else { Ok(()) }
+}
+
+/// Why a process ends with 1.
+enum Failed {
+    /// The log says it.
+    Logged,
+    /// Nobody has said it yet.
+    Unlogged(String),
+}
+
+/// Says what keeps a service from starting, where nothing can be logged yet.
+#[expect(clippy::print_stderr, reason = "there is no log yet")]
+fn complain(service: &str, problem: &str) {
+    eprintln!("petty-{service}: {problem}");
+}

@@ -1,0 +1,101 @@
+//! Logs, traces and metrics.
+//!
+//! Invariants: each log line is one JSON object on stderr with the request's and the trace's id; a field that names
+//! something secret or personal is written `[redacted]`, in logs and in exported spans alike; nothing is exported where no
+//! endpoint is set.
+
+mod export;
+mod filter;
+mod json;
+mod metrics;
+mod redaction;
+#[cfg(test)]
+mod tests;
+mod trace;
+
+use std::io;
+use std::sync::Arc;
+
+use opentelemetry::trace::TracerProvider as _;
+use opentelemetry_sdk::trace::SdkTracerProvider;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{Layer as _, Registry};
+
+use crate::config::BaseConfig;
+
+pub use filter::{FilterError, log_filter, set_log_filter};
+pub use json::JsonLayer;
+pub use metrics::{meter, prometheus_text};
+pub use redaction::REDACTED;
+pub use trace::{follow, traceparent};
+pub(crate) use trace::{is_valid as is_traceparent, of_span};
+
+/// The target of spans that only carry names into log lines and are no traces of their own.
+pub const SCOPE: &str = "petty::scope";
+
+/// Keeps the exporters; flush with [`Guard::shutdown`].
+#[derive(Debug)]
+pub struct Guard {
+    tracer: Option<SdkTracerProvider>,
+}
+
+/// Starts logging for the process, and exporting where `config` says where to. Call once, within the runtime.
+///
+/// # Errors
+///
+/// Where another subscriber is set already, or the OTLP endpoint cannot be used at all.
+pub fn init(service: &'static str, config: &BaseConfig) -> Result<Guard, io::Error> {
+    let resource = export::resource(service, &config.instance);
+    let endpoint = config.otlp_endpoint.as_deref();
+    metrics::start(endpoint, &resource)?;
+    // Without an endpoint spans are still numbered, so that log lines and calls carry a trace id.
+    let mut tracer = SdkTracerProvider::builder().with_resource(resource);
+    if let Some(endpoint) = endpoint {
+        tracer = tracer.with_batch_exporter(export::spans(endpoint)?);
+    }
+    let tracer = tracer.build();
+
+    let (filter, handle) = filter::reloadable(&config.log).map_err(io::Error::other)?;
+    let json = JsonLayer::new(io::stderr).with_defaults(service, Arc::from(config.instance.as_str()));
+    let otel = tracing_opentelemetry::layer()
+        .with_tracer(tracer.tracer("petty"))
+        .with_location(false)
+        .with_threads(false)
+        .with_tracked_inactivity(false)
+        .with_filter(trace::exported());
+    Registry::default().with(json.with_filter(filter)).with(otel).try_init().map_err(io::Error::other)?;
+    filter::install(handle);
+    log_panics();
+    Ok(Guard { tracer: Some(tracer) })
+}
+
+impl Guard {
+    /// Sends what has not been sent. Blocks for up to 5 s where the collector is away.
+    pub fn shutdown(mut self) {
+        self.flush();
+    }
+
+    fn flush(&mut self) {
+        let Some(tracer) = self.tracer.take() else { return };
+        if let Err(error) = tracer.shutdown() {
+            tracing::debug!(%error, "the last spans were not sent");
+        }
+        metrics::flush();
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.flush();
+    }
+}
+
+/// A panic's place and text as a log line like any other, instead of plain text between them.
+fn log_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let location = panic.location().map(ToString::to_string).unwrap_or_default();
+        let text = crate::tasks::panic_text(panic.payload());
+        tracing::error!(location, panic = text, "panic");
+    }));
+}

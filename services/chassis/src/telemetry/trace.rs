@@ -1,0 +1,59 @@
+//! Traces from one service to the next, as W3C writes them.
+
+use std::collections::HashMap;
+
+use opentelemetry::Context;
+use opentelemetry::propagation::TextMapPropagator as _;
+use opentelemetry::trace::TraceContextExt as _;
+use opentelemetry_sdk::propagation::TraceContextPropagator;
+use tracing::{Level, Metadata, Span};
+use tracing_opentelemetry::OpenTelemetrySpanExt as _;
+use tracing_subscriber::filter::{FilterFn, filter_fn};
+
+/// The header, and the field of an event's envelope.
+const TRACEPARENT: &str = "traceparent";
+
+/// Makes `span` part of the trace that `traceparent` names. Call before anything happens in the span.
+pub fn follow(span: &Span, traceparent: &str) {
+    if let Some(remote) = parse(traceparent) {
+        // Fails only where spans are not traced at all.
+        let _ = span.set_parent(remote);
+    }
+}
+
+/// The current span, for the next service to follow: the `traceparent` header. `None` outside a trace.
+#[must_use]
+pub fn traceparent() -> Option<String> {
+    of_span(&Span::current()).or_else(|| crate::grpc::CallScope::current()?.traceparent)
+}
+
+/// A span, as the `traceparent` header names it.
+pub(crate) fn of_span(span: &Span) -> Option<String> {
+    let context = span.context();
+    if !context.span().span_context().is_valid() {
+        return None;
+    }
+    let mut headers = HashMap::new();
+    TraceContextPropagator::new().inject_context(&context, &mut headers);
+    headers.remove(TRACEPARENT)
+}
+
+/// Whether a text is a `traceparent` header.
+pub(crate) fn is_valid(traceparent: &str) -> bool {
+    parse(traceparent).is_some()
+}
+
+/// What becomes part of a trace: our own spans, without those that only name whose log lines they are.
+pub(super) fn exported() -> FilterFn<fn(&Metadata<'_>) -> bool> {
+    filter_fn(is_exported)
+}
+
+fn is_exported(metadata: &Metadata<'_>) -> bool {
+    metadata.target().starts_with("petty") && metadata.target() != super::SCOPE && *metadata.level() <= Level::INFO
+}
+
+fn parse(traceparent: &str) -> Option<Context> {
+    let headers = HashMap::from([(TRACEPARENT.to_owned(), traceparent.to_owned())]);
+    let context = TraceContextPropagator::new().extract_with_context(&Context::new(), &headers);
+    context.span().span_context().is_valid().then_some(context)
+}
