@@ -10,7 +10,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
-use prost_reflect::{DescriptorPool, DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, MethodDescriptor};
+use prost_reflect::{
+    DescriptorPool, DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, MethodDescriptor,
+};
 
 /// What one `HttpRule` binding says.
 struct Binding {
@@ -19,6 +21,7 @@ struct Binding {
     takes_body: bool,
 }
 
+#[expect(clippy::disallowed_methods, reason = "cargo tells a build script its folders in the environment")]
 fn main() -> Result<()> {
     let protos = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?).join("../proto");
     println!("cargo:rerun-if-changed=build.rs");
@@ -60,7 +63,8 @@ struct Generator<'a> {
 
 impl<'a> Generator<'a> {
     fn new(pool: &'a DescriptorPool) -> Result<Self> {
-        let http = pool.get_extension_by_name("google.api.http").ok_or_else(|| anyhow!("no google.api.http"))?;
+        let http =
+            pool.get_extension_by_name("google.api.http").ok_or_else(|| anyhow!("no google.api.http"))?;
         Ok(Self { pool, http, messages: BTreeMap::new(), requests: BTreeMap::new(), routes: String::new() })
     }
 
@@ -114,7 +118,11 @@ impl<'a> Generator<'a> {
 
     /// What the request message alone needs: its schema, its path fields, its `request_id`.
     fn request(&mut self, message: &MessageDescriptor, path_fields: &BTreeSet<String>) -> Result<()> {
-        ensure!(!self.requests.contains_key(message.full_name()), "{} is another method's too", message.full_name());
+        ensure!(
+            !self.requests.contains_key(message.full_name()),
+            "{} is another method's too",
+            message.full_name()
+        );
         self.message(message)?;
         let mut arms = String::new();
         for name in path_fields {
@@ -128,7 +136,9 @@ impl<'a> Generator<'a> {
         let path_field = if arms.is_empty() {
             "fn path_field(&mut self, _: &str) -> Option<&mut String> { None }".to_owned()
         } else {
-            format!("fn path_field(&mut self, name: &str) -> Option<&mut String> {{ match name {{ {arms}_ => None }} }}")
+            format!(
+                "fn path_field(&mut self, name: &str) -> Option<&mut String> {{ match name {{ {arms}_ => None }} }}"
+            )
         };
         let request_id = match message.get_field_by_name("request_id") {
             Some(_) => "Some(&mut self.request_id)",
@@ -197,13 +207,21 @@ impl<'a> Generator<'a> {
             Kind::Double | Kind::Float => "Kind::Number".to_owned(),
             Kind::Bytes => bail!("bytes have no translation yet"),
             Kind::Enum(values) => {
-                let values: Vec<String> =
-                    values.values().map(|value| format!("({:?}, {})", value.name(), value.number())).collect();
+                let values: Vec<String> = values
+                    .values()
+                    .map(|value| format!("({:?}, {})", value.name(), value.number()))
+                    .collect();
                 format!("Kind::Enum(&[{}])", values.join(", "))
             }
-            Kind::Message(message) if message.full_name() == "google.protobuf.Timestamp" => "Kind::Time".to_owned(),
+            Kind::Message(message) if message.full_name() == "google.protobuf.Timestamp" => {
+                "Kind::Time".to_owned()
+            }
             Kind::Message(message) => {
-                ensure!(message.full_name().starts_with("petty."), "{} has no translation yet", message.full_name());
+                ensure!(
+                    message.full_name().starts_with("petty."),
+                    "{} has no translation yet",
+                    message.full_name()
+                );
                 self.message(&message)?;
                 format!("Kind::Message(&{})", schema_name(&message))
             }
@@ -213,12 +231,20 @@ impl<'a> Generator<'a> {
 
 fn bindings(rule: &DynamicMessage) -> Result<Vec<Binding>> {
     let mut found = Vec::new();
-    for (name, verb) in [("get", "Get"), ("put", "Put"), ("post", "Post"), ("delete", "Delete"), ("patch", "Patch")] {
+    for (name, verb) in
+        [("get", "Get"), ("put", "Put"), ("post", "Post"), ("delete", "Delete"), ("patch", "Patch")]
+    {
         if rule.has_field_by_name(name) {
             let body = text(rule, "body");
-            ensure!(body.is_empty() || body == "*", "the body {body:?} is neither the whole request nor absent");
+            ensure!(
+                body.is_empty() || body == "*",
+                "the body {body:?} is neither the whole request nor absent"
+            );
             ensure!(text(rule, "response_body").is_empty(), "response_body has no translation yet");
-            ensure!(body.is_empty() == matches!(verb, "Get" | "Delete"), "{name} and the body {body:?} do not go together");
+            ensure!(
+                body.is_empty() == matches!(verb, "Get" | "Delete"),
+                "{name} and the body {body:?} do not go together"
+            );
             found.push(Binding { verb, template: text(rule, name), takes_body: !body.is_empty() });
         }
     }
@@ -238,7 +264,10 @@ fn parameters(template: &str) -> Result<Vec<String>> {
     for segment in template.split('/') {
         let Some((before, rest)) = segment.split_once('{') else { continue };
         let (name, after) = rest.split_once('}').ok_or_else(|| anyhow!("{template}: an open brace"))?;
-        ensure!(before.is_empty() && (after.is_empty() || after.starts_with(':')), "{template}: {segment} is too clever");
+        ensure!(
+            before.is_empty() && (after.is_empty() || after.starts_with(':')),
+            "{template}: {segment} is too clever"
+        );
         ensure!(!name.contains(['=', '*', '.']), "{template}: {name} is no plain field");
         found.push(name.to_owned());
     }
@@ -252,16 +281,18 @@ fn is_versioned(template: &str) -> bool {
 
 fn audience_is_outside(method: &MethodDescriptor) -> Result<bool> {
     let pool = method.parent_pool();
-    let extension =
-        pool.get_extension_by_name("petty.options.v1.policy").ok_or_else(|| anyhow!("no petty.options.v1.policy"))?;
+    let extension = pool
+        .get_extension_by_name("petty.options.v1.policy")
+        .ok_or_else(|| anyhow!("no petty.options.v1.policy"))?;
     let options = method.options();
     let value = options.get_extension(&extension);
     let policy = value.as_message().context("a policy")?;
-    let for_gateway = policy
-        .get_field_by_name("services")
-        .is_some_and(|list| list.as_list().unwrap_or_default().iter().any(|name| name.as_str() == Some("gateway")));
+    let for_gateway = policy.get_field_by_name("services").is_some_and(|list| {
+        list.as_list().unwrap_or_default().iter().any(|name| name.as_str() == Some("gateway"))
+    });
     // PUBLIC, ACCOUNT, ACCOUNT_OR_DEVICE.
-    let audience = policy.get_field_by_name("audience").and_then(|value| value.as_enum_number()).unwrap_or_default();
+    let audience =
+        policy.get_field_by_name("audience").and_then(|value| value.as_enum_number()).unwrap_or_default();
     Ok(for_gateway && (1..=3).contains(&audience))
 }
 

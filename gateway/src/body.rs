@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use flate2::bufread::MultiGzDecoder;
-use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue};
+use http::header::{
+    ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue,
+};
 use http::{HeaderMap, StatusCode};
 use http_body::Body;
 use http_body_util::BodyExt as _;
@@ -36,7 +38,11 @@ where
         Ok(collected) => collected?,
         Err(_) if too_large => return Err(too_large_problem(bounds.bytes)),
         Err(_) => {
-            return Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "REQUEST_TIMEOUT", "The body took too long to arrive."));
+            return Err(Problem::new(
+                StatusCode::REQUEST_TIMEOUT,
+                "REQUEST_TIMEOUT",
+                "The body took too long to arrive.",
+            ));
         }
     };
     if !collected.is_empty() {
@@ -53,7 +59,11 @@ where
     let mut discarded = 0;
     while let Some(frame) = body.frame().await {
         let Ok(frame) = frame else {
-            return Err(Problem::new(StatusCode::BAD_REQUEST, "BODY_BROKEN", "The body ended before it was complete."));
+            return Err(Problem::new(
+                StatusCode::BAD_REQUEST,
+                "BODY_BROKEN",
+                "The body ended before it was complete.",
+            ));
         };
         let Ok(data) = frame.into_data() else { continue };
         too_large |= whole.len() + data.len() > most;
@@ -88,9 +98,11 @@ fn expect_json(headers: &HeaderMap) -> Result<(), Problem> {
     let (kind, parameters) = value.split_once(';').unwrap_or((value, ""));
     let kind = kind.trim().to_ascii_lowercase();
     let is_json = kind == "application/json" || (kind.starts_with("application/") && kind.ends_with("+json"));
-    let charset = parameters.split(';').filter_map(|parameter| parameter.trim().split_once('=')).find_map(|(name, value)| {
-        name.eq_ignore_ascii_case("charset").then(|| value.trim_matches('"').to_ascii_lowercase())
-    });
+    let charset = parameters.split(';').filter_map(|parameter| parameter.trim().split_once('=')).find_map(
+        |(name, value)| {
+            name.eq_ignore_ascii_case("charset").then(|| value.trim_matches('"').to_ascii_lowercase())
+        },
+    );
     if is_json && charset.is_none_or(|charset| charset == "utf-8" || charset == "utf8") {
         return Ok(());
     }

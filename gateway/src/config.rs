@@ -4,16 +4,15 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use petty_chassis::config::{Reader, Section};
+use petty_chassis::foundation::TokenConfig;
 
 /// The gateway's configuration.
 #[derive(Clone, Debug)]
 pub struct GatewayConfig {
     /// Where HTTP listens: `PETTY_HTTP_LISTEN`, default 127.0.0.1:8080.
     pub listen: SocketAddr,
-    /// Who issues tokens: `PETTY_TOKEN_ISSUER`, default `petty`.
-    pub issuer: String,
-    /// Whom tokens are for: `PETTY_TOKEN_AUDIENCE`, default `petty`.
-    pub audience: String,
+    /// Whose tokens are believed.
+    pub tokens: TokenConfig,
     /// What is too much.
     pub limits: Limits,
 }
@@ -48,17 +47,15 @@ impl Default for Limits {
 impl Section for GatewayConfig {
     fn read(reader: &mut Reader<'_>) -> Option<Self> {
         let default = Limits::default();
-        Some(Self {
-            listen: reader.or("PETTY_HTTP_LISTEN", SocketAddr::from(([127, 0, 0, 1], 8080))),
-            issuer: reader.or("PETTY_TOKEN_ISSUER", "petty".to_owned()),
-            audience: reader.or("PETTY_TOKEN_AUDIENCE", "petty".to_owned()),
-            limits: Limits {
-                connections: reader.in_range("PETTY_HTTP_CONNECTIONS", default.connections, 1..=1_000_000),
-                concurrency: reader.in_range("PETTY_HTTP_CONCURRENCY", default.concurrency, 1..=100_000),
-                body_bytes: reader.in_range("PETTY_HTTP_BODY_BYTES", default.body_bytes, 1_024..=64 << 20),
-                batch_bytes: reader.in_range("PETTY_HTTP_BATCH_BYTES", default.batch_bytes, 1_024..=64 << 20),
-                read_timeout: reader.duration("PETTY_HTTP_READ_TIMEOUT", default.read_timeout),
-            },
-        })
+        let tokens = TokenConfig::read(reader);
+        let listen = reader.or("PETTY_HTTP_LISTEN", SocketAddr::from(([127, 0, 0, 1], 8080)));
+        let limits = Limits {
+            connections: reader.in_range("PETTY_HTTP_CONNECTIONS", default.connections, 1..=1_000_000),
+            concurrency: reader.in_range("PETTY_HTTP_CONCURRENCY", default.concurrency, 1..=100_000),
+            body_bytes: reader.in_range("PETTY_HTTP_BODY_BYTES", default.body_bytes, 1_024..=64 << 20),
+            batch_bytes: reader.in_range("PETTY_HTTP_BATCH_BYTES", default.batch_bytes, 1_024..=64 << 20),
+            read_timeout: reader.duration("PETTY_HTTP_READ_TIMEOUT", default.read_timeout),
+        };
+        Some(Self { listen, tokens: tokens?, limits })
     }
 }

@@ -69,7 +69,9 @@ impl Edge {
     ) -> anyhow::Result<Self> {
         let router = Router::new(ROUTES).context("two routes cannot be told apart")?;
         for route in ROUTES {
-            upstreams.get(route.upstream).with_context(|| format!("{} is answered by nobody", route.template))?;
+            upstreams
+                .get(route.upstream)
+                .with_context(|| format!("{} is answered by nobody", route.template))?;
         }
         let permits = Semaphore::new(limits.concurrency);
         Ok(Self { router, upstreams, verifier, readiness, clock, limits, permits, metrics: Metrics::new() })
@@ -122,7 +124,13 @@ impl Edge {
             span.record("http.route", template);
             span.record("http.response.status_code", status.as_u16());
             self.metrics.answered(verb, template, status, began.elapsed());
-            tracing::info!(status = status.as_u16(), took_us = began.elapsed().as_micros(), "answered");
+            let took_us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
+            // One line a request would cost more than many a request: the metrics count them all.
+            if status.is_server_error() {
+                tracing::warn!(status = status.as_u16(), took_us, "answered");
+            } else {
+                tracing::debug!(status = status.as_u16(), took_us, "answered");
+            }
             response
         };
         work.instrument(span.clone()).await
@@ -137,8 +145,9 @@ impl Edge {
             return Answered { response, route: None };
         }
         let Ok(_permit) = self.permits.try_acquire() else {
-            let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "OVERLOADED", "Too much at once; try again.")
-                .with(RETRY_AFTER, HeaderValue::from_static("1"));
+            let problem =
+                Problem::new(StatusCode::SERVICE_UNAVAILABLE, "OVERLOADED", "Too much at once; try again.")
+                    .with(RETRY_AFTER, HeaderValue::from_static("1"));
             return Answered { response: Err(problem), route: None };
         };
         let (route, fields) = match self.router.find(&parts.method, path) {
@@ -155,7 +164,8 @@ impl Edge {
                 return Answered { response: Ok(response), route: None };
             }
             Found::Nothing => {
-                let problem = Problem::new(StatusCode::NOT_FOUND, "ROUTE_NOT_FOUND", "There is nothing at this path.");
+                let problem =
+                    Problem::new(StatusCode::NOT_FOUND, "ROUTE_NOT_FOUND", "There is nothing at this path.");
                 return Answered { response: Err(problem), route: None };
             }
         };
@@ -177,7 +187,10 @@ impl Edge {
         let (caller, authorization) = match policy.audience {
             // A token that is sent all the same is ignored, and not passed on.
             Audience::Public => (None, None),
-            Audience::Account | Audience::AccountOrDevice | Audience::Service | Audience::ServiceForCaller => {
+            Audience::Account
+            | Audience::AccountOrDevice
+            | Audience::Service
+            | Audience::ServiceForCaller => {
                 let (token, header) = headers::bearer(&parts.headers)?;
                 let verified = self.verifier.verify(token).await;
                 let caller = verified.map_err(|error| status::problem(&Status::from(error)))?;
@@ -185,7 +198,8 @@ impl Edge {
             }
         };
         headers::check_version(&parts.headers, route)?;
-        let path = fields.map_err(|name| Problem::invalid(vec![FieldFault::new(name, "must be percent-encoded UTF-8")]))?;
+        let path = fields
+            .map_err(|name| Problem::invalid(vec![FieldFault::new(name, "must be percent-encoded UTF-8")]))?;
         let idempotency_key = headers::idempotency_key(&parts.headers, policy)?;
         let body = if route.takes_body {
             let bytes = if route.is_batch() { self.limits.batch_bytes } else { self.limits.body_bytes };
@@ -220,12 +234,18 @@ impl Edge {
 /// Whether the token by itself lets the caller call the method.
 fn allowed(caller: Arc<Caller>, policy: &MethodPolicy) -> Result<Arc<Caller>, Problem> {
     if caller.is_device() && policy.audience == Audience::Account {
-        return Err(Problem::new(StatusCode::FORBIDDEN, "DEVICE_NOT_ALLOWED", "A collar's token cannot do this."));
+        return Err(Problem::new(
+            StatusCode::FORBIDDEN,
+            "DEVICE_NOT_ALLOWED",
+            "A collar's token cannot do this.",
+        ));
     }
     if !policy.scope.is_empty() && !caller.has_scope(policy.scope) {
         let detail = format!("The token lacks the scope {}.", policy.scope);
-        let challenge = format!("Bearer realm=\"petty\", error=\"insufficient_scope\", scope=\"{}\"", policy.scope);
-        return Err(Problem::new(StatusCode::FORBIDDEN, "SCOPE_MISSING", detail).with(WWW_AUTHENTICATE, header(&challenge)));
+        let challenge =
+            format!("Bearer realm=\"petty\", error=\"insufficient_scope\", scope=\"{}\"", policy.scope);
+        return Err(Problem::new(StatusCode::FORBIDDEN, "SCOPE_MISSING", detail)
+            .with(WWW_AUTHENTICATE, header(&challenge)));
     }
     Ok(caller)
 }

@@ -123,9 +123,10 @@ pub(crate) fn stamp_success(headers: &mut HeaderMap, route: &Route, replayed: bo
     if route.verb == Verb::Get {
         let keep = match route.policy.audience {
             Audience::Public => "public, max-age=60",
-            Audience::Account | Audience::AccountOrDevice | Audience::Service | Audience::ServiceForCaller => {
-                "private, no-cache"
-            }
+            Audience::Account
+            | Audience::AccountOrDevice
+            | Audience::Service
+            | Audience::ServiceForCaller => "private, no-cache",
         };
         headers.insert(CACHE_CONTROL, HeaderValue::from_static(keep));
     }

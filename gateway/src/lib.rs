@@ -13,8 +13,8 @@ mod edge;
 mod headers;
 mod json;
 mod metrics;
-mod problem;
 mod probes;
+mod problem;
 mod query;
 mod router;
 mod routes;
@@ -51,11 +51,16 @@ impl Service for Gateway {
 
     async fn run(context: Context, config: GatewayConfig) -> anyhow::Result<()> {
         let mesh = Mesh::new(&context)?;
-        let keys = RemoteKeys::new(mesh.channel("auth")?);
-        let verifier = Verifier::new(Box::new(keys), &config.issuer, &config.audience, context.clock.clone());
+        let keys = RemoteKeys::new(mesh.channel("auth"));
+        let verifier = Verifier::new(
+            Box::new(keys),
+            &config.tokens.issuer,
+            &config.tokens.audience,
+            context.clock.clone(),
+        );
         let mut upstreams = Upstreams::default();
         for service in UPSTREAMS {
-            upstreams = upstreams.with(service, mesh.channel(service)?);
+            upstreams = upstreams.with(service, mesh.channel(service));
         }
         // Here the gateway joins the broadcast of `access.changed` once it keeps decisions or streams of its own: until then
         // every decision is the services', which do listen, and a verified token says who calls, not what they may do.
@@ -63,7 +68,8 @@ impl Service for Gateway {
             .await
             .with_context(|| format!("PETTY_HTTP_LISTEN: cannot listen on {}", config.listen))?;
         tracing::info!(address = %listener.local_addr()?, "answering HTTP");
-        let edge = Edge::new(upstreams, verifier, context.readiness.clone(), context.clock.clone(), config.limits)?;
+        let edge =
+            Edge::new(upstreams, verifier, context.readiness.clone(), context.clock.clone(), config.limits)?;
         context.readiness.started();
         serve(listener, Arc::new(edge), &context.tasks, &context.shutdown).await;
         Ok(())

@@ -24,7 +24,13 @@ impl Metrics {
     }
 
     /// One answer. The route is a template or empty, never what the client wrote.
-    pub(crate) fn answered(&self, method: &'static str, route: &'static str, status: StatusCode, took: Duration) {
+    pub(crate) fn answered(
+        &self,
+        method: &'static str,
+        route: &'static str,
+        status: StatusCode,
+        took: Duration,
+    ) {
         let attributes = [
             KeyValue::new("http.request.method", method),
             KeyValue::new("http.route", route),

@@ -122,5 +122,9 @@ impl Problem {
 }
 
 fn title(status: StatusCode) -> &'static str {
-    if status.as_u16() == 499 { "Client Closed Request" } else { status.canonical_reason().unwrap_or("Error") }
+    if status.as_u16() == 499 {
+        "Client Closed Request"
+    } else {
+        status.canonical_reason().unwrap_or("Error")
+    }
 }

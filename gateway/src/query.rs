@@ -14,7 +14,12 @@ const MOST_PARAMETERS: usize = 256;
 
 /// The values of a query by the request's schema, as a tree that [`crate::json::decode_value`] reads on. `taken` are the
 /// fields that the path or the body states already.
-pub(crate) fn parse(query: &str, schema: &'static Schema, taken: Taken<'_>, lenient: bool) -> Result<Value, Problem> {
+pub(crate) fn parse(
+    query: &str,
+    schema: &'static Schema,
+    taken: Taken<'_>,
+    lenient: bool,
+) -> Result<Value, Problem> {
     let mut map = Map::new();
     let mut faults = Vec::new();
     let mut ignored = 0;
@@ -70,7 +75,9 @@ impl Taken<'_> {
     fn leaves(self, field: &Field) -> bool {
         match self {
             Self::All => false,
-            Self::Path(path) => !matches!(field.kind, Kind::Message(_)) && !path.iter().any(|(name, _)| *name == field.name),
+            Self::Path(path) => {
+                !matches!(field.kind, Kind::Message(_)) && !path.iter().any(|(name, _)| *name == field.name)
+            }
         }
     }
 }

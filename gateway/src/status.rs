@@ -49,20 +49,26 @@ pub(crate) fn problem(status: &Status) -> Problem {
         }
         if let Some(bad) = details.bad_request().filter(|_| http == StatusCode::BAD_REQUEST) {
             let violations = bad.field_violations.iter().take(100);
-            problem.errors =
-                violations.map(|violation| FieldFault::new(violation.field.clone(), violation.description.clone())).collect();
+            problem.errors = violations
+                .map(|violation| FieldFault::new(violation.field.clone(), violation.description.clone()))
+                .collect();
         }
     }
     match http {
         StatusCode::UNAUTHORIZED => {
             // RFC 6750, 3.1: a token that was no good is told from none.
-            let bad_token = matches!(problem.code.as_ref(), "TOKEN_INVALID" | "TOKEN_EXPIRED" | "SESSION_ENDED");
-            let challenge =
-                if bad_token { "Bearer realm=\"petty\", error=\"invalid_token\"" } else { "Bearer realm=\"petty\"" };
+            let bad_token =
+                matches!(problem.code.as_ref(), "TOKEN_INVALID" | "TOKEN_EXPIRED" | "SESSION_ENDED");
+            let challenge = if bad_token {
+                "Bearer realm=\"petty\", error=\"invalid_token\""
+            } else {
+                "Bearer realm=\"petty\""
+            };
             problem.with(WWW_AUTHENTICATE, HeaderValue::from_static(challenge))
         }
         StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
-            let delay = details.retry_info().and_then(|info| info.retry_delay).unwrap_or(Duration::from_secs(1));
+            let delay =
+                details.retry_info().and_then(|info| info.retry_delay).unwrap_or(Duration::from_secs(1));
             problem.with(RETRY_AFTER, retry_after(delay))
         }
         _ => problem,
@@ -85,15 +91,21 @@ fn table(code: Code) -> (StatusCode, &'static str, &'static str) {
         Code::NotFound => (StatusCode::NOT_FOUND, "NOT_FOUND", "There is no such thing."),
         Code::AlreadyExists => (StatusCode::CONFLICT, "ALREADY_EXISTS", "It exists already."),
         Code::Aborted => (StatusCode::CONFLICT, "ABORTED", "Somebody else is changing it; try again."),
-        Code::FailedPrecondition => (StatusCode::CONFLICT, "FAILED_PRECONDITION", "It is not in a state for this."),
-        Code::ResourceExhausted => (StatusCode::TOO_MANY_REQUESTS, "RESOURCE_EXHAUSTED", "Too much at once; try later."),
+        Code::FailedPrecondition => {
+            (StatusCode::CONFLICT, "FAILED_PRECONDITION", "It is not in a state for this.")
+        }
+        Code::ResourceExhausted => {
+            (StatusCode::TOO_MANY_REQUESTS, "RESOURCE_EXHAUSTED", "Too much at once; try later.")
+        }
         // The registry of statuses has no 499; http takes any number from 100 to 999.
         Code::Cancelled => (
             StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST),
             "CANCELLED",
             "The request was given up before it was answered.",
         ),
-        Code::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE", "Not available just now; try again."),
+        Code::Unavailable => {
+            (StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE", "Not available just now; try again.")
+        }
         Code::DeadlineExceeded => (StatusCode::GATEWAY_TIMEOUT, "DEADLINE_EXCEEDED", "It took too long."),
         Code::Ok | Code::Unknown | Code::Unimplemented | Code::Internal | Code::DataLoss => {
             (StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL", "Something went wrong on our side.")

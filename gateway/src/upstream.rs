@@ -16,9 +16,9 @@ use prost::Message;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sha2::{Digest as _, Sha256};
-use tonic::{Code, Status};
 use tonic::client::Grpc;
 use tonic::metadata::MetadataValue;
+use tonic::{Code, Status};
 use tonic_prost::ProstCodec;
 use tower::ServiceExt as _;
 use tower::util::BoxCloneSyncService;
@@ -53,7 +53,11 @@ impl Upstreams {
     #[must_use]
     pub fn with<C, B>(mut self, service: &'static str, channel: C) -> Self
     where
-        C: tower::Service<http::Request<tonic::body::Body>, Response = http::Response<B>> + Clone + Send + Sync + 'static,
+        C: tower::Service<http::Request<tonic::body::Body>, Response = http::Response<B>>
+            + Clone
+            + Send
+            + Sync
+            + 'static,
         C::Error: Into<BoxError>,
         C::Future: Send + 'static,
         B: http_body::Body<Data = Bytes> + Send + 'static,
@@ -200,7 +204,10 @@ fn decode<Req: RequestMessage>(exchange: &Exchange) -> Result<Req, Problem> {
     if let Some(request_id) = message.request_id() {
         // What is well-formed is read without the schema, which has no request_id.
         if !request_id.is_empty() && !lenient {
-            return Err(Problem::invalid(vec![FieldFault::new("request_id", "is not a field of this request")]));
+            return Err(Problem::invalid(vec![FieldFault::new(
+                "request_id",
+                "is not a field of this request",
+            )]));
         }
         *request_id = match &exchange.idempotency_key {
             Some(key) => derive_request_id(&exchange.subject, exchange.route.policy.path, key),

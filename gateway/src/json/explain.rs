@@ -105,6 +105,9 @@ impl Reading {
         if self.lenient && matches!(kind, Kind::Time) {
             read_as_utc(value);
         }
+        if matches!(kind, Kind::Int32 | Kind::Uint32 | Kind::Int64 | Kind::Uint64) {
+            without_fraction(value);
+        }
         let wrong: Cow<'static, str> = match (kind, &*value) {
             (Kind::Text, Value::String(_)) | (Kind::Bool, Value::Bool(_)) => return,
             (Kind::Text, _) => "must be a string".into(),
@@ -124,7 +127,8 @@ impl Reading {
             (Kind::Time, _) => "must be a time as in RFC 3339, for example \"2026-01-31T12:00:00Z\"".into(),
             (Kind::Enum(values), value) if is_of(value, values) => return,
             (Kind::Enum(values), _) => {
-                let names: Vec<&str> = values.iter().filter(|value| value.1 != 0).map(|value| value.0).collect();
+                let names: Vec<&str> =
+                    values.iter().filter(|value| value.1 != 0).map(|value| value.0).collect();
                 format!("must be one of {}", names.join(", ")).into()
             }
             (Kind::Message(schema), Value::Object(_)) => {
@@ -162,6 +166,20 @@ fn is_of(value: &Value, values: &[(&str, i32)]) -> bool {
 
 fn is_time(text: &str) -> bool {
     Timestamp::deserialize(StrDeserializer::<'_, SerdeError>::new(text)).is_ok()
+}
+
+/// Proto3 JSON takes `1.0` and `1e3` for whole numbers; the message's own reader does not.
+fn without_fraction(value: &mut Value) {
+    /// Up to here every whole number has a float of its own.
+    const MOST: f64 = 9_007_199_254_740_992.0;
+    if let Value::Number(number) = value
+        && number.is_f64()
+        && let Some(float) = number.as_f64().filter(|float| float.fract() == 0.0 && float.abs() <= MOST)
+    {
+        #[expect(clippy::cast_possible_truncation, reason = "whole, and within 2^53")]
+        let whole = float as i64;
+        *value = Value::from(whole);
+    }
 }
 
 /// The first system's clients send times without an offset, and mean UTC.

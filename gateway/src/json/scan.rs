@@ -65,7 +65,9 @@ mod tests {
 
     #[test]
     fn nulls_are_seen_outside_of_strings_only() {
-        for (body, has_null) in [("{\"a\":null}", true), ("{\"null\":\"null\"}", false), ("[true,false,1e9]", false)] {
+        for (body, has_null) in
+            [("{\"a\":null}", true), ("{\"null\":\"null\"}", false), ("[true,false,1e9]", false)]
+        {
             assert_eq!(scan(body.as_bytes()).has_null, has_null, "{body}");
         }
     }

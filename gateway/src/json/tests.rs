@@ -24,12 +24,28 @@ fn refused<M: RequestMessage + std::fmt::Debug>(lenient: bool, cases: &[(&str, &
 
 #[test]
 fn either_spelling_is_read() {
-    let message: IngestReadingRequest =
-        read(r#"{"collarId":"SN-1","heart_rate":80,"activityLevel":0,"timestamp":"2026-01-31T12:00:00Z"}"#, false).unwrap();
+    let message: IngestReadingRequest = read(
+        r#"{"collarId":"SN-1","heart_rate":80,"activityLevel":0,"timestamp":"2026-01-31T12:00:00Z"}"#,
+        false,
+    )
+    .unwrap();
     assert_eq!(message.collar_id, "SN-1");
     assert_eq!(message.heart_rate, Some(80.0));
     assert_eq!(message.activity_level, Some(0));
     assert_eq!(message.timestamp.unwrap().seconds, 1_769_860_800);
+}
+
+#[test]
+fn whole_numbers_may_be_written_as_floats_or_in_strings() {
+    for (text, level) in [("1", 1), ("1.0", 1), ("2e0", 2), ("-0.0", 0), ("\"2\"", 2), ("1e9", 1_000_000_000)]
+    {
+        let message: IngestReadingRequest = read(&format!(r#"{{"activity_level":{text}}}"#), false).unwrap();
+        assert_eq!(message.activity_level, Some(level), "{text}");
+    }
+    for text in ["1e300", "1e10", "0.5", "\"1.0\"", "\"\"", "\" 1\""] {
+        let refused = read::<IngestReadingRequest>(&format!(r#"{{"activity_level":{text}}}"#), false);
+        assert_eq!(refused.unwrap_err()[0].0, "activity_level", "{text}");
+    }
 }
 
 #[test]
@@ -50,7 +66,8 @@ fn null_means_absent() {
 fn both_ways_read_the_same() {
     // A null sends the second body the second way.
     let plain = r#"{"name":"Rex","species":"DOG","sex":1,"neutered":true,"birth_date":"2020-02-29"}"#;
-    let with_null = r#"{"name":"Rex","species":"DOG","sex":1,"neutered":true,"birth_date":"2020-02-29","breed":null}"#;
+    let with_null =
+        r#"{"name":"Rex","species":"DOG","sex":1,"neutered":true,"birth_date":"2020-02-29","breed":null}"#;
     let message: CreatePetRequest = read(plain, false).unwrap();
     assert_eq!(message.species(), pet::Species::Dog);
     assert_eq!(read::<CreatePetRequest>(with_null, false).unwrap(), message);
@@ -138,7 +155,8 @@ fn what_is_no_json_is_refused() {
             (r#"{"a":01}"#, "a", "is not JSON"),
         ],
     );
-    let latin1 = decode::<IngestReadingRequest>(b"{\"collar_id\":\"\xe9\"}", IngestReadingRequest::SCHEMA, false);
+    let latin1 =
+        decode::<IngestReadingRequest>(b"{\"collar_id\":\"\xe9\"}", IngestReadingRequest::SCHEMA, false);
     assert_eq!(latin1.unwrap_err().code, "MALFORMED_JSON");
 }
 
@@ -170,7 +188,8 @@ fn text_with_a_nul_is_refused() {
 
 #[test]
 fn depth_is_limited_wherever_it_is() {
-    for body in ["[".repeat(100_000), "{\"a\":".repeat(100_000), format!("{{\"location\":{}", "[".repeat(40))] {
+    for body in ["[".repeat(100_000), "{\"a\":".repeat(100_000), format!("{{\"location\":{}", "[".repeat(40))]
+    {
         for lenient in [false, true] {
             let faults = read::<IngestReadingRequest>(&body, lenient).unwrap_err();
             assert_eq!(faults[0].0, "body");

@@ -24,7 +24,8 @@ pub(super) fn parse(body: &[u8]) -> Result<Value, Problem> {
             if twice.is_empty() { Ok(value) } else { Err(Problem::invalid(twice)) }
         }
         Err(error) => {
-            let field = broken.into_inner().filter(|path| !path.is_empty()).unwrap_or_else(|| BODY.to_owned());
+            let field =
+                broken.into_inner().filter(|path| !path.is_empty()).unwrap_or_else(|| BODY.to_owned());
             // The parser's text says what it expected and where; it repeats nothing of the body.
             Err(Problem::malformed_json(vec![FieldFault::new(field, format!("is not JSON: {error}"))]))
         }

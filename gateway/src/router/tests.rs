@@ -72,7 +72,10 @@ fn only_paths_without_a_version_have_a_successor() {
 fn no_method_for_services_has_a_route() {
     use petty_proto::policy::Audience;
     for route in ROUTES {
-        assert!(!matches!(route.policy.audience, Audience::Service | Audience::ServiceForCaller), "{route:?}");
+        assert!(
+            !matches!(route.policy.audience, Audience::Service | Audience::ServiceForCaller),
+            "{route:?}"
+        );
         assert!(route.policy.services.contains(&"gateway"));
     }
 }

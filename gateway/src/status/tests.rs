@@ -72,7 +72,8 @@ fn a_gateway_that_is_refused_itself_is_our_fault() {
 
 #[test]
 fn those_who_may_come_back_are_told_when() {
-    let header = |problem: &Problem| problem.headers.iter().find(|(name, _)| name == RETRY_AFTER).unwrap().1.clone();
+    let header =
+        |problem: &Problem| problem.headers.iter().find(|(name, _)| name == RETRY_AFTER).unwrap().1.clone();
     assert_eq!(header(&problem(&Status::unavailable("x"))), "1");
     let mut details = ErrorDetails::new();
     details.set_retry_info(Some(Duration::from_millis(2_500)));

@@ -9,7 +9,8 @@ use crate::router::{Found, Router};
 use crate::routes::ROUTES;
 
 fn read<Req: RequestMessage>(method: Method, target: &str, body: &str) -> Result<Req, Vec<String>> {
-    let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query.to_owned())));
+    let (path, query) =
+        target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query.to_owned())));
     let Found::Route(route, fields) = Router::new(ROUTES).unwrap().find(&method, path) else {
         panic!("{target} is no route")
     };
@@ -87,7 +88,10 @@ fn the_first_systems_calls_ignore_64_unknown_parameters() {
     let message: GetPetTimelineRequest = read(Method::GET, &target(64), "").unwrap();
     assert_eq!((message.collar_id.as_str(), message.hours), ("SN-1", Some(12)));
     assert_eq!(read::<GetPetTimelineRequest>(Method::GET, &target(65), "").unwrap_err(), ["x64"]);
-    assert_eq!(read::<GetPetTimelineRequest>(Method::GET, "/pet-timeline?hours=x", "").unwrap_err(), ["hours"]);
+    assert_eq!(
+        read::<GetPetTimelineRequest>(Method::GET, "/pet-timeline?hours=x", "").unwrap_err(),
+        ["hours"]
+    );
 }
 
 #[test]
@@ -105,7 +109,10 @@ fn the_path_and_the_body_may_not_disagree() {
 #[test]
 fn request_ids_come_from_caller_method_and_key_alone() {
     let message: CreatePetRequest = read(Method::POST, "/v1/pets", r#"{"name":"Rex"}"#).unwrap();
-    assert_eq!(message.request_id, derive_request_id("somebody", "/petty.auth.v1.PetService/CreatePet", "key-1"));
+    assert_eq!(
+        message.request_id,
+        derive_request_id("somebody", "/petty.auth.v1.PetService/CreatePet", "key-1")
+    );
     for body in [r#"{"request_id":"mine"}"#, r#"{"requestId":"mine"}"#, r#"{"request_id":7}"#] {
         let field = read::<CreatePetRequest>(Method::POST, "/v1/pets", body).unwrap_err();
         assert!(field[0].starts_with("request"), "{body}: {field:?}");

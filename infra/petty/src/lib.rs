@@ -3,5 +3,6 @@
 //! A library too, so that tests replay recordings the way the command does.
 
 pub mod cli;
+pub mod mesh;
 pub mod replay;
 pub mod up;

@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-/// Why a server could not be provided. `Display` names the next step.
+/// Why a server could not be provided. `Display` tells the whole story and the next step, so there is no `source` to be
+/// told again.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Another living process owns the data directory.
@@ -110,13 +111,12 @@ pub enum Error {
     #[error("`{0}` cannot name a service's database: use 1 to 40 of a-z, 0-9 and _, beginning with a letter")]
     BadName(String),
     /// PostgreSQL refused something.
-    #[error("PostgreSQL: {doing}: {source}; its log says more")]
+    #[error("PostgreSQL: {doing}: {}; its log says more", root(cause))]
     Postgres {
         /// What was being done.
         doing: String,
         /// The driver's error.
-        #[source]
-        source: tokio_postgres::Error,
+        cause: tokio_postgres::Error,
     },
     /// Redis refused something, or cannot be reached.
     #[error("Redis: {doing}: {why}; its log says more")]
@@ -127,31 +127,34 @@ pub enum Error {
         why: String,
     },
     /// The operating system refused something.
-    #[error("{doing} {}: {source}", path.display())]
+    #[error("{doing} {}: {cause}", path.display())]
     Io {
         /// What was being done.
         doing: &'static str,
         /// To what.
         path: PathBuf,
         /// What the system said.
-        #[source]
-        source: std::io::Error,
+        cause: std::io::Error,
     },
     /// A file of ours does not hold what we wrote.
-    #[error("{} is damaged ({source}); choose another directory with --data-dir, or remove this one to start afresh", path.display())]
+    #[error("{} is damaged ({cause}); choose another directory with --data-dir, or remove this one to start afresh", path.display())]
     Damaged {
         /// The file.
         path: PathBuf,
         /// Why it cannot be read.
-        #[source]
-        source: serde_json::Error,
+        cause: serde_json::Error,
     },
+}
+
+/// The driver's own words only name the kind of error.
+pub(crate) fn root(error: &tokio_postgres::Error) -> String {
+    std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string)
 }
 
 impl Error {
     /// For `map_err` on calls that touch `path`.
     pub(crate) fn io(doing: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.into();
-        move |source| Self::Io { doing, path, source }
+        move |cause| Self::Io { doing, path, cause }
     }
 }

@@ -48,7 +48,7 @@ impl Lock {
         }
         let holder = Holder { pid: std::process::id(), command: command_line(), started: now() };
         let json =
-            serde_json::to_vec(&holder).map_err(|source| Error::Damaged { path: path.clone(), source })?;
+            serde_json::to_vec(&holder).map_err(|cause| Error::Damaged { path: path.clone(), cause })?;
         file.set_len(0)
             .and_then(|()| file.seek(SeekFrom::Start(0)))
             .and_then(|_| file.write_all(&json))

@@ -183,7 +183,7 @@ pub(crate) fn recorded(data_dir: &Path) -> Result<Option<PathBuf>> {
     match std::fs::read(&path) {
         Ok(bytes) => match serde_json::from_slice::<Elsewhere>(&bytes) {
             Ok(elsewhere) => Ok(Some(elsewhere.servers_dir)),
-            Err(source) => Err(Error::Damaged { path, source }),
+            Err(cause) => Err(Error::Damaged { path, cause }),
         },
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(Error::io("read", path)(error)),
@@ -205,7 +205,7 @@ fn make_elsewhere(data_dir: &Path, bases: &[PathBuf], user: RunAs) -> Result<Pat
             Ok(()) => {
                 let record = record_path(data_dir);
                 let json = serde_json::to_vec(&Elsewhere { servers_dir: dir.clone() })
-                    .map_err(|source| Error::Damaged { path: record.clone(), source })?;
+                    .map_err(|cause| Error::Damaged { path: record.clone(), cause })?;
                 state::write_private(&record, &json).map_err(Error::io("write", &record))?;
                 return Ok(dir);
             }

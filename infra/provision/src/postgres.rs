@@ -18,6 +18,7 @@ pub use databases::ServiceDatabase;
 
 use crate::{
     Error, Result,
+    error::root,
     locate::Found,
     place::{Place, RunAs},
     process::{self, Trace},
@@ -218,8 +219,8 @@ impl Kind for Spec {
     async fn ready(&self, port: u16) -> Result<(), String> {
         let mut session = databases::Session::open(port, ADMIN, self.password.expose_secret(), "postgres")
             .await
-            .map_err(|error| error.to_string())?;
-        session.run("SELECT 1").await.map(drop).map_err(|error| error.to_string())
+            .map_err(|error| root(&error))?;
+        session.run("SELECT 1").await.map(drop).map_err(|error| root(&error))
     }
 }
 

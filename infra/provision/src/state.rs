@@ -40,7 +40,7 @@ impl State {
         let path = data_dir.join("servers.json");
         let content = match std::fs::read(&path) {
             Ok(bytes) => serde_json::from_slice(&bytes)
-                .map_err(|source| Error::Damaged { path: path.clone(), source })?,
+                .map_err(|cause| Error::Damaged { path: path.clone(), cause })?,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Content::default(),
             Err(error) => return Err(Error::io("read", &path)(error)),
         };
@@ -74,7 +74,7 @@ impl State {
         let mut changed = content.clone();
         let result = change(&mut changed);
         let json = serde_json::to_vec_pretty(&changed)
-            .map_err(|source| Error::Damaged { path: self.path.clone(), source })?;
+            .map_err(|cause| Error::Damaged { path: self.path.clone(), cause })?;
         write_private(&self.path, &json).map_err(Error::io("write", &self.path))?;
         *content = changed;
         Ok(result)

@@ -1,3 +1,60 @@
 //! Readings in, behaviour episodes out. The domain is pure; everything that touches the world stands around it.
+//!
+//! A reading's way: `readings.accepted` is split by pet ([`worker`]); the pet's state is read under its lock ([`store`]),
+//! the [`domain`] says what changed, and state, episodes and one `behavior.changed` a changed episode are written in the
+//! transaction that notes the event as handled. [`grpc`] answers from the episodes.
 
+mod config;
 pub mod domain;
+pub mod grpc;
+pub mod pets;
+mod store;
+pub mod worker;
+
+use std::sync::Arc;
+
+use petty_chassis::grpc::Server;
+use petty_chassis::postgres::Migrations;
+use petty_chassis::{Context, Foundation, Service};
+use petty_proto::behavior::v1::behavior_service_server::BehaviorServiceServer;
+use petty_proto::events::v1::outbox_service_server::OutboxServiceServer;
+
+pub use config::Config;
+
+use crate::grpc::Grpc;
+use crate::pets::RemotePets;
+use crate::worker::Worker;
+
+mod embedded {
+    refinery::embed_migrations!("migrations");
+}
+
+/// The behavior service.
+#[derive(Debug)]
+pub struct Behavior;
+
+impl Service for Behavior {
+    const NAME: &'static str = "behavior";
+    type Config = Config;
+
+    async fn run(context: Context, config: Config) -> anyhow::Result<()> {
+        let base = Foundation::lay(&context, &config.foundation, migrations()).await?;
+        let pets = Box::new(RemotePets::new(base.mesh.channel("auth")));
+        let worker = Worker::new(context.clock.clone(), base.events.shards(), pets);
+        base.events.consume(Arc::new(worker), &base.mesh);
+        let gate = base.gate();
+        let handler = Arc::new(Grpc::new(base.db.clone(), context.clock.clone()));
+        Server::new(&context)
+            .add(BehaviorServiceServer::new(gate.guard(handler)))
+            .add(OutboxServiceServer::new(gate.guard(base.events.outbox_handler())))
+            .serve()
+            .await?;
+        Ok(())
+    }
+}
+
+/// The schema of the service's own tables.
+#[must_use]
+pub fn migrations() -> Migrations {
+    Migrations::new(embedded::migrations::runner())
+}

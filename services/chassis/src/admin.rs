@@ -117,7 +117,7 @@ impl Readiness {
     }
 
     /// Resolves when readiness may have changed since the last time.
-    pub(crate) fn changes(&self) -> impl Future<Output = ()> + Send + 'static {
+    pub(crate) fn changes(&self) -> impl Future<Output = ()> + Send + use<> {
         let mut changes = self.checks.subscribe();
         let draining = self.shutdown.draining();
         async move {

@@ -47,6 +47,7 @@ impl Context {
     /// A context with the system's clock, not ready yet.
     #[must_use]
     pub fn new(service: &'static str, base: BaseConfig, shutdown: Shutdown, tasks: &Tasks) -> Self {
+        install_crypto();
         Self {
             service,
             clock: Clock::system(),
@@ -59,15 +60,21 @@ impl Context {
     }
 }
 
+/// Makes aws-lc the one provider of TLS in this process. Two of them in one binary panic at run time.
+pub fn install_crypto() {
+    // Fails where it was done before, which is as good.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+}
+
 /// A service.
-pub trait Service {
+pub trait Service: 'static {
     /// Its name: `auth`.
     const NAME: &'static str;
     /// What it reads besides [`BaseConfig`].
     type Config: Section + Send + 'static;
 
     /// Runs until drained. Everything it needs comes from `context` and `config`.
-    fn run(context: Context, config: Self::Config) -> impl Future<Output = anyhow::Result<()>> + Send;
+    fn run(context: Context, config: Self::Config) -> impl Future<Output = anyhow::Result<()>> + Send + 'static;
 }
 
 /// Runs a service as a process of its own, until it is drained: 0, 1 where it failed, 78 where its configuration is bad.
@@ -123,7 +130,7 @@ pub struct RunningService {
 /// # Errors
 ///
 /// Every fault of the configuration, or the admin port that cannot be bound.
-pub async fn embed<S: Service + 'static>(
+pub async fn embed<S: Service>(
     environment: Environment,
     shutdown: Shutdown,
     tasks: Tasks,
@@ -163,6 +170,7 @@ async fn start<S: Service>(
 }
 
 async fn run_alone<S: Service>(base: BaseConfig, config: S::Config) -> Result<(), Failed> {
+    install_crypto();
     let grace = base.grace_period;
     let guard = telemetry::init(S::NAME, &base)
         .map_err(|error| Failed::Unlogged(format!("telemetry cannot be started: {error}")))?;

@@ -71,12 +71,12 @@ impl Shutdown {
     }
 
     /// Resolves when it begins.
-    pub fn draining(&self) -> impl Future<Output = ()> + Send + 'static {
+    pub fn draining(&self) -> impl Future<Output = ()> + Send + use<> {
         self.inner.draining.clone().cancelled_owned()
     }
 
     /// Resolves when the grace is over.
-    pub fn cancelled(&self) -> impl Future<Output = ()> + Send + 'static {
+    pub fn cancelled(&self) -> impl Future<Output = ()> + Send + use<> {
         self.inner.cancelled.clone().cancelled_owned()
     }
 }

@@ -29,7 +29,7 @@ pub use json::JsonLayer;
 pub use metrics::{meter, prometheus_text};
 pub use redaction::REDACTED;
 pub use trace::{follow, traceparent};
-pub(crate) use trace::{is_valid as is_traceparent, of_span};
+pub(crate) use trace::is_valid as is_traceparent;
 
 /// The target of spans that only carry names into log lines and are no traces of their own.
 pub const SCOPE: &str = "petty::scope";

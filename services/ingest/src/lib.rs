@@ -1,1 +1,60 @@
-//! Placeholder.
+//! Readings in, on disk, out again.
+//!
+//! Invariants: an answer that counts a reading means that it is committed; a reading, known by its collar and its time, is
+//! stored once; what `readings.accepted` carries is exactly what was stored, written in the same transaction; positions
+//! are in no log.
+
+pub mod config;
+pub mod domain;
+pub mod grpc;
+pub mod store;
+pub mod worker;
+
+mod embedded {
+    refinery::embed_migrations!("migrations");
+}
+
+use std::sync::Arc;
+
+use petty_chassis::grpc::server::Server;
+use petty_chassis::postgres::Migrations;
+use petty_chassis::{Context, Foundation};
+use petty_proto::events::v1::outbox_service_server::OutboxServiceServer;
+use petty_proto::ingest::v1::ingest_service_server::IngestServiceServer;
+use petty_proto::ingest::v1::reading_service_server::ReadingServiceServer;
+
+pub use config::IngestConfig;
+
+/// The most bytes of a request: 1,000 readings with room to spare, as the gateway lets through.
+const MAX_REQUEST_BYTES: usize = 4 << 20;
+
+/// The service.
+#[derive(Debug)]
+pub struct Ingest;
+
+impl petty_chassis::Service for Ingest {
+    const NAME: &'static str = "ingest";
+    type Config = IngestConfig;
+
+    async fn run(context: Context, config: IngestConfig) -> anyhow::Result<()> {
+        let base = Foundation::lay(&context, &config.foundation, migrations()).await?;
+        let store = store::Store::new(&context, &base.db, base.events.shards());
+        worker::keep_partitions(&context, &store, config.window).await?;
+        base.events.consume(Arc::new(worker::Events::new(&store)), &base.mesh);
+        let gate = base.gate();
+        let guarded = gate.guard(Arc::new(grpc::Grpc::new(&context, &store, config.window)));
+        Server::new(&context)
+            .add(IngestServiceServer::new(guarded.clone()).max_decoding_message_size(MAX_REQUEST_BYTES))
+            .add(ReadingServiceServer::new(guarded))
+            .add(OutboxServiceServer::new(gate.guard(base.events.outbox_handler())))
+            .serve()
+            .await?;
+        Ok(())
+    }
+}
+
+/// The service's own migrations.
+#[must_use]
+pub fn migrations() -> Migrations {
+    Migrations::new(embedded::migrations::runner())
+}

@@ -55,20 +55,19 @@ pub struct Rejected {
     pub reason: String,
 }
 
-/// A call failed.
+/// A call failed. `Display` tells the whole story, so there is no `source` to be told again.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The URL is not one.
     #[error("{0:?} is not a gateway's URL, such as http://127.0.0.1:8080")]
     Url(String),
     /// No answer.
-    #[error("{what}: no answer: {}", root(source))]
+    #[error("{what}: no answer: {}", root(cause))]
     Unreachable {
         /// The call.
         what: &'static str,
         /// Why.
-        #[source]
-        source: reqwest::Error,
+        cause: reqwest::Error,
     },
     /// Answered, but not with success.
     #[error("{what}: {status}: {detail}")]
@@ -85,13 +84,12 @@ pub enum Error {
         retry_after: Option<Duration>,
     },
     /// A success that does not read like one.
-    #[error("{what}: the answer cannot be read: {source}")]
+    #[error("{what}: the answer cannot be read: {cause}")]
     Unreadable {
         /// The call.
         what: &'static str,
         /// Why.
-        #[source]
-        source: serde_json::Error,
+        cause: serde_json::Error,
     },
 }
 
@@ -110,7 +108,7 @@ impl Error {
     pub fn is_temporary(&self) -> bool {
         match self {
             Self::Url(_) | Self::Unreadable { .. } => false,
-            Self::Unreachable { source, .. } => !source.is_builder(),
+            Self::Unreachable { cause, .. } => !cause.is_builder(),
             Self::Refused { status, retry_after, .. } => match status.as_u16() {
                 429 | 502 | 503 | 504 => true,
                 // The same request is still being answered.
@@ -171,15 +169,18 @@ impl Client {
     /// [`Error::Url`] if it is not an http URL.
     pub fn new(base: &str) -> Result<Self, Error> {
         let base = base.trim_end_matches('/').to_owned();
-        match reqwest::Url::parse(&base) {
-            Ok(url) if url.has_host() => {}
+        let url = match reqwest::Url::parse(&base) {
+            Ok(url) if url.has_host() => url,
             _ => return Err(Error::Url(base)),
-        }
-        let http = reqwest::Client::builder()
+        };
+        let mut builder = reqwest::Client::builder()
             .timeout(TIMEOUT)
-            .user_agent(concat!("petty-replay/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(|source| Error::Unreachable { what: "set up HTTP", source })?;
+            .user_agent(concat!("petty-replay/", env!("CARGO_PKG_VERSION")));
+        if url.host_str().is_some_and(|host| host == "localhost" || host.starts_with("127.")) {
+            // A proxy cannot reach our loopback.
+            builder = builder.no_proxy();
+        }
+        let http = builder.build().map_err(|cause| Error::Unreachable { what: "set up HTTP", cause })?;
         Ok(Self { http, base })
     }
 
@@ -319,7 +320,7 @@ struct FieldError {
 }
 
 async fn answer<T: DeserializeOwned>(what: &'static str, request: RequestBuilder) -> Result<T, Error> {
-    let unreachable = |source| Error::Unreachable { what, source };
+    let unreachable = |cause| Error::Unreachable { what, cause };
     let response = request.send().await.map_err(unreachable)?;
     let status = response.status();
     let retry_after = response
@@ -329,7 +330,7 @@ async fn answer<T: DeserializeOwned>(what: &'static str, request: RequestBuilder
         .map(Duration::from_secs);
     let body = response.bytes().await.map_err(unreachable)?;
     if status.is_success() {
-        return serde_json::from_slice(&body).map_err(|source| Error::Unreadable { what, source });
+        return serde_json::from_slice(&body).map_err(|cause| Error::Unreadable { what, cause });
     }
     let problem: Problem = serde_json::from_slice(&body).unwrap_or_default();
     let mut detail = if problem.detail.is_empty() { problem.title } else { problem.detail };

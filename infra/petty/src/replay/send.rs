@@ -15,6 +15,8 @@ use super::{
 
 /// A call that cannot be made for this long is given up. Long enough for a service, or a database, to come back.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// Signing in comes first: with no gateway there, the person at the terminal should soon know.
+const SIGN_IN_PATIENCE: Duration = Duration::from_secs(10);
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// Animals sent at once, unless their times say otherwise.
@@ -120,8 +122,10 @@ pub async fn sign_in(
     account: &Account,
     listener: Listener<'_>,
 ) -> Result<SecretString, Error> {
-    match persist(listener, || client.sign_up(account)).await {
-        Err(error) if error.status() == Some(409) => persist(listener, || client.log_in(account)).await,
+    match persist_for(SIGN_IN_PATIENCE, listener, || client.sign_up(account)).await {
+        Err(error) if error.status() == Some(409) => {
+            persist_for(SIGN_IN_PATIENCE, listener, || client.log_in(account)).await
+        }
         answer => answer,
     }
 }
@@ -234,12 +238,23 @@ impl Wearer<'_> {
     }
 }
 
-/// Makes a call again while its failure is temporary, at growing intervals, until patience runs out.
 async fn persist<T, F>(listener: Listener<'_>, call: impl Fn() -> F) -> Result<T, Error>
 where
     F: Future<Output = Result<T, Error>>,
 {
-    let deadline = Instant::now() + PATIENCE;
+    persist_for(PATIENCE, listener, call).await
+}
+
+/// Makes a call again while its failure is temporary, at growing intervals, until patience runs out.
+async fn persist_for<T, F>(
+    patience: Duration,
+    listener: Listener<'_>,
+    call: impl Fn() -> F,
+) -> Result<T, Error>
+where
+    F: Future<Output = Result<T, Error>>,
+{
+    let deadline = Instant::now() + patience;
     let mut pause = FIRST_PAUSE;
     let mut waited = false;
     loop {
@@ -247,7 +262,7 @@ where
             Err(error) if error.is_temporary() && Instant::now() < deadline => {
                 listener(News::Waiting(&error.to_string()));
                 waited = true;
-                tokio::time::sleep(error.retry_after().unwrap_or(pause).min(PATIENCE)).await;
+                tokio::time::sleep(error.retry_after().unwrap_or(pause).min(patience)).await;
                 pause = (pause * 2).min(LONGEST_PAUSE);
             }
             answer => {

@@ -36,7 +36,7 @@ impl Postgres {
         let runtime_password = self.state.password(&runtime)?;
 
         let _one = self.ensuring.lock().await;
-        let doing = |source| Error::Postgres { doing: format!("make the database {name}"), source };
+        let doing = |cause| Error::Postgres { doing: format!("make the database {name}"), cause };
         self.make(&name, [(&owner, &owner_password), (&runtime, &runtime_password)]).await.map_err(doing)?;
         self.grant(&name, &owner, &runtime).await.map_err(doing)?;
         Ok(ServiceDatabase {

@@ -76,6 +76,7 @@ impl Server {
 
     /// Serves `service` too.
     #[must_use]
+    #[expect(clippy::should_implement_trait, reason = "a server and a service have no sum")]
     pub fn add<S>(mut self, service: S) -> Self
     where
         S: Service<Request<Body>, Error = Infallible> + NamedService + Clone + Send + Sync + 'static,

@@ -28,7 +28,7 @@ pub fn traceparent() -> Option<String> {
 }
 
 /// A span, as the `traceparent` header names it.
-pub(crate) fn of_span(span: &Span) -> Option<String> {
+fn of_span(span: &Span) -> Option<String> {
     let context = span.context();
     if !context.span().span_context().is_valid() {
         return None;

@@ -55,7 +55,7 @@ impl Breaker {
 
     /// A call failed.
     pub(super) fn failed(&self, now: Instant) {
-        let mut state = self.lock();
+        let state = &mut *self.lock();
         state.failures = state.failures.saturating_add(1);
         match &mut state.open {
             Some(open) if open.probing => {

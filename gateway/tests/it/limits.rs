@@ -1,0 +1,134 @@
+//! What is too much, and what is not JSON.
+
+use std::io::Write as _;
+use std::time::Duration;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use petty_gateway::Limits;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use crate::world::World;
+
+fn gzip(text: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(text).unwrap();
+    encoder.finish().unwrap()
+}
+
+#[tokio::test]
+async fn large_bodies_are_refused_and_the_client_gets_to_read_it() {
+    let world = World::new().await;
+    let token = world.account("write");
+    let auth = ("authorization", token.as_str());
+    let spaces = |count: usize| format!("{{{}}}", " ".repeat(count - 2));
+    let mega = 1 << 20;
+    assert_eq!(world.send("POST", "/v1/ingest", &[auth], spaces(mega)).await.status, 201);
+    let reply = world.send("POST", "/v1/ingest", &[auth], spaces(mega + 1)).await;
+    assert_eq!(reply.problem(), (413, "BODY_TOO_LARGE".to_owned()));
+    assert_eq!(world.send("POST", "/v1/ingest:batch", &[auth], spaces(4 * mega)).await.status, 200);
+    assert_eq!(world.send("POST", "/v1/ingest:batch", &[auth], spaces(4 * mega + 1)).await.problem().0, 413);
+    let packed = [auth, ("content-encoding", "gzip")];
+    assert_eq!(world.send("POST", "/v1/ingest", &packed, gzip(b"{}")).await.status, 201);
+    let bomb = gzip(&vec![b' '; 64 * mega]);
+    assert!(bomb.len() < 100_000);
+    assert_eq!(world.send("POST", "/v1/ingest", &packed, bomb).await.problem().0, 413);
+}
+
+#[tokio::test]
+async fn other_kinds_of_bodies_are_refused() {
+    let world = World::new().await;
+    let token = world.account("write");
+    let auth = ("authorization", token.as_str());
+    for header in [("content-type", "text/plain"), ("content-encoding", "br")] {
+        let reply = world.send("POST", "/v1/ingest", &[auth, header], "{}").await;
+        assert_eq!(reply.problem(), (415, "UNSUPPORTED_MEDIA_TYPE".to_owned()), "{header:?}");
+    }
+    let broken = world.send("POST", "/v1/ingest", &[auth, ("content-encoding", "gzip")], "{}").await;
+    assert_eq!(broken.problem(), (400, "BODY_BROKEN".to_owned()));
+    assert_eq!(world.send("POST", "/v1/ingest", &[auth], "").await.status, 201, "empty is {{}}");
+}
+
+#[tokio::test]
+async fn hostile_json_leaves_the_gateway_as_it_was() {
+    let world = World::new().await;
+    let token = world.account("write");
+    let auth = ("authorization", token.as_str());
+    let unknown: String = (0..10_000).map(|at| format!("\"x{at}\":1,")).collect();
+    for body in [
+        "[".repeat(500_000),
+        "{\"a\":".repeat(150_000),
+        format!("{{{unknown}\"y\":1}}"),
+        r#"{"collar_id":"\ud800"}"#.to_owned(),
+        r#"{"collar_id":"a\u0000b"}"#.to_owned(),
+        format!("{{\"heart_rate\":1{}}}", "0".repeat(500_000)),
+        r#"{"heart_rate":1e400}"#.to_owned(),
+        r#"{"collar_id":"a","collar_id":"b"}"#.to_owned(),
+        r#"{"activity_level":9223372036854775808}"#.to_owned(),
+    ] {
+        for target in ["/v1/ingest", "/v1/ingest:batch", "/v1/pets"] {
+            let reply = world.send("POST", target, &[auth], body.clone()).await;
+            assert_eq!(reply.problem().0, 400, "{target} {}", &body[..40.min(body.len())]);
+            assert!(!reply.json()["errors"][0]["field"].as_str().unwrap().is_empty());
+            assert!(reply.bytes.len() < 8_192);
+        }
+    }
+    assert!(world.services.seen().is_empty());
+    assert_eq!(world.send("POST", "/v1/ingest", &[auth], "{}").await.status, 201);
+}
+
+#[tokio::test]
+async fn too_many_at_once_are_told_to_come_back() {
+    let world = World::with_limits(Limits { concurrency: 1, ..Limits::default() }).await;
+    let token = world.account("read");
+    let auth = [("authorization", token.as_str())];
+    let replies =
+        futures::future::join_all((0..8).map(|_| world.send("GET", "/pet-timeline", &auth, ""))).await;
+    let answered = replies.iter().filter(|reply| reply.status == 200).count();
+    assert!((1..8).contains(&answered), "{answered}");
+    for reply in replies.iter().filter(|reply| reply.status != 200) {
+        assert_eq!(reply.problem(), (503, "OVERLOADED".to_owned()));
+        assert_eq!(reply.header("retry-after"), "1");
+    }
+    assert_eq!(world.send("GET", "/v1/realtime", &auth, "").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_body_that_never_comes_is_not_waited_for() {
+    let world =
+        World::with_limits(Limits { read_timeout: Duration::from_millis(200), ..Limits::default() }).await;
+    let token = world.account("write");
+    let mut stream = TcpStream::connect(world.address).await.unwrap();
+    let head = format!(
+        "POST /v1/ingest HTTP/1.1\r\nhost: x\r\nauthorization: {token}\r\ncontent-type: application/json\r\ncontent-length: 10\r\n\r\n{{"
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = vec![0; 64];
+    let read =
+        tokio::time::timeout(Duration::from_secs(10), stream.read(&mut answer)).await.unwrap().unwrap();
+    assert!(String::from_utf8_lossy(&answer[..read]).starts_with("HTTP/1.1 408"));
+}
+
+#[tokio::test]
+async fn what_was_accepted_is_answered_before_the_end() {
+    let world = World::new().await;
+    let token = world.account("read");
+    let auth = [("authorization", token.as_str())];
+    let asked = world.send("GET", "/pet-timeline", &auth, "");
+    let end = async {
+        while world.services.seen().is_empty() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        world.shutdown.begin();
+    };
+    let (reply, ()) = tokio::join!(asked, end);
+    assert_eq!(reply.status, 200);
+    tokio::time::timeout(Duration::from_secs(10), async {
+        while TcpStream::connect(world.address).await.is_ok() || world.tasks.running("gateway") > 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await
+    .expect("the gateway ends once everything is answered");
+}

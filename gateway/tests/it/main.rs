@@ -1,0 +1,9 @@
+//! The gateway over a real socket, before stand-ins of the services.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
+
+mod answers;
+mod limits;
+mod order;
+mod stand_in;
+mod world;

@@ -1,0 +1,220 @@
+//! Stand-ins of the services: they note what they were asked, and answer by the name of what they are asked for.
+
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use petty_chassis::{ApiError, Code, FieldError};
+use petty_gateway::Upstreams;
+use petty_proto::auth::v1::account_service_server::{AccountService, AccountServiceServer};
+use petty_proto::auth::v1::pet_service_server::{PetService, PetServiceServer};
+use petty_proto::auth::v1::token_service_server::{TokenService, TokenServiceServer};
+use petty_proto::auth::v1::{self as auth};
+use petty_proto::behavior::v1::behavior_service_server::{BehaviorService, BehaviorServiceServer};
+use petty_proto::behavior::v1::{self as behavior};
+use petty_proto::ingest::v1::ingest_service_server::{IngestService, IngestServiceServer};
+use petty_proto::ingest::v1::reading_service_server::{ReadingService, ReadingServiceServer};
+use petty_proto::ingest::v1::{self as ingest};
+use petty_proto::timeline::v1::timeline_service_server::{TimelineService, TimelineServiceServer};
+use petty_proto::timeline::v1::{self as timeline};
+use petty_proto::wkt::Timestamp;
+use tonic::metadata::MetadataMap;
+use tonic::service::Routes;
+use tonic::{Request, Response, Status};
+
+/// One call as a service saw it.
+#[derive(Clone, Debug)]
+pub(crate) struct Seen {
+    pub(crate) method: &'static str,
+    pub(crate) metadata: MetadataMap,
+    /// The message's `request_id`.
+    pub(crate) request_id: String,
+}
+
+impl Seen {
+    pub(crate) fn metadata(&self, name: &str) -> Option<&str> {
+        self.metadata.get(name).map(|value| value.to_str().unwrap())
+    }
+}
+
+/// All services.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct StandIn {
+    seen: Arc<Mutex<Vec<Seen>>>,
+}
+
+impl StandIn {
+    pub(crate) fn upstreams(&self) -> Upstreams {
+        let auth = Routes::new(AccountServiceServer::new(self.clone()))
+            .add_service(TokenServiceServer::new(self.clone()))
+            .add_service(PetServiceServer::new(self.clone()));
+        let ingest = Routes::new(IngestServiceServer::new(self.clone()))
+            .add_service(ReadingServiceServer::new(self.clone()));
+        Upstreams::default()
+            .with("auth", auth)
+            .with("ingest", ingest)
+            .with("behavior", BehaviorServiceServer::new(self.clone()))
+            .with("timeline", TimelineServiceServer::new(self.clone()))
+    }
+
+    /// The calls so far.
+    pub(crate) fn seen(&self) -> Vec<Seen> {
+        self.seen.lock().unwrap().clone()
+    }
+
+    fn note(&self, method: &'static str, metadata: &MetadataMap, request_id: &str) {
+        let seen = Seen { method, metadata: metadata.clone(), request_id: request_id.to_owned() };
+        self.seen.lock().unwrap().push(seen);
+    }
+}
+
+type Answer<'f, T> = Pin<Box<dyn Future<Output = Result<Response<T>, Status>> + Send + 'f>>;
+
+/// Methods that only note that they were called.
+macro_rules! answers_default {
+    ($($method:ident($request:ty) -> $response:ty;)*) => {
+        $(fn $method<'s, 'f>(&'s self, request: Request<$request>) -> Answer<'f, $response>
+        where
+            's: 'f,
+            Self: 'f,
+        {
+            self.note(stringify!($method), request.metadata(), "");
+            Box::pin(std::future::ready(Ok(Response::new(<$response>::default()))))
+        })*
+    };
+}
+
+#[tonic::async_trait]
+impl AccountService for StandIn {
+    answers_default! {
+        sign_up(auth::SignUpRequest) -> auth::TokenResponse;
+        get_me(auth::GetMeRequest) -> auth::Account;
+    }
+}
+
+#[tonic::async_trait]
+impl TokenService for StandIn {
+    answers_default! {
+        refresh(auth::RefreshRequest) -> auth::TokenResponse;
+        log_out(auth::LogOutRequest) -> auth::LogOutResponse;
+        issue_collar_token(auth::IssueCollarTokenRequest) -> auth::CollarTokenResponse;
+        get_jwks(auth::GetJwksRequest) -> auth::Jwks;
+    }
+
+    async fn log_in(
+        &self,
+        request: Request<auth::LogInRequest>,
+    ) -> Result<Response<auth::TokenResponse>, Status> {
+        self.note("log_in", request.metadata(), "");
+        Err(ApiError::unauthenticated("BAD_CREDENTIALS", "e-mail address or passphrase are wrong").into())
+    }
+}
+
+#[tonic::async_trait]
+impl PetService for StandIn {
+    answers_default! {
+        list_pets(auth::ListPetsRequest) -> auth::ListPetsResponse;
+        update_pet(auth::UpdatePetRequest) -> auth::Pet;
+        delete_pet(auth::DeletePetRequest) -> auth::DeletePetResponse;
+        pair_collar(auth::PairCollarRequest) -> auth::PairCollarResponse;
+        list_collars(auth::ListCollarsRequest) -> auth::ListCollarsResponse;
+        unpair_collar(auth::UnpairCollarRequest) -> auth::UnpairCollarResponse;
+        rotate_collar_secret(auth::RotateCollarSecretRequest) -> auth::PairCollarResponse;
+        create_share(auth::CreateShareRequest) -> auth::Share;
+        list_shares(auth::ListSharesRequest) -> auth::ListSharesResponse;
+        delete_share(auth::DeleteShareRequest) -> auth::DeleteShareResponse;
+    }
+
+    async fn create_pet(
+        &self,
+        request: Request<auth::CreatePetRequest>,
+    ) -> Result<Response<auth::Pet>, Status> {
+        let replayed = {
+            let seen = self.seen.lock().unwrap();
+            let request_id = &request.get_ref().request_id;
+            !request_id.is_empty() && seen.iter().any(|seen| seen.request_id == *request_id)
+        };
+        self.note("create_pet", request.metadata(), &request.get_ref().request_id);
+        let request = request.into_inner();
+        let pet = auth::Pet {
+            pet_id: "p-1".to_owned(),
+            name: request.name,
+            species: request.species,
+            create_time: Some(Timestamp { seconds: 1_769_860_800, nanos: 0 }),
+            ..auth::Pet::default()
+        };
+        let mut response = Response::new(pet);
+        if replayed {
+            response.metadata_mut().insert("idempotency-replayed", "true".parse().unwrap());
+        }
+        Ok(response)
+    }
+
+    async fn get_pet(&self, request: Request<auth::GetPetRequest>) -> Result<Response<auth::Pet>, Status> {
+        self.note("get_pet", request.metadata(), "");
+        match request.get_ref().pet_id.as_str() {
+            "missing" => Err(ApiError::not_found("PET_NOT_FOUND", "no such pet").into()),
+            "forbidden" => {
+                Err(ApiError::new(Code::PermissionDenied, "PERMISSION_DENIED", "not with it").into())
+            }
+            "bad" => Err(ApiError::invalid(vec![FieldError::malformed("pet_id", "must be a UUID")]).into()),
+            "taken" => Err(ApiError::new(Code::Conflict, "EMAIL_TAKEN", "it is taken").into()),
+            "reused" => Err(ApiError::new(Code::RequestIdReused, "REQUEST_ID_REUSED", "another body").into()),
+            "busy" => Err(ApiError::new(Code::ResourceExhausted, "TOO_MANY", "slow down").into()),
+            "away" => Err(ApiError::unavailable("DATABASE_AWAY", "connection to 10.0.0.7 refused").into()),
+            "broken" => Err(Status::internal("relation \"pets\" does not exist")),
+            "foreign" => Err(Status::not_found("SELECT * FROM pets")),
+            "slow" => std::future::pending().await,
+            "panic" => panic!("a secret in a panic"),
+            id => Ok(Response::new(auth::Pet { pet_id: id.to_owned(), ..auth::Pet::default() })),
+        }
+    }
+}
+
+#[tonic::async_trait]
+impl IngestService for StandIn {
+    answers_default! {
+        ingest_reading(ingest::IngestReadingRequest) -> ingest::IngestReadingResponse;
+    }
+
+    async fn ingest_readings(
+        &self,
+        request: Request<ingest::IngestReadingsRequest>,
+    ) -> Result<Response<ingest::IngestReadingsResponse>, Status> {
+        self.note("ingest_readings", request.metadata(), "");
+        let accepted = i32::try_from(request.get_ref().readings.len()).unwrap();
+        Ok(Response::new(ingest::IngestReadingsResponse { accepted, duplicates: 0, rejected: Vec::new() }))
+    }
+}
+
+#[tonic::async_trait]
+impl ReadingService for StandIn {
+    answers_default! {
+        get_realtime(ingest::GetRealtimeRequest) -> ingest::GetRealtimeResponse;
+        list_readings(ingest::ListReadingsRequest) -> ingest::ListReadingsResponse;
+    }
+}
+
+#[tonic::async_trait]
+impl BehaviorService for StandIn {
+    answers_default! {
+        list_behaviors(behavior::ListBehaviorsRequest) -> behavior::ListBehaviorsResponse;
+        get_behavior(behavior::GetBehaviorRequest) -> behavior::Episode;
+    }
+}
+
+#[tonic::async_trait]
+impl TimelineService for StandIn {
+    answers_default! {
+        list_timeline(timeline::ListTimelineRequest) -> timeline::ListTimelineResponse;
+    }
+
+    async fn get_pet_timeline(
+        &self,
+        request: Request<timeline::GetPetTimelineRequest>,
+    ) -> Result<Response<timeline::GetPetTimelineResponse>, Status> {
+        self.note("get_pet_timeline", request.metadata(), "");
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        Ok(Response::new(timeline::GetPetTimelineResponse::default()))
+    }
+}

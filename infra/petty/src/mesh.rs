@@ -1,0 +1,126 @@
+//! The environment of each service, for a mesh on one machine: `petty up` and the tests make it here, alike.
+//!
+//! Every service gets its own key, its own database roles, and the addresses of the others; nothing is shared but the two
+//! servers.
+
+mod keys;
+mod ports;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use anyhow::Context as _;
+use petty_provision::{ServiceDatabase, Stack};
+use secrecy::ExposeSecret as _;
+
+pub use keys::Keys;
+pub use ports::free_address;
+
+/// The services with a database, in the order they are started in.
+pub const SERVICES: [&str; 4] = ["auth", "ingest", "behavior", "timeline"];
+/// The one without.
+pub const GATEWAY: &str = "gateway";
+
+/// Where a service listens.
+#[derive(Clone, Copy, Debug)]
+pub struct Addresses {
+    /// For gRPC; of no use to the gateway.
+    pub grpc: SocketAddr,
+    /// For the admin port.
+    pub admin: SocketAddr,
+}
+
+impl Addresses {
+    /// Free ones on loopback.
+    ///
+    /// # Errors
+    /// Where no port is free.
+    pub fn free() -> anyhow::Result<Self> {
+        Ok(Self { grpc: free_address()?, admin: free_address()? })
+    }
+}
+
+/// Everything that the environments of a mesh are made from.
+#[derive(Debug)]
+pub struct Plan {
+    databases: BTreeMap<&'static str, ServiceDatabase>,
+    redis_url: secrecy::SecretString,
+    keys: Keys,
+    /// Where every replica of every service listens.
+    pub replicas: BTreeMap<&'static str, Vec<Addresses>>,
+    /// Where the gateway takes HTTP.
+    pub http: SocketAddr,
+    /// Set in every service's environment.
+    pub extra: BTreeMap<String, String>,
+}
+
+impl Plan {
+    /// Makes the databases and keys that are not there yet, and gives one replica of everything an address.
+    ///
+    /// # Errors
+    /// Where a database cannot be made, the keys cannot be kept, or no port is free.
+    pub async fn make(stack: &Stack, http: SocketAddr) -> anyhow::Result<Self> {
+        let mut databases = BTreeMap::new();
+        for service in SERVICES {
+            let database = stack.postgres().ensure_database(service).await;
+            databases.insert(service, database.with_context(|| format!("make the database of {service}"))?);
+        }
+        let keys = Keys::load_or_make(&stack.data_dir().join("keys.json"))?;
+        let mut replicas = BTreeMap::new();
+        for service in SERVICES.into_iter().chain([GATEWAY]) {
+            replicas.insert(service, vec![Addresses::free()?]);
+        }
+        let redis_url = stack.redis().url();
+        Ok(Self { databases, redis_url, keys, replicas, http, extra: BTreeMap::new() })
+    }
+
+    /// The databases, by service.
+    #[must_use]
+    pub fn databases(&self) -> &BTreeMap<&'static str, ServiceDatabase> {
+        &self.databases
+    }
+
+    /// The environment of a service's replica. Holds secrets.
+    ///
+    /// # Errors
+    /// Where the plan has no such replica.
+    pub fn environment(
+        &self,
+        service: &'static str,
+        replica: usize,
+    ) -> anyhow::Result<BTreeMap<String, String>> {
+        let addresses = self.replicas.get(service).and_then(|all| all.get(replica));
+        let addresses =
+            addresses.with_context(|| format!("the plan has no replica {replica} of {service}"))?;
+        let mut environment = self.extra.clone();
+        let mut set = |name: &str, value: String| environment.insert(name.to_owned(), value);
+        set("PETTY_GRPC_LISTEN", addresses.grpc.to_string());
+        set("PETTY_ADMIN_LISTEN", addresses.admin.to_string());
+        set("PETTY_INSTANCE", format!("{service}-{replica}"));
+        set("PETTY_EVENTS_REDIS_URL", self.redis_url.expose_secret().to_owned());
+        set("PETTY_SERVICE_KEY", self.keys.private(service)?.expose_secret().to_owned());
+        set("PETTY_SERVICE_KEYS", self.keys.public()?);
+        for (peer, replicas) in self.replicas.iter().filter(|(peer, _)| **peer != GATEWAY) {
+            let list = replicas
+                .iter()
+                .map(|replica| format!("http://{}", replica.grpc))
+                .collect::<Vec<_>>()
+                .join(",");
+            set(&format!("PETTY_ENDPOINT_{}", peer.to_uppercase()), list);
+        }
+        if let Some(database) = self.databases.get(service) {
+            set("PETTY_DATABASE_URL", database.runtime_url.expose_secret().to_owned());
+            set("PETTY_MIGRATION_URL", database.owner_url.expose_secret().to_owned());
+        }
+        match service {
+            "auth" => {
+                set("PETTY_KEY_ENCRYPTION_KEY", self.keys.encryption_key().expose_secret().to_owned());
+            }
+            GATEWAY => {
+                set("PETTY_HTTP_LISTEN", self.http.to_string());
+            }
+            _ => {}
+        }
+        Ok(environment)
+    }
+}

@@ -1,0 +1,122 @@
+//! The keys of a mesh on one machine: one pair for each service, and the key that auth's own keys are encrypted under.
+//! Kept in a file that only its owner reads, so that a restart finds what it wrote.
+
+use std::collections::BTreeMap;
+use std::fs::{self, OpenOptions};
+use std::io::{ErrorKind, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+
+use anyhow::Context as _;
+use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der};
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
+
+use super::{GATEWAY, SERVICES};
+
+/// The keys of a mesh.
+#[derive(Serialize, Deserialize)]
+pub struct Keys {
+    private: BTreeMap<String, String>,
+    public: BTreeMap<String, String>,
+    encryption_key: String,
+    demo_password: String,
+}
+
+impl std::fmt::Debug for Keys {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Keys").field("public", &self.public).finish_non_exhaustive()
+    }
+}
+
+impl Keys {
+    /// The keys in the file; made, and kept there, where there is none.
+    ///
+    /// # Errors
+    /// Where the file cannot be read or written.
+    pub fn load_or_make(path: &Path) -> anyhow::Result<Self> {
+        match fs::read(path) {
+            Ok(bytes) => serde_json::from_slice(&bytes).with_context(|| {
+                format!("{} is not a file of keys; move it away to have new ones made", path.display())
+            }),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                let keys = Self::make()?;
+                // Written whole beside it first: a crash leaves the old state or the new one.
+                let beside = path.with_extension("new");
+                let _none = fs::remove_file(&beside);
+                let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
+                file.write_all(&serde_json::to_vec_pretty(&keys)?)?;
+                file.sync_all()?;
+                fs::rename(&beside, path)?;
+                Ok(keys)
+            }
+            Err(error) => Err(error).with_context(|| format!("read {}", path.display())),
+        }
+    }
+
+    fn make() -> anyhow::Result<Self> {
+        let (mut private, mut public) = (BTreeMap::new(), BTreeMap::new());
+        for service in SERVICES.into_iter().chain([GATEWAY]) {
+            let pair = Ed25519KeyPair::generate().map_err(|_| anyhow::anyhow!("no key could be made"))?;
+            let der: Pkcs8V1Der<'_> =
+                pair.as_der().map_err(|_| anyhow::anyhow!("no key could be written"))?;
+            private.insert(service.to_owned(), pem(der.as_ref()));
+            public.insert(service.to_owned(), STANDARD.encode(pair.public_key().as_ref()));
+        }
+        Ok(Self {
+            private,
+            public,
+            encryption_key: STANDARD.encode(random::<32>()?),
+            demo_password: hex(&random::<12>()?),
+        })
+    }
+
+    /// A service's private key, PEM.
+    ///
+    /// # Errors
+    /// Where the file has none for it.
+    pub fn private(&self, service: &str) -> anyhow::Result<SecretString> {
+        let key = self.private.get(service).with_context(|| format!("there is no key of {service}"))?;
+        Ok(key.as_str().into())
+    }
+
+    /// Everybody's public keys, as `PETTY_SERVICE_KEYS` wants them.
+    ///
+    /// # Errors
+    /// Never, in practice: a map of texts is JSON.
+    pub fn public(&self) -> anyhow::Result<String> {
+        Ok(serde_json::to_string(&self.public)?)
+    }
+
+    /// What auth's signing keys are encrypted under.
+    #[must_use]
+    pub fn encryption_key(&self) -> SecretString {
+        self.encryption_key.as_str().into()
+    }
+
+    /// The demo and staff accounts' passphrase.
+    #[must_use]
+    pub fn demo_password(&self) -> &str {
+        &self.demo_password
+    }
+}
+
+fn random<const N: usize>() -> anyhow::Result<[u8; N]> {
+    let mut bytes = [0; N];
+    aws_lc_rs::rand::fill(&mut bytes).map_err(|_| anyhow::anyhow!("the system gives no random numbers"))?;
+    Ok(bytes)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn pem(der: &[u8]) -> String {
+    let encoded = STANDARD.encode(der);
+    let lines: Vec<&str> =
+        encoded.as_bytes().chunks(64).filter_map(|line| std::str::from_utf8(line).ok()).collect();
+    format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", lines.join("\n"))
+}

@@ -1,0 +1,170 @@
+//! What auth reads besides what every service does.
+
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use petty_chassis::FoundationConfig;
+use petty_chassis::config::{Reader, Section};
+use secrecy::{ExposeSecret as _, SecretBox, SecretString};
+
+use crate::domain::account::{Email, Passphrase};
+use crate::domain::token::Algorithm;
+
+/// What auth reads.
+#[derive(Debug)]
+pub struct AuthConfig {
+    /// Database, events, whose tokens.
+    pub foundation: FoundationConfig,
+    /// Whether anybody may open an account: `PETTY_SIGNUP`, `open` or `closed`, default open. Off loopback, open sign-up
+    /// is refused unless `PETTY_ALLOW_OPEN_SIGNUP` is `yes`.
+    pub sign_up: SignUpMode,
+    /// What new signing keys are made for: `PETTY_TOKEN_ALGORITHM`, RS256 (default), ES256 or EdDSA.
+    pub algorithm: Algorithm,
+    /// What private keys are encrypted under at rest: `PETTY_KEY_ENCRYPTION_KEY`, 32 bytes in base64.
+    pub key_encryption_key: KeyEncryptionKey,
+    /// How long an account's access token is valid: `PETTY_ACCESS_TOKEN_TTL`, default 15m.
+    pub access_token_ttl: Duration,
+    /// How long a collar's is: `PETTY_DEVICE_TOKEN_TTL`, default 1h.
+    pub device_token_ttl: Duration,
+    /// How many passphrases are hashed at once: `PETTY_PASSWORD_HASHERS`, 1 to 64, default 2. Each takes 19 MiB.
+    pub password_hashers: usize,
+    /// The staff account made at boot: `PETTY_BOOTSTRAP_EMAIL` and `PETTY_BOOTSTRAP_PASSWORD`; on loopback only.
+    pub bootstrap: Option<Bootstrap>,
+}
+
+/// Who may open an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SignUpMode {
+    /// Anybody.
+    Open,
+    /// Nobody.
+    Closed,
+}
+
+/// 32 bytes; not shown.
+#[derive(Debug)]
+pub struct KeyEncryptionKey(SecretBox<[u8; 32]>);
+
+impl KeyEncryptionKey {
+    /// Of these bytes.
+    #[must_use]
+    pub fn new(bytes: [u8; 32]) -> Self {
+        Self(SecretBox::new(Box::new(bytes)))
+    }
+
+    /// The bytes.
+    #[must_use]
+    pub fn expose(&self) -> &[u8; 32] {
+        self.0.expose_secret()
+    }
+}
+
+/// An account that is there from the first boot on.
+#[derive(Debug)]
+pub struct Bootstrap {
+    /// Its address.
+    pub email: Email,
+    /// Its passphrase.
+    pub password: Passphrase,
+}
+
+impl Section for AuthConfig {
+    fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        let foundation = FoundationConfig::read(reader);
+        let loopback = is_loopback(reader);
+        let key_encryption_key = key_encryption_key(reader);
+        let bootstrap = bootstrap(reader, loopback);
+        let (sign_up, algorithm) = (sign_up(reader, loopback), algorithm(reader));
+        let access_token_ttl = ttl(reader, "PETTY_ACCESS_TOKEN_TTL", Duration::from_secs(15 * 60));
+        let device_token_ttl = ttl(reader, "PETTY_DEVICE_TOKEN_TTL", Duration::from_secs(60 * 60));
+        Some(Self {
+            foundation: foundation?,
+            sign_up,
+            algorithm,
+            key_encryption_key: key_encryption_key?,
+            access_token_ttl,
+            device_token_ttl,
+            password_hashers: reader.in_range("PETTY_PASSWORD_HASHERS", 2, 1..=64),
+            bootstrap,
+        })
+    }
+}
+
+/// Whether the service can be reached from this machine alone. Read from the same variable as the chassis reads, which
+/// names their faults.
+fn is_loopback(reader: &mut Reader<'_>) -> bool {
+    let listen = reader.optional::<String>("PETTY_GRPC_LISTEN");
+    listen.is_none_or(|text| text.parse::<std::net::SocketAddr>().is_ok_and(|address| address.ip().is_loopback()))
+}
+
+fn sign_up(reader: &mut Reader<'_>, loopback: bool) -> SignUpMode {
+    const NAME: &str = "PETTY_SIGNUP";
+    let allowed = reader.optional::<String>("PETTY_ALLOW_OPEN_SIGNUP").is_some_and(|answer| answer == "yes");
+    match reader.or(NAME, "open".to_owned()).as_str() {
+        "closed" => SignUpMode::Closed,
+        "open" => {
+            if !loopback && !allowed {
+                reader.fault(NAME, "is open, but the service listens beyond loopback; set it to closed, or PETTY_ALLOW_OPEN_SIGNUP to yes");
+            }
+            SignUpMode::Open
+        }
+        other => {
+            reader.fault(NAME, format!("{other:?} is neither open nor closed"));
+            SignUpMode::Closed
+        }
+    }
+}
+
+fn algorithm(reader: &mut Reader<'_>) -> Algorithm {
+    const NAME: &str = "PETTY_TOKEN_ALGORITHM";
+    let text = reader.or(NAME, Algorithm::Rs256.as_str().to_owned());
+    Algorithm::parse(&text).unwrap_or_else(|| {
+        reader.fault(NAME, format!("{text:?} is none of RS256, ES256, EdDSA"));
+        Algorithm::Rs256
+    })
+}
+
+fn key_encryption_key(reader: &mut Reader<'_>) -> Option<KeyEncryptionKey> {
+    const NAME: &str = "PETTY_KEY_ENCRYPTION_KEY";
+    let text = reader.secret(NAME)?;
+    let bytes = STANDARD.decode(text.expose_secret().trim()).ok().and_then(|bytes| bytes.try_into().ok());
+    if bytes.is_none() {
+        reader.fault(NAME, "is not 32 bytes in base64, as `openssl rand -base64 32` makes");
+    }
+    bytes.map(KeyEncryptionKey::new)
+}
+
+fn ttl(reader: &mut Reader<'_>, name: &str, default: Duration) -> Duration {
+    let ttl = reader.duration(name, default);
+    if (Duration::from_secs(1)..=Duration::from_secs(24 * 60 * 60)).contains(&ttl) {
+        return ttl;
+    }
+    reader.fault(name, "is not within 1s to 24h");
+    default
+}
+
+fn bootstrap(reader: &mut Reader<'_>, loopback: bool) -> Option<Bootstrap> {
+    const EMAIL: &str = "PETTY_BOOTSTRAP_EMAIL";
+    const PASSWORD: &str = "PETTY_BOOTSTRAP_PASSWORD";
+    let (email, password): (Option<String>, Option<SecretString>) = (reader.optional(EMAIL), reader.secret_optional(PASSWORD));
+    let (email, password) = match (email, password) {
+        (None, None) => return None,
+        (Some(email), Some(password)) => (email, password),
+        (Some(_), None) => {
+            reader.fault(PASSWORD, format!("is not set, but {EMAIL} is"));
+            return None;
+        }
+        (None, Some(_)) => {
+            reader.fault(EMAIL, format!("is not set, but {PASSWORD} is"));
+            return None;
+        }
+    };
+    if !loopback {
+        reader.fault(EMAIL, "is for trying Petty out; beyond loopback no account is made at boot");
+    }
+    let email = Email::parse(&email).map_err(|problem| reader.fault(EMAIL, problem.reason)).ok();
+    let password = Passphrase::parse(password.expose_secret()).map_err(|problem| reader.fault(PASSWORD, problem.reason)).ok();
+    Some(Bootstrap { email: email?, password: password? })
+}
+

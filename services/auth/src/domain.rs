@@ -1,0 +1,84 @@
+//! What auth decides, without any way to look anything up: bounds, and the rules of sessions, pairings and access.
+//!
+//! Invariant: pure and synchronous; time comes in as a parameter. What is built here is within its bounds.
+
+pub mod access;
+pub mod account;
+pub mod page;
+pub mod pairing;
+pub mod pet;
+pub mod session;
+#[cfg(test)]
+mod tests;
+pub mod text;
+pub mod token;
+
+/// What is wrong with a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The kind.
+    pub kind: ProblemKind,
+    /// For a person; follows the field's name.
+    pub reason: &'static str,
+}
+
+/// The kinds of problem.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProblemKind {
+    /// It must be there.
+    Required,
+    /// It is not of the right shape.
+    Malformed,
+    /// It is out of its bounds.
+    OutOfRange,
+}
+
+impl Problem {
+    pub(crate) const REQUIRED: Self = Self { kind: ProblemKind::Required, reason: "is required" };
+
+    pub(crate) const fn malformed(reason: &'static str) -> Self {
+        Self { kind: ProblemKind::Malformed, reason }
+    }
+
+    pub(crate) const fn out_of_range(reason: &'static str) -> Self {
+        Self { kind: ProblemKind::OutOfRange, reason }
+    }
+}
+
+/// What cannot be done, in the words of the business.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The address has an account.
+    #[error("this address has an account already")]
+    EmailTaken,
+    /// Nobody opens accounts here.
+    #[error("accounts are not opened here")]
+    SignUpClosed,
+    /// Unknown, or the wrong secret.
+    #[error("these credentials are not known")]
+    BadCredentials,
+    /// Unknown, used up, expired, or of an ended session.
+    #[error("the refresh token is not valid; sign in again")]
+    RefreshTokenInvalid,
+    /// The session, or the collar's credential, has ended.
+    #[error("the session has ended; sign in again")]
+    SessionEnded,
+    /// No pet the caller may see.
+    #[error("no such pet")]
+    PetNotFound,
+    /// The pet has no such collar.
+    #[error("no such collar")]
+    CollarNotFound,
+    /// Somebody else's, or overlapping.
+    #[error("the collar was paired in that time already")]
+    CollarPaired,
+    /// Nobody has that address.
+    #[error("no account has this address")]
+    AccountNotFound,
+    /// It is shared with that account.
+    #[error("the pet is shared with this account already")]
+    ShareExists,
+    /// The pet has no such share.
+    #[error("no such share")]
+    ShareNotFound,
+}

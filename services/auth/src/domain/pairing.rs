@@ -1,0 +1,73 @@
+//! Which pet a collar is on, and when: pairings of one collar never overlap.
+
+use jiff::{SignedDuration, Timestamp};
+use petty_chassis::types::{AccountId, CollarId, PairingId, PetId, SessionId};
+
+use super::{Error, Problem};
+
+/// A pairing may begin this long ago: as long as readings may be late.
+const EARLIEST: SignedDuration = SignedDuration::from_hours(30 * 24);
+/// A client's clock may be ahead by this much; such a time is taken for now.
+const AHEAD: SignedDuration = SignedDuration::from_secs(5);
+
+/// A collar's pairing with a pet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pairing {
+    /// Its id.
+    pub pairing_id: PairingId,
+    /// The collar.
+    pub collar_id: CollarId,
+    /// The pet.
+    pub pet_id: PetId,
+    /// The account that paired it.
+    pub account_id: AccountId,
+    /// From then on.
+    pub start_at: Timestamp,
+    /// Until then; `None`: still.
+    pub end_at: Option<Timestamp>,
+    /// What its device tokens hang on.
+    pub credential_id: SessionId,
+}
+
+/// When a pairing begins.
+///
+/// # Errors
+/// Where it is in the future, or more than 30 days back.
+pub fn start(wanted: Option<Timestamp>, now: Timestamp) -> Result<Timestamp, Problem> {
+    let start = not_in_the_future(wanted, now)?;
+    if start < now - EARLIEST {
+        return Err(Problem::out_of_range("must be at most 30 days back"));
+    }
+    Ok(start)
+}
+
+/// When a pairing ends; that it is after its start is decided when that is known.
+///
+/// # Errors
+/// Where it is in the future.
+pub fn end(wanted: Option<Timestamp>, now: Timestamp) -> Result<Timestamp, Problem> {
+    not_in_the_future(wanted, now)
+}
+
+fn not_in_the_future(wanted: Option<Timestamp>, now: Timestamp) -> Result<Timestamp, Problem> {
+    match wanted {
+        None => Ok(now),
+        Some(time) if time > now + AHEAD => Err(Problem::out_of_range("must not be in the future")),
+        Some(time) => Ok(time.min(now)),
+    }
+}
+
+/// What must happen to the collar's pairings that reach beyond `start_at`, so that a new one may begin then.
+///
+/// `others` are those that end after `start_at`, or not at all. The caller's own that still lasts is ended; anything else
+/// stands in the way.
+///
+/// # Errors
+/// `CollarPaired`.
+pub fn make_room(account_id: AccountId, start_at: Timestamp, others: &[Pairing]) -> Result<Option<&Pairing>, Error> {
+    match others {
+        [] => Ok(None),
+        [live] if live.end_at.is_none() && live.account_id == account_id && live.start_at < start_at => Ok(Some(live)),
+        _ => Err(Error::CollarPaired),
+    }
+}

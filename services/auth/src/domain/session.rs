@@ -1,0 +1,66 @@
+//! The rules of sessions and their refresh tokens (RFC 9700, 4.14.2): each token is used once, its use gives a successor,
+//! and one that comes back later ends the session.
+
+use jiff::{SignedDuration, Timestamp};
+
+/// A refresh token lives this long, and its use gives it anew.
+pub const SLIDING: SignedDuration = SignedDuration::from_hours(7 * 24);
+/// No session lives longer.
+pub const LONGEST: SignedDuration = SignedDuration::from_hours(30 * 24);
+/// How long the predecessor of the live token is answered the same successor: an answer may have been lost.
+pub const GRACE: SignedDuration = SignedDuration::from_secs(10);
+
+/// When a session's refresh token expires that is made now.
+#[must_use]
+pub fn expiry(now: Timestamp, ends_at: Timestamp) -> Timestamp {
+    (now + SLIDING).min(ends_at)
+}
+
+/// A session, as far as its tokens depend on it.
+#[derive(Clone, Copy, Debug)]
+pub struct Standing {
+    /// When it expires.
+    pub expires_at: Timestamp,
+    /// Whether it was ended.
+    pub ended: bool,
+    /// The generation of its live refresh token.
+    pub live_generation: i32,
+}
+
+/// A refresh token that was presented.
+#[derive(Clone, Copy, Debug)]
+pub struct Presented {
+    /// Its place in the chain.
+    pub generation: i32,
+    /// When it was used before.
+    pub used_at: Option<Timestamp>,
+}
+
+/// What to do with a presented token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Use it up and give a successor.
+    Rotate,
+    /// Give the successor it had.
+    Repeat,
+    /// Somebody has a token that was used up: end the session.
+    Reused,
+    /// The session is over.
+    Over,
+}
+
+/// Decides on a presented refresh token.
+#[must_use]
+pub fn judge(session: Standing, token: Presented, now: Timestamp) -> Verdict {
+    if session.ended || now >= session.expires_at {
+        return Verdict::Over;
+    }
+    match token.used_at {
+        None => Verdict::Rotate,
+        // The clock of another replica may be behind: a negative age is a young one.
+        Some(used_at) if token.generation + 1 == session.live_generation && now.duration_since(used_at) <= GRACE => {
+            Verdict::Repeat
+        }
+        Some(_) => Verdict::Reused,
+    }
+}

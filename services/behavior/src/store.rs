@@ -1,0 +1,4 @@
+//! The service's tables. The only place with SQL.
+
+pub(crate) mod episodes;
+pub(crate) mod states;

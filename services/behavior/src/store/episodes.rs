@@ -1,0 +1,216 @@
+//! The episodes told so far.
+//!
+//! Invariant: a version replaces only lower ones, and an episode that was superseded stays so.
+
+use jiff::Timestamp;
+use petty_chassis::postgres::{Error, Row, Tx};
+use petty_chassis::types::{Clock, PetId, micros};
+use serde::Deserialize;
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::domain::{Behavior, EpisodeChange, Superseded};
+
+/// An episode, as it is kept.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Episode {
+    pub(crate) id: Uuid,
+    pub(crate) pet: PetId,
+    pub(crate) behavior: Behavior,
+    pub(crate) start_at: Timestamp,
+    pub(crate) end_at: Timestamp,
+    pub(crate) open: bool,
+    pub(crate) confidence: f64,
+    pub(crate) evidence: Evidence,
+    pub(crate) version: i64,
+}
+
+/// What is told of an episode's evidence; more of it is kept.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub(crate) struct Evidence {
+    pub(crate) rule: String,
+    pub(crate) rule_version: String,
+    pub(crate) readings: u32,
+    pub(crate) mean_heart_rate: Option<f64>,
+    pub(crate) sd_heart_rate: Option<f64>,
+    pub(crate) path_m: Option<f64>,
+    pub(crate) max_speed_mps: Option<f64>,
+}
+
+/// A place in a list, newest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Cursor {
+    pub(crate) start_at: Timestamp,
+    pub(crate) id: Uuid,
+}
+
+/// What of a list is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Window {
+    /// Episodes that end at or after then.
+    pub(crate) start: Timestamp,
+    /// Episodes that start before then.
+    pub(crate) end: Timestamp,
+    /// Those after this place.
+    pub(crate) after: Option<Cursor>,
+    /// At most so many.
+    pub(crate) limit: i64,
+}
+
+impl Episode {
+    /// A new or revised episode of a pet.
+    pub(crate) fn of(pet: PetId, change: &EpisodeChange) -> Self {
+        let EpisodeChange { id, episode, .. } = change;
+        let evidence = &episode.evidence;
+        Self {
+            id: *id,
+            pet,
+            behavior: episode.behavior,
+            start_at: episode.start,
+            end_at: episode.end,
+            open: episode.open,
+            confidence: episode.confidence,
+            evidence: Evidence {
+                rule: evidence.rule.to_owned(),
+                rule_version: evidence.rule_version.to_owned(),
+                readings: evidence.readings,
+                mean_heart_rate: evidence.mean_heart_rate,
+                sd_heart_rate: evidence.sd_heart_rate,
+                path_m: evidence.path_m,
+                max_speed_mps: evidence.max_speed_mps,
+            },
+            version: version(change.version),
+        }
+    }
+}
+
+/// A domain's version as it is kept. One change a second would take longer than the sun to get out of range.
+pub(crate) fn version(version: u64) -> i64 {
+    i64::try_from(version).unwrap_or(i64::MAX)
+}
+
+/// Writes new and revised episodes, all in one statement.
+pub(crate) async fn upsert(tx: &Tx, clock: &Clock, pet: PetId, changes: &[EpisodeChange]) -> Result<(), Error> {
+    if changes.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<Uuid> = changes.iter().map(|change| change.id).collect();
+    let behaviors: Vec<&str> = changes.iter().map(|change| change.episode.behavior.slug()).collect();
+    let starts: Vec<Timestamp> = changes.iter().map(|change| change.episode.start).collect();
+    let ends: Vec<Timestamp> = changes.iter().map(|change| change.episode.end).collect();
+    let opens: Vec<bool> = changes.iter().map(|change| change.episode.open).collect();
+    let confidences: Vec<f64> = changes.iter().map(|change| change.episode.confidence).collect();
+    let evidences = changes.iter().map(|change| serde_json::to_value(&change.episode.evidence));
+    let evidences: Vec<Value> = evidences.collect::<Result<_, _>>().map_err(|_| inconsistent("evidence"))?;
+    let versions: Vec<i64> = changes.iter().map(|change| version(change.version)).collect();
+    let sql = "-- upsert_episodes\nINSERT INTO episodes
+               (episode_id, pet_id, behavior, start_at, end_at, open, confidence, evidence, version, updated_at)
+               SELECT new.id, $1, new.behavior, new.start_at, new.end_at, new.open, new.confidence, new.evidence, new.version, $10
+               FROM unnest($2::uuid[], $3::text[], $4::timestamptz[], $5::timestamptz[], $6::bool[], $7::float8[],
+                           $8::jsonb[], $9::int8[])
+                    AS new (id, behavior, start_at, end_at, open, confidence, evidence, version)
+               ON CONFLICT (episode_id) DO UPDATE
+               SET behavior = EXCLUDED.behavior, start_at = EXCLUDED.start_at, end_at = EXCLUDED.end_at,
+                   open = EXCLUDED.open, confidence = EXCLUDED.confidence, evidence = EXCLUDED.evidence,
+                   version = EXCLUDED.version, updated_at = EXCLUDED.updated_at
+               WHERE episodes.pet_id = EXCLUDED.pet_id AND episodes.version < EXCLUDED.version AND NOT episodes.superseded";
+    let now = micros(clock.now());
+    let parameters: [&(dyn petty_chassis::postgres::ToSql + Sync); 10] =
+        [&pet.0, &ids, &behaviors, &starts, &ends, &opens, &confidences, &evidences, &versions, &now];
+    let touched = tx.execute(sql, &parameters).await?;
+    // Under the pet's lock state and episodes agree; where they do not, nothing is better than half.
+    if touched == changes.len() as u64 { Ok(()) } else { Err(inconsistent("version")) }
+}
+
+/// Marks episodes as superseded, all in one statement, and answers each as it last was.
+pub(crate) async fn supersede(tx: &Tx, clock: &Clock, pet: PetId, gone: &[Superseded]) -> Result<Vec<Episode>, Error> {
+    if gone.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ids: Vec<Uuid> = gone.iter().map(|superseded| superseded.id).collect();
+    let versions: Vec<i64> = gone.iter().map(|superseded| version(superseded.version)).collect();
+    // An array of arrays cannot be unnested by row: each travels as its text.
+    let replacements: Vec<String> = gone.iter().map(|superseded| array_text(&superseded.replaced_by)).collect();
+    let sql = "-- supersede_episodes\nUPDATE episodes e
+               SET superseded = true, version = gone.version, replaced_by = gone.replaced_by::uuid[], updated_at = $5
+               FROM unnest($2::uuid[], $3::int8[], $4::text[]) AS gone (id, version, replaced_by)
+               WHERE e.episode_id = gone.id AND e.pet_id = $1 AND e.version < gone.version AND NOT e.superseded
+               RETURNING e.episode_id, e.pet_id, e.behavior, e.start_at, e.end_at, e.open, e.confidence, e.evidence, e.version";
+    let now = micros(clock.now());
+    let rows = tx.query(sql, &[&pet.0, &ids, &versions, &replacements, &now]).await?;
+    if rows.len() != gone.len() {
+        return Err(inconsistent("superseded"));
+    }
+    rows.iter().map(episode).collect()
+}
+
+/// Forgets all of a pet's.
+pub(crate) async fn delete_all(tx: &Tx, pet: PetId) -> Result<u64, Error> {
+    tx.execute("-- delete_episodes\nDELETE FROM episodes WHERE pet_id = $1", &[&pet.0]).await
+}
+
+/// A pet's episodes that reach into a window, newest first; superseded ones left out.
+pub(crate) async fn list(tx: &Tx, pet: PetId, window: &Window) -> Result<Vec<Episode>, Error> {
+    let Window { start, end, after, limit } = window;
+    let rows = match after {
+        None => {
+            let sql = "-- list_episodes\nSELECT episode_id, pet_id, behavior, start_at, end_at, open, confidence, evidence, version
+                       FROM episodes WHERE pet_id = $1 AND NOT superseded AND end_at >= $2 AND start_at < $3
+                       ORDER BY start_at DESC, episode_id DESC LIMIT $4";
+            tx.query(sql, &[&pet.0, start, end, limit]).await?
+        }
+        Some(Cursor { start_at, id }) => {
+            let sql = "-- list_more_episodes\nSELECT episode_id, pet_id, behavior, start_at, end_at, open, confidence, evidence, version
+                       FROM episodes WHERE pet_id = $1 AND NOT superseded AND end_at >= $2 AND start_at < $3
+                       AND (start_at, episode_id) < ($5, $6)
+                       ORDER BY start_at DESC, episode_id DESC LIMIT $4";
+            tx.query(sql, &[&pet.0, start, end, limit, start_at, id]).await?
+        }
+    };
+    rows.iter().map(episode).collect()
+}
+
+/// A pet's episode of an id, or what stands in its place now: of several, the one that covers most of its time.
+pub(crate) async fn find(tx: &Tx, pet: PetId, id: Uuid) -> Result<Option<Episode>, Error> {
+    let sql = "-- find_episode\nWITH RECURSIVE asked AS (
+                   SELECT start_at, end_at FROM episodes WHERE episode_id = $2 AND pet_id = $1
+               ), chain (id) AS (
+                   SELECT $2::uuid
+                   UNION
+                   SELECT heir.id FROM chain JOIN episodes e ON e.episode_id = chain.id AND e.pet_id = $1
+                   CROSS JOIN LATERAL unnest(e.replaced_by) AS heir (id)
+               )
+               SELECT e.episode_id, e.pet_id, e.behavior, e.start_at, e.end_at, e.open, e.confidence, e.evidence, e.version
+               FROM episodes e JOIN chain ON chain.id = e.episode_id CROSS JOIN asked
+               WHERE e.pet_id = $1 AND NOT e.superseded
+               ORDER BY least(e.end_at, asked.end_at) - greatest(e.start_at, asked.start_at) DESC, e.start_at, e.episode_id
+               LIMIT 1";
+    tx.query_opt(sql, &[&pet.0, &id]).await?.as_ref().map(episode).transpose()
+}
+
+fn episode(row: &Row) -> Result<Episode, Error> {
+    const TABLE: &str = "episodes";
+    let behavior: &str = Error::column(row, TABLE, 2)?;
+    let evidence: Value = Error::column(row, TABLE, 7)?;
+    Ok(Episode {
+        id: Error::column(row, TABLE, 0)?,
+        pet: PetId(Error::column(row, TABLE, 1)?),
+        behavior: Behavior::from_slug(behavior).ok_or_else(|| inconsistent("behavior"))?,
+        start_at: Error::column(row, TABLE, 3)?,
+        end_at: Error::column(row, TABLE, 4)?,
+        open: Error::column(row, TABLE, 5)?,
+        confidence: Error::column(row, TABLE, 6)?,
+        evidence: serde_json::from_value(evidence).map_err(|_| inconsistent("evidence"))?,
+        version: Error::column(row, TABLE, 8)?,
+    })
+}
+
+fn inconsistent(column: &str) -> Error {
+    Error::Inconsistent { table: "episodes", column: column.to_owned() }
+}
+
+/// Postgres' text of an array of uuids.
+fn array_text(ids: &[Uuid]) -> String {
+    let ids: Vec<String> = ids.iter().map(Uuid::to_string).collect();
+    format!("{{{}}}", ids.join(","))
+}

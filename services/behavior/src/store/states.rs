@@ -1,0 +1,69 @@
+//! A pet's state row.
+//!
+//! Invariant: whoever changes anything about a pet, or forgets it, holds the lock on this row first. So two replicas never
+//! compute from the same window, and nothing is written of a pet that is being forgotten beside it.
+
+use petty_chassis::postgres::{Error, Tx};
+use petty_chassis::types::{Clock, PetId, micros};
+
+use crate::domain::Species;
+use crate::pets::Pet;
+
+/// A pet's row.
+#[derive(Debug)]
+pub(crate) struct State {
+    /// What was last known of the pet; `None` where nothing is.
+    pub(crate) pet: Option<Pet>,
+    /// The encoded window; `None` until the first reading.
+    pub(crate) window: Option<Vec<u8>>,
+}
+
+/// Whether anything is known of the pet. Takes no lock.
+pub(crate) async fn is_known(tx: &Tx, pet: PetId) -> Result<bool, Error> {
+    let sql = "-- is_pet_known\nSELECT 1 FROM pet_states WHERE pet_id = $1";
+    Ok(tx.query_opt(sql, &[&pet.0]).await?.is_some())
+}
+
+/// Locks the pet's row until the transaction ends; makes it where there is none. `None` where it was forgotten meanwhile.
+pub(crate) async fn lock(tx: &Tx, clock: &Clock, pet: PetId) -> Result<Option<State>, Error> {
+    let sql = "-- make_state\nINSERT INTO pet_states (pet_id, updated_at) VALUES ($1, $2) ON CONFLICT (pet_id) DO NOTHING";
+    tx.execute(sql, &[&pet.0, &micros(clock.now())]).await?;
+    let sql = "-- lock_state\nSELECT species, time_zone, state FROM pet_states WHERE pet_id = $1 FOR UPDATE";
+    let Some(row) = tx.query_opt(sql, &[&pet.0]).await? else { return Ok(None) };
+    let species: Option<String> = Error::column(&row, "pet_states", 0)?;
+    let time_zone: Option<String> = Error::column(&row, "pet_states", 1)?;
+    let known = species.as_deref().map(species_of).transpose()?;
+    Ok(Some(State {
+        pet: known.zip(time_zone).map(|(species, time_zone)| Pet { species, time_zone }),
+        window: Error::column(&row, "pet_states", 2)?,
+    }))
+}
+
+/// Writes a locked row.
+pub(crate) async fn put(tx: &Tx, clock: &Clock, pet: PetId, about: &Pet, window: Option<&[u8]>) -> Result<(), Error> {
+    let sql = "-- put_state\nUPDATE pet_states SET species = $2, time_zone = $3, state = $4, updated_at = $5 WHERE pet_id = $1";
+    let now = micros(clock.now());
+    let touched = tx.execute(sql, &[&pet.0, &slug(about.species), &about.time_zone, &window, &now]).await?;
+    // The caller holds the lock, so the row is there.
+    if touched == 1 { Ok(()) } else { Err(Error::Inconsistent { table: "pet_states", column: "pet_id".to_owned() }) }
+}
+
+/// Forgets a locked row.
+pub(crate) async fn delete(tx: &Tx, pet: PetId) -> Result<(), Error> {
+    tx.execute("-- delete_state\nDELETE FROM pet_states WHERE pet_id = $1", &[&pet.0]).await.map(|_| ())
+}
+
+fn slug(species: Species) -> &'static str {
+    match species {
+        Species::Dog => "dog",
+        Species::Cat => "cat",
+    }
+}
+
+fn species_of(slug: &str) -> Result<Species, Error> {
+    match slug {
+        "dog" => Ok(Species::Dog),
+        "cat" => Ok(Species::Cat),
+        _ => Err(Error::Inconsistent { table: "pet_states", column: "species".to_owned() }),
+    }
+}

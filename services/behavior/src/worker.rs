@@ -1,0 +1,186 @@
+//! What the service does with the events it consumes.
+//!
+//! Invariant: a pet's window, its episodes and the events that tell of them change together, under the pet's lock. The
+//! episodes are a function of the set of readings, so it does not matter in which order, or how often, these arrive.
+
+use async_trait::async_trait;
+use futures::future::try_join_all;
+use petty_chassis::error::chain;
+use petty_chassis::events::{Event, Failure, Handler, Outgoing, Part, inbox, outbox, topics, versions};
+use petty_chassis::postgres::{Error, Tx};
+use petty_chassis::types::{Clock, PetId};
+use petty_proto::events::v1::{BehaviorChanged, DataErased, PetChanged, PetErasing, ReadingsAccepted};
+
+use crate::domain::{Changes, Params, PetState, Reading, StateError};
+use crate::grpc::convert::{self, Unusable};
+use crate::pets::{Pet, PetSource};
+use crate::store::episodes::{self, Episode};
+use crate::store::states::{self, State};
+
+/// So many outbox rows are on their way to the database at once: one round trip each would add up.
+const PIPELINE: usize = 64;
+
+/// Handles the service's events.
+pub struct Worker {
+    clock: Clock,
+    shards: i16,
+    pets: Box<dyn PetSource>,
+}
+
+impl std::fmt::Debug for Worker {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Worker").field("shards", &self.shards).finish_non_exhaustive()
+    }
+}
+
+impl Worker {
+    /// One that asks `pets` about pets it was told nothing of.
+    #[must_use]
+    pub fn new(clock: Clock, shards: i16, pets: Box<dyn PetSource>) -> Self {
+        Self { clock, shards, pets }
+    }
+}
+
+#[async_trait]
+impl Handler for Worker {
+    fn split(&self, event: &Event) -> Result<Vec<Part>, Failure> {
+        if *event.topic == topics::READINGS_ACCEPTED {
+            return Ok(convert::parts(event.read::<ReadingsAccepted>()?));
+        }
+        Ok(vec![Part { pet: PetId(event.subject), body: event.payload.clone() }])
+    }
+
+    async fn apply(&self, tx: &Tx, event: &Event, part: &Part) -> Result<(), Failure> {
+        if *event.topic == topics::READINGS_ACCEPTED {
+            self.take_readings(tx, part).await
+        } else if *event.topic == topics::PET_CHANGED {
+            self.change_pet(tx, event, part.pet).await
+        } else if *event.topic == topics::PET_ERASING {
+            self.erase_pet(tx, event, part.pet).await
+        } else {
+            Err(Failure::Poison(format!("{} is not consumed here", event.topic.name)))
+        }
+    }
+}
+
+impl Worker {
+    async fn take_readings(&self, tx: &Tx, part: &Part) -> Result<(), Failure> {
+        let (pet, readings) = (part.pet, convert::readings(part)?);
+        // Before the lock: nobody should wait for another service's answer.
+        let described = if states::is_known(tx, pet).await? { None } else { self.describe(tx, pet).await? };
+        let Some(state) = self.lock(tx, pet).await? else { return Ok(()) };
+        // What was consumed meanwhile is newer than what was asked.
+        let Some(about) = state.pet.or(described) else {
+            return Ok(states::delete(tx, pet).await?);
+        };
+        self.revise(tx, pet, &about, state.window, &readings).await
+    }
+
+    /// Asks about a pet that nothing is known of. `None` where it is gone.
+    async fn describe(&self, tx: &Tx, pet: PetId) -> Result<Option<Pet>, Failure> {
+        let Some((about, version)) = self.pets.describe(pet).await? else {
+            tracing::info!(pet.id = %pet, "readings of a pet that is gone are left out");
+            return Ok(None);
+        };
+        // So that an older `pet.changed`, still on its way, does not undo what auth said by now.
+        versions::advance(tx, "pet", pet.0, version, false).await?;
+        Ok(Some(about))
+    }
+
+    async fn change_pet(&self, tx: &Tx, event: &Event, pet: PetId) -> Result<(), Failure> {
+        let changed: PetChanged = event.read()?;
+        let described = changed.pet.ok_or(Unusable("pet"))?;
+        if described.pet_id.parse() != Ok(pet) {
+            return Err(Unusable("pet_id").into());
+        }
+        if !versions::advance(tx, "pet", pet.0, event.version, changed.deleted).await? || changed.deleted {
+            // What is kept of a deleted pet goes with `pet.erasing`.
+            return Ok(());
+        }
+        let about = convert::pet(described)?;
+        let Some(state) = self.lock(tx, pet).await? else { return Ok(()) };
+        match state.window {
+            None => Ok(states::put(tx, &self.clock, pet, &about, None).await?),
+            Some(_) if state.pet.as_ref() == Some(&about) => Ok(()),
+            // Another species has other priors: what was told so far is told anew.
+            Some(window) => self.revise(tx, pet, &about, Some(window), &[]).await,
+        }
+    }
+
+    async fn erase_pet(&self, tx: &Tx, event: &Event, pet: PetId) -> Result<(), Failure> {
+        let erasing: PetErasing = event.read()?;
+        if erasing.pet_id.parse() != Ok(pet) {
+            return Err(Unusable("pet_id").into());
+        }
+        // Waits for whoever works on the pet; what comes after the lock finds the tombstone.
+        states::lock(tx, &self.clock, pet).await?;
+        inbox::erase(tx, &self.clock, pet).await?;
+        episodes::delete_all(tx, pet).await?;
+        states::delete(tx, pet).await?;
+        let erased = DataErased { pet_id: pet.to_string(), service: "behavior".to_owned() };
+        outbox::write(tx, &self.clock, &Outgoing::of_pet(&topics::DATA_ERASED, pet, 0, self.shards, &erased)).await?;
+        Ok(())
+    }
+
+    /// The pet's row, locked; `None` where the pet was forgotten while this waited for the lock.
+    async fn lock(&self, tx: &Tx, pet: PetId) -> Result<Option<State>, Error> {
+        let state = states::lock(tx, &self.clock, pet).await?;
+        if inbox::is_erased(tx, pet).await? {
+            states::delete(tx, pet).await?;
+            return Ok(None);
+        }
+        Ok(state)
+    }
+
+    /// Takes readings into a locked pet's window; writes and tells what that changed.
+    async fn revise(&self, tx: &Tx, pet: PetId, about: &Pet, window: Option<Vec<u8>>, readings: &[Reading]) -> Result<(), Failure> {
+        let mut state = window.as_deref().map(PetState::decode).transpose()?.unwrap_or_default();
+        let changes = state.apply(pet.0, &Params::of(about.species), readings);
+        if changes.ignored_late > 0 {
+            tracing::info!(pet.id = %pet, count = changes.ignored_late, "readings came too late to count");
+        }
+        let encoded = state.encode()?;
+        states::put(tx, &self.clock, pet, about, Some(&encoded)).await?;
+        self.tell(tx, pet, changes).await
+    }
+
+    async fn tell(&self, tx: &Tx, pet: PetId, changes: Changes) -> Result<(), Failure> {
+        let Changes { upserts, superseded, .. } = changes;
+        episodes::upsert(tx, &self.clock, pet, &upserts).await?;
+        let gone = episodes::supersede(tx, &self.clock, pet, &superseded).await?;
+        let mut news: Vec<(i64, BehaviorChanged)> = Vec::with_capacity(upserts.len() + gone.len());
+        for change in &upserts {
+            let episode = Episode::of(pet, change);
+            let version = episode.version;
+            let told = BehaviorChanged { episode: Some(convert::episode(episode)), superseded: false, replaced_by: Vec::new() };
+            news.push((version, told));
+        }
+        for episode in gone {
+            let heirs = superseded.iter().find(|superseded| superseded.id == episode.id);
+            let replaced_by = heirs.iter().flat_map(|superseded| &superseded.replaced_by).copied();
+            let replaced_by = replaced_by.map(convert::episode_id).collect();
+            let version = episode.version;
+            news.push((version, BehaviorChanged { episode: Some(convert::episode(episode)), superseded: true, replaced_by }));
+        }
+        for some in news.chunks(PIPELINE) {
+            try_join_all(some.iter().map(|(version, told)| async move {
+                let outgoing = Outgoing::of_pet(&topics::BEHAVIOR_CHANGED, pet, *version, self.shards, told);
+                outbox::write(tx, &self.clock, &outgoing).await
+            }))
+            .await?;
+        }
+        Ok(())
+    }
+}
+
+impl From<Unusable> for Failure {
+    fn from(unusable: Unusable) -> Self {
+        Self::Poison(unusable.to_string())
+    }
+}
+
+impl From<StateError> for Failure {
+    fn from(error: StateError) -> Self {
+        Self::Poison(chain(&error))
+    }
+}

@@ -1,0 +1,4 @@
+//! The chassis on real sockets, a real Postgres and a real Redis.
+
+mod events;
+mod world;

@@ -1,0 +1,103 @@
+//! How much of a reading who sees, and when to look again.
+
+use jiff::{SignedDuration, Timestamp};
+use petty_proto::auth::v1::pet::Role;
+
+use super::reading::Position;
+
+/// Older than this, the newest reading is stale.
+const STALE_AFTER: SignedDuration = SignedDuration::from_mins(3);
+/// Younger than this, a collar counts as active.
+const FRESH_WITHIN: SignedDuration = SignedDuration::from_secs(60);
+/// When to ask again: an active collar, an idle one; seconds.
+const POLL_ACTIVE: i64 = 5;
+const POLL_IDLE: i64 = 45;
+
+/// How exactly positions are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Precision {
+    /// Five decimals, about a metre.
+    Exact,
+    /// Three decimals, about a hundred metres.
+    Coarse,
+}
+
+impl Precision {
+    /// What a role sees. A role that is nothing sees the coarser one, should it ever get here.
+    #[must_use]
+    pub fn of(role: Role) -> Self {
+        match role {
+            Role::Owner | Role::Caregiver => Self::Exact,
+            Role::Viewer | Role::Vet | Role::Unspecified => Self::Coarse,
+        }
+    }
+
+    /// Longitude and latitude in degrees, with no more decimals than may be seen.
+    #[must_use]
+    pub fn degrees(self, position: Position) -> [f64; 2] {
+        let (step, per_degree) = match self {
+            Self::Exact => (10.0, 1e5),
+            Self::Coarse => (1_000.0, 1e3),
+        };
+        [position.longitude_e6, position.latitude_e6].map(|e6| (f64::from(e6) / step).round() / per_degree)
+    }
+}
+
+/// How old the newest reading is, and what follows from that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Freshness {
+    /// Older than three minutes.
+    pub stale: bool,
+    /// A good interval to ask again, in seconds.
+    pub poll_after_seconds: i32,
+}
+
+impl Freshness {
+    /// Of a reading measured then, as seen now. One from ahead is as fresh as can be.
+    #[must_use]
+    pub fn of(measured_at: Timestamp, now: Timestamp) -> Self {
+        let age = now.duration_since(measured_at);
+        let past_fresh = (age - FRESH_WITHIN).as_secs().max(0);
+        let span = (STALE_AFTER - FRESH_WITHIN).as_secs();
+        let seconds = (POLL_ACTIVE + past_fresh.saturating_mul(POLL_IDLE - POLL_ACTIVE) / span).min(POLL_IDLE);
+        Self { stale: age > STALE_AFTER, poll_after_seconds: i32::try_from(seconds).unwrap_or(i32::MAX) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn polling_slows_down_as_a_collar_falls_silent() {
+        let now: Timestamp = "2026-06-15T12:00:00Z".parse().unwrap();
+        for (age_seconds, stale, poll) in [
+            (-3_600, false, 5),
+            (0, false, 5),
+            (59, false, 5),
+            (60, false, 5),
+            (120, false, 25),
+            (180, false, 45),
+            (181, true, 45),
+            (30 * 86_400, true, 45),
+        ] {
+            let freshness = Freshness::of(now - SignedDuration::from_secs(age_seconds), now);
+            assert_eq!(freshness, Freshness { stale, poll_after_seconds: poll }, "{age_seconds}");
+        }
+        assert!(Freshness::of(now - STALE_AFTER - SignedDuration::from_micros(1), now).stale);
+    }
+
+    #[test]
+    fn viewers_and_vets_see_three_decimals_owners_and_caregivers_five() {
+        let position = Position { longitude_e6: -1_234_567, latitude_e6: 52_987_654, accuracy: None };
+        for (role, expected) in [
+            (Role::Owner, [-1.23457, 52.98765]),
+            (Role::Caregiver, [-1.23457, 52.98765]),
+            (Role::Viewer, [-1.235, 52.988]),
+            (Role::Vet, [-1.235, 52.988]),
+            (Role::Unspecified, [-1.235, 52.988]),
+        ] {
+            assert_eq!(Precision::of(role).degrees(position), expected, "{role:?}");
+        }
+    }
+}
