@@ -243,9 +243,13 @@ fn collar(faults: &mut Vec<Fault>, text: &str) -> Option<CollarId> {
         faults.push(required("collar_id"));
         return None;
     }
-    text.parse()
-        .map_err(|error: petty_chassis::types::NotACollarId| faults.push(malformed("collar_id", error.to_string())))
-        .ok()
+    match text.parse::<CollarId>() {
+        Ok(collar) => Some(collar),
+        Err(error) => {
+            faults.push(malformed("collar_id", error.to_string()));
+            None
+        }
+    }
 }
 
 fn time(faults: &mut Vec<Fault>, moment: Moment, now: Timestamp, window: Window) -> Option<Timestamp> {

@@ -1,0 +1,53 @@
+//! The only place with SQL.
+//!
+//! Invariants: a reading, its collar's latest state and its place in `readings.accepted` are committed together; what a
+//! flush locks, it locks in one order (shards, readings, pets' collars, latest states, each sorted), so that two flushes
+//! cannot deadlock; nothing of an erased pet is written after its tombstone.
+
+mod append;
+mod collars;
+mod columns;
+mod erase;
+mod latest;
+mod list;
+mod partitions;
+
+use jiff::Timestamp;
+use petty_chassis::Context;
+use petty_chassis::postgres::Db;
+use petty_chassis::types::{Clock, CollarId, PetId};
+
+pub use append::Outcome;
+pub use list::{ListQuery, Place};
+
+use crate::domain::reading::Signals;
+
+/// Ingest's database. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Store {
+    db: Db,
+    clock: Clock,
+    shards: i16,
+    keys: collars::Keys,
+}
+
+impl Store {
+    /// Over a migrated database.
+    #[must_use]
+    pub fn new(context: &Context, db: &Db, shards: i16) -> Self {
+        Self { db: db.clone(), clock: context.clock.clone(), shards, keys: collars::Keys::default() }
+    }
+}
+
+/// A reading as it is stored.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Stored {
+    /// The collar.
+    pub collar: CollarId,
+    /// The pet that wore it.
+    pub pet: PetId,
+    /// When.
+    pub measured_at: Timestamp,
+    /// What.
+    pub signals: Signals,
+}

@@ -1,0 +1,69 @@
+//! A collar's newest reading.
+
+use jiff::Timestamp;
+use petty_chassis::access::Pairing;
+use petty_chassis::postgres::{Error, Row, Tx};
+use petty_chassis::types::{CollarId, PetId};
+use uuid::Uuid;
+
+use super::{Store, Stored, columns};
+use crate::domain::stamp::seen_through;
+
+impl Store {
+    /// The collar's newest reading that may be seen through the pairings, with the pairing it is seen through.
+    ///
+    /// # Errors
+    /// Where the database says no.
+    pub async fn newest(&self, collar: &CollarId, pairings: &[Pairing]) -> Result<Option<(Stored, Pairing)>, Error> {
+        self.db
+            .read("newest_reading", |tx| async move {
+                let Some(latest) = latest(&tx, collar).await? else { return Ok(None) };
+                if let Some(pairing) = seen_through(pairings, latest.pet, latest.measured_at) {
+                    return Ok(Some((latest, *pairing)));
+                }
+                // The collar is somebody else's by now: theirs is not shown, the caller's own past is.
+                let Some(newest) = newest_within(&tx, collar, pairings).await? else { return Ok(None) };
+                let pairing = seen_through(pairings, newest.pet, newest.measured_at).copied();
+                Ok(pairing.map(|pairing| (newest, pairing)))
+            })
+            .await
+    }
+}
+
+async fn latest(tx: &Tx, collar: &CollarId) -> Result<Option<Stored>, Error> {
+    let sql = "-- latest_state
+        SELECT s.measured_at, s.pet_id, s.heart_rate, s.respiratory_rate, s.temperature, s.skin_temperature,
+               s.battery_level, s.accuracy_m, s.longitude_e6, s.latitude_e6, s.sequence_id, s.activity_level
+        FROM latest_states s JOIN collars c ON c.collar_key = s.collar_key WHERE c.collar_id = $1";
+    let row = tx.query_opt(sql, &[&collar.as_str()]).await?;
+    row.map(|row| stored(&row, "latest_states", collar)).transpose()
+}
+
+async fn newest_within(tx: &Tx, collar: &CollarId, pairings: &[Pairing]) -> Result<Option<Stored>, Error> {
+    let pets: Vec<Uuid> = pairings.iter().map(|pairing| pairing.pet_id.0).collect();
+    let starts: Vec<Timestamp> = pairings.iter().map(|pairing| pairing.start).collect();
+    let ends: Vec<Option<Timestamp>> = pairings.iter().map(|pairing| pairing.end).collect();
+    let sql = "-- newest_within
+        SELECT r.measured_at, r.pet_id, r.heart_rate, r.respiratory_rate, r.temperature, r.skin_temperature,
+               r.battery_level, r.accuracy_m, r.longitude_e6, r.latitude_e6, r.sequence_id, r.activity_level
+        FROM collars c
+        CROSS JOIN unnest($2::uuid[], $3::timestamptz[], $4::timestamptz[]) AS p (pet_id, start_at, end_at)
+        CROSS JOIN LATERAL (
+            SELECT * FROM readings r
+            WHERE r.collar_key = c.collar_key AND r.pet_id = p.pet_id
+              AND r.measured_at >= p.start_at AND r.measured_at < coalesce(p.end_at, 'infinity')
+            ORDER BY r.measured_at DESC LIMIT 1
+        ) r
+        WHERE c.collar_id = $1 ORDER BY r.measured_at DESC LIMIT 1";
+    let row = tx.query_opt(sql, &[&collar.as_str(), &pets, &starts, &ends]).await?;
+    row.map(|row| stored(&row, "readings", collar)).transpose()
+}
+
+fn stored(row: &Row, table: &'static str, collar: &CollarId) -> Result<Stored, Error> {
+    Ok(Stored {
+        collar: collar.clone(),
+        pet: PetId(Error::column(row, table, 1)?),
+        measured_at: Error::column(row, table, 0)?,
+        signals: columns::signals(row, table, 2)?,
+    })
+}

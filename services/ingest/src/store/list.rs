@@ -1,0 +1,116 @@
+//! A pet's readings of a span of time, newest first, page by page.
+//!
+//! Invariant: a page begins strictly below the place where the one before ended, so that readings that come in between
+//! neither repeat nor hide one.
+
+use jiff::Timestamp;
+use petty_chassis::postgres::{Error, Row};
+use petty_chassis::types::{CollarId, PetId};
+
+use super::{Store, Stored, columns};
+
+/// Where a page ended: below it the next one begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The time of the last reading, or the start of the last span.
+    pub time: Timestamp,
+    /// Its collar's key; of spans, the least.
+    pub collar_key: i32,
+}
+
+/// A page of a pet's readings.
+#[derive(Clone, Copy, Debug)]
+pub struct ListQuery {
+    /// The pet.
+    pub pet: PetId,
+    /// From then on.
+    pub start: Timestamp,
+    /// Below this: the span's end with the least key, or where the page before ended.
+    pub below: Place,
+    /// So many at most.
+    pub limit: i64,
+}
+
+impl Place {
+    /// The place above all readings before `end`.
+    #[must_use]
+    pub fn before(end: Timestamp) -> Self {
+        Self { time: end, collar_key: i32::MIN }
+    }
+}
+
+impl Store {
+    /// Each reading.
+    ///
+    /// # Errors
+    /// Where the database says no.
+    pub async fn list(&self, query: &ListQuery) -> Result<Vec<(Stored, Place)>, Error> {
+        let ListQuery { pet, start, below, limit } = query;
+        let sql = "-- list_readings
+            SELECT r.measured_at, r.collar_key, c.collar_id, r.heart_rate, r.respiratory_rate, r.temperature,
+                   r.skin_temperature, r.battery_level, r.accuracy_m, r.longitude_e6, r.latitude_e6, r.sequence_id,
+                   r.activity_level
+            FROM pet_collars p
+            JOIN collars c ON c.collar_key = p.collar_key
+            CROSS JOIN LATERAL (
+                SELECT * FROM readings r
+                WHERE r.collar_key = p.collar_key AND r.pet_id = p.pet_id
+                  AND r.measured_at >= $2 AND r.measured_at <= $3 AND (r.measured_at, r.collar_key) < ($3, $4)
+                ORDER BY r.measured_at DESC LIMIT $5
+            ) r
+            WHERE p.pet_id = $1 ORDER BY r.measured_at DESC, r.collar_key DESC LIMIT $5";
+        self.db
+            .read("list_readings", |tx| async move {
+                let rows = tx.query(sql, &[&pet.0, start, &below.time, &below.collar_key, limit]).await?;
+                rows.iter().map(|row| listed(row, *pet)).collect()
+            })
+            .await
+    }
+
+    /// The means of each span of `seconds`; the collar is the one of the span's newest reading. Positions and sequence
+    /// numbers have no mean.
+    ///
+    /// # Errors
+    /// Where the database says no.
+    pub async fn list_means(&self, query: &ListQuery, seconds: i32) -> Result<Vec<(Stored, Place)>, Error> {
+        let ListQuery { pet, start, below, limit } = query;
+        let sql = "-- list_means
+            SELECT m.span_start, m.collar_key, c.collar_id, m.heart_rate, m.respiratory_rate, m.temperature,
+                   m.skin_temperature, m.battery_level, NULL::float8 AS accuracy_m, NULL::int4 AS longitude_e6,
+                   NULL::int4 AS latitude_e6, NULL::int4 AS sequence_id, m.activity_level
+            FROM (
+                SELECT date_bin(make_interval(secs => $4::int4), r.measured_at, 'epoch'::timestamptz) AS span_start,
+                       (array_agg(r.collar_key ORDER BY r.measured_at DESC, r.collar_key DESC))[1] AS collar_key,
+                       avg(r.heart_rate) AS heart_rate, avg(r.respiratory_rate) AS respiratory_rate,
+                       avg(r.temperature) AS temperature, avg(r.skin_temperature) AS skin_temperature,
+                       avg(r.battery_level) AS battery_level, round(avg(r.activity_level))::int2 AS activity_level
+                FROM pet_collars p
+                JOIN readings r ON r.collar_key = p.collar_key AND r.pet_id = p.pet_id
+                WHERE p.pet_id = $1 AND r.measured_at >= $2 AND r.measured_at < $3
+                GROUP BY 1 ORDER BY 1 DESC LIMIT $5
+            ) m
+            JOIN collars c ON c.collar_key = m.collar_key ORDER BY m.span_start DESC";
+        self.db
+            .read("list_means", |tx| async move {
+                let rows = tx.query(sql, &[&pet.0, start, &below.time, &seconds, limit]).await?;
+                let listed = rows.iter().map(|row| {
+                    let (stored, place) = listed(row, *pet)?;
+                    // Spans are below the one before by their start alone.
+                    Ok((stored, Place { collar_key: i32::MIN, ..place }))
+                });
+                listed.collect()
+            })
+            .await
+    }
+}
+
+fn listed(row: &Row, pet: PetId) -> Result<(Stored, Place), Error> {
+    const TABLE: &str = "readings";
+    let time: Timestamp = Error::column(row, TABLE, 0)?;
+    let place = Place { time, collar_key: Error::column(row, TABLE, 1)? };
+    let collar: String = Error::column(row, "collars", 2)?;
+    let collar: CollarId =
+        collar.parse().map_err(|_| Error::Inconsistent { table: "collars", column: "collar_id".to_owned() })?;
+    let signals = columns::signals(row, TABLE, 3)?;
+    Ok((Stored { collar, pet, measured_at: time, signals }, place))
+}

@@ -1,0 +1,76 @@
+//! What ingest does beside requests: keeps partitions ahead, and forgets pets.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use petty_chassis::Context;
+use petty_chassis::error::chain;
+use petty_chassis::events::{Event, Failure, Handler, Part, topics, versions};
+use petty_chassis::postgres::{Error, Tx};
+use petty_proto::events::v1::PetChanged;
+
+use crate::domain::reading::Window;
+use crate::store::Store;
+
+const PARTITIONS_INTERVAL: Duration = Duration::from_secs(3_600);
+/// After a failure; there are two days to succeed in.
+const PARTITIONS_RETRY: Duration = Duration::from_secs(60);
+
+/// Makes partitions now, so that there is one for every reading, and every hour from now on.
+///
+/// # Errors
+/// Where the database says no the first time.
+pub async fn keep_partitions(context: &Context, store: &Store, window: Window) -> Result<(), Error> {
+    store.make_partitions(window).await?;
+    let (store, shutdown) = (store.clone(), context.shutdown.clone());
+    context.tasks.spawn("partitions", async move {
+        let mut pause = PARTITIONS_INTERVAL;
+        loop {
+            tokio::select! {
+                () = shutdown.draining() => return,
+                () = tokio::time::sleep(pause) => {}
+            }
+            pause = match store.make_partitions(window).await {
+                Ok(()) => PARTITIONS_INTERVAL,
+                Err(error) => {
+                    tracing::error!(error = chain(&error), "partitions cannot be made; it is tried again");
+                    PARTITIONS_RETRY
+                }
+            };
+        }
+    });
+    Ok(())
+}
+
+/// What ingest does with other services' events: it forgets pets that are gone.
+#[derive(Debug)]
+pub struct Events {
+    store: Store,
+}
+
+impl Events {
+    /// Over a store.
+    #[must_use]
+    pub fn new(store: &Store) -> Self {
+        Self { store: store.clone() }
+    }
+}
+
+#[async_trait]
+impl Handler for Events {
+    async fn apply(&self, tx: &Tx, event: &Event, part: &Part) -> Result<(), Failure> {
+        if *event.topic == topics::PET_ERASING {
+            let readings = self.store.erase(tx, part.pet).await?;
+            self.store.announce_erased(tx, part.pet).await?;
+            tracing::info!(pet.id = %part.pet, readings, "forgot a pet");
+        } else if *event.topic == topics::PET_CHANGED {
+            let changed: PetChanged = event.read()?;
+            // What a pet is does not concern readings; that it is gone does.
+            let advanced = versions::advance(tx, "pet", event.subject, event.version, changed.deleted).await?;
+            if advanced && changed.deleted {
+                self.store.erase(tx, part.pet).await?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,211 @@
+//! Services as separate processes.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use petty::mesh::{Addresses, GATEWAY, Plan, SERVICES, free_address};
+use petty_provision::Stack;
+
+use crate::eventually;
+use crate::rest::Client;
+
+/// A mesh: one process a replica.
+#[derive(Debug)]
+pub struct Mesh {
+    /// The servers beneath.
+    pub stack: Stack,
+    /// Where everything is.
+    pub plan: Plan,
+    node: PathBuf,
+    running: BTreeMap<(&'static str, usize), Child>,
+}
+
+impl Mesh {
+    /// Starts everything, one replica each, and waits until all are ready. `node` is `env!("CARGO_BIN_EXE_petty-node")`.
+    ///
+    /// # Panics
+    /// Where anything does not start.
+    pub async fn start(node: &str) -> Self {
+        Self::start_with(node, &[]).await
+    }
+
+    /// As [`Mesh::start`], with so many replicas of some services.
+    ///
+    /// # Panics
+    /// Where anything does not start.
+    pub async fn start_with(node: &str, replicas: &[(&'static str, usize)]) -> Self {
+        let stack = Stack::temporary().await.expect("a private Postgres and Redis");
+        let http = free_address().expect("a free port");
+        let mut plan = Plan::make(&stack, http).await.expect("databases and keys");
+        for (service, count) in replicas {
+            while plan.replicas[service].len() < *count {
+                let addresses = Addresses::free().expect("free ports");
+                plan.replicas.get_mut(service).expect("a known service").push(addresses);
+            }
+        }
+        // Faults are to be got over within a test's patience.
+        for (name, value) in [
+            ("PETTY_EVENTS_HANDLING_DEADLINE", "1s"),
+            ("PETTY_EVENTS_GAP_INTERVAL", "500ms"),
+            ("PETTY_EVENTS_GAP_GRACE", "1s"),
+            ("PETTY_DATABASE_POOL", "8"),
+            ("PETTY_LOG", "info"),
+        ] {
+            plan.extra.insert(name.to_owned(), value.to_owned());
+        }
+        let mut mesh = Self { stack, plan, node: PathBuf::from(node), running: BTreeMap::new() };
+        for service in SERVICES.into_iter().chain([GATEWAY]) {
+            for replica in 0..mesh.plan.replicas[service].len() {
+                mesh.spawn(service, replica);
+            }
+        }
+        mesh.ready().await;
+        mesh
+    }
+
+    /// A client of the gateway.
+    #[must_use]
+    pub fn client(&self) -> Client {
+        Client::new(format!("http://{}", self.plan.http))
+    }
+
+    /// Starts a replica's process.
+    ///
+    /// # Panics
+    /// Where the process cannot be started.
+    pub fn spawn(&mut self, service: &'static str, replica: usize) {
+        let environment = self.plan.environment(service, replica).expect("a planned replica");
+        let log = File::options().create(true).append(true).open(self.log(service, replica)).expect("a log file");
+        let mut command = Command::new(&self.node);
+        command.arg(service).env_clear().envs(environment).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+        die_with_parent(&mut command);
+        let child = command.spawn().expect("petty-node starts");
+        self.running.insert((service, replica), child);
+    }
+
+    /// Where a replica's log is.
+    #[must_use]
+    pub fn log(&self, service: &str, replica: usize) -> PathBuf {
+        self.stack.data_dir().join(format!("{service}-{replica}.log"))
+    }
+
+    /// Waits until every running replica says that it is ready.
+    ///
+    /// # Panics
+    /// Where one does not within a minute; its log's end is shown.
+    pub async fn ready(&self) {
+        let http = reqwest::Client::new();
+        for (service, replica) in self.running.keys() {
+            let url = format!("http://{}/readyz", self.plan.replicas[service][*replica].admin);
+            let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
+            loop {
+                let answer = http.get(&url).timeout(Duration::from_secs(1)).send().await;
+                if answer.is_ok_and(|answer| answer.status().is_success()) {
+                    break;
+                }
+                let late = tokio::time::Instant::now() > deadline;
+                assert!(!late, "{service} is not ready within a minute:\n{}", self.log_end(service, *replica));
+                tokio::time::sleep(Duration::from_millis(25)).await;
+            }
+        }
+        let client = self.client();
+        eventually("the gateway answers", Duration::from_secs(30), || async { client.is_ready().await }).await;
+    }
+
+    /// The end of a replica's log.
+    #[must_use]
+    pub fn log_end(&self, service: &str, replica: usize) -> String {
+        let log = std::fs::read_to_string(self.log(service, replica)).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(30)..].join("\n")
+    }
+
+    /// Kills a replica: SIGKILL, no drain.
+    ///
+    /// # Panics
+    /// Where it does not run.
+    pub fn kill(&mut self, service: &'static str, replica: usize) {
+        let mut child = self.running.remove(&(service, replica)).expect("it runs");
+        child.kill().expect("it can be killed");
+        child.wait().expect("it ends");
+    }
+
+    /// Stops a replica in good order; its exit code.
+    ///
+    /// # Panics
+    /// Where it does not run.
+    pub fn terminate(&mut self, service: &'static str, replica: usize) -> Option<i32> {
+        let mut child = self.running.remove(&(service, replica)).expect("it runs");
+        let pid = Pid::from_raw(i32::try_from(child.id()).expect("a pid"));
+        kill(pid, Signal::SIGTERM).expect("it can be told");
+        child.wait().expect("it ends").code()
+    }
+
+    /// Whether a replica's process still runs.
+    pub fn is_alive(&mut self, service: &'static str, replica: usize) -> bool {
+        self.running.get_mut(&(service, replica)).is_some_and(|child| matches!(child.try_wait(), Ok(None)))
+    }
+
+    /// Everything that was logged so far, by every service.
+    #[must_use]
+    pub fn logs(&self) -> String {
+        let read = |(service, replica): &(&'static str, usize)| {
+            std::fs::read_to_string(self.log(service, *replica)).unwrap_or_default()
+        };
+        self.running.keys().map(read).collect()
+    }
+}
+
+impl Drop for Mesh {
+    fn drop(&mut self) {
+        for child in self.running.values_mut() {
+            // Ended already, or ends now.
+            let _ended = child.kill();
+            let _reaped = child.wait();
+        }
+        if std::thread::panicking() {
+            keep_logs(self.stack.data_dir());
+        }
+    }
+}
+
+/// The logs of a failed test stay behind, below the target directory, for whoever looks into it.
+fn keep_logs(data_dir: &Path) {
+    let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/failed-tests").join(data_dir.file_name().unwrap_or_default());
+    if std::fs::create_dir_all(&kept).is_err() {
+        return;
+    }
+    for entry in std::fs::read_dir(data_dir).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.extension().is_some_and(|extension| extension == "log") {
+            let _copied = std::fs::copy(&path, kept.join(entry.file_name()));
+        }
+    }
+}
+
+/// Where nothing may listen: for what must not be reached.
+#[must_use]
+pub fn nowhere() -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, 9))
+}
+
+#[cfg(target_os = "linux")]
+#[expect(unsafe_code, reason = "prctl between fork and exec is async-signal-safe, and nothing else is done there")]
+fn die_with_parent(command: &mut Command) {
+    unsafe {
+        command.pre_exec(|| {
+            libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+            Ok(())
+        });
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn die_with_parent(_command: &mut Command) {}

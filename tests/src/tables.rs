@@ -1,0 +1,63 @@
+//! What stands in the services' databases, read with the administrator's eyes.
+
+use petty_provision::Stack;
+use secrecy::ExposeSecret as _;
+use tokio_postgres::{Client, Config, NoTls, Row};
+
+/// A connection to a service's database.
+#[derive(Debug)]
+pub struct Tables {
+    client: Client,
+}
+
+impl Tables {
+    /// As the administrator.
+    ///
+    /// # Panics
+    /// Where it cannot be connected to.
+    pub async fn of(stack: &Stack, service: &str) -> Self {
+        let mut config: Config = stack.postgres().admin_url().expose_secret().parse().expect("a URL");
+        config.dbname(format!("petty_{service}"));
+        Self::connect(&config).await.expect("a connection")
+    }
+
+    /// With any URL.
+    ///
+    /// # Errors
+    /// Where it is refused.
+    pub async fn with_url(url: &str) -> Result<Self, tokio_postgres::Error> {
+        Self::connect(&url.parse()?).await
+    }
+
+    async fn connect(config: &Config) -> Result<Self, tokio_postgres::Error> {
+        let (client, connection) = config.connect(NoTls).await?;
+        // Ends with the client. Tests have no shutdown to wait for.
+        #[expect(clippy::disallowed_methods, reason = "the driver's own connection task, in a test")]
+        tokio::spawn(connection);
+        Ok(Self { client })
+    }
+
+    /// Rows.
+    ///
+    /// # Panics
+    /// Where the statement fails.
+    pub async fn rows(&self, sql: &str) -> Vec<Row> {
+        self.client.query(sql, &[]).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"))
+    }
+
+    /// A count.
+    ///
+    /// # Panics
+    /// Where the statement fails.
+    pub async fn count(&self, sql: &str) -> i64 {
+        self.rows(sql).await[0].get(0)
+    }
+
+    /// Whether a statement is refused, and with what SQLSTATE.
+    pub async fn refused(&self, sql: &str) -> Option<String> {
+        match self.client.batch_execute(sql).await {
+            Ok(()) => None,
+            Err(error) => Some(error.code().map_or_else(|| error.to_string(), |code| code.code().to_owned())),
+        }
+    }
+}
