@@ -4,11 +4,12 @@
 -- One row a pet, locked while its readings are handled. Holds exact positions (in the state): it leaves with the pet.
 CREATE TABLE pet_states (
     pet_id uuid PRIMARY KEY,
-    -- What the priors depend on; NULL only within the transaction that makes the row.
+    -- All three are NULL only within the transaction that makes the row.
+    -- What the priors depend on.
     species text CHECK (species IN ('dog', 'cat')),
     -- The IANA zone the pet's days and nights are in.
     time_zone text,
-    -- The encoded window; NULL until the first reading.
+    -- The encoded window.
     state bytea,
     updated_at timestamptz NOT NULL
 );

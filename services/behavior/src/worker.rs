@@ -70,10 +70,10 @@ impl Worker {
         let described = if states::is_known(tx, pet).await? { None } else { self.describe(tx, pet).await? };
         let Some(state) = self.lock(tx, pet).await? else { return Ok(()) };
         // What was consumed meanwhile is newer than what was asked.
-        let Some(about) = state.pet.or(described) else {
+        let Some(about) = state.pet.clone().or(described) else {
             return Ok(states::delete(tx, pet).await?);
         };
-        self.revise(tx, pet, &about, state.window, &readings).await
+        self.revise(tx, pet, &about, &state, &readings).await
     }
 
     /// Asks about a pet that nothing is known of. `None` where it is gone.
@@ -99,12 +99,8 @@ impl Worker {
         }
         let about = convert::pet(described)?;
         let Some(state) = self.lock(tx, pet).await? else { return Ok(()) };
-        match state.window {
-            None => Ok(states::put(tx, &self.clock, pet, &about, None).await?),
-            Some(_) if state.pet.as_ref() == Some(&about) => Ok(()),
-            // Another species has other priors: what was told so far is told anew.
-            Some(window) => self.revise(tx, pet, &about, Some(window), &[]).await,
-        }
+        // Another species has other priors: what was told so far is told anew.
+        self.revise(tx, pet, &about, &state, &[]).await
     }
 
     async fn erase_pet(&self, tx: &Tx, event: &Event, pet: PetId) -> Result<(), Failure> {
@@ -132,15 +128,18 @@ impl Worker {
         Ok(state)
     }
 
-    /// Takes readings into a locked pet's window; writes and tells what that changed.
-    async fn revise(&self, tx: &Tx, pet: PetId, about: &Pet, window: Option<Vec<u8>>, readings: &[Reading]) -> Result<(), Failure> {
-        let mut state = window.as_deref().map(PetState::decode).transpose()?.unwrap_or_default();
-        let changes = state.apply(pet.0, &Params::of(about.species), readings);
+    /// Takes readings into a locked pet's window; writes and tells what that, or what is now known of the pet, changed.
+    async fn revise(&self, tx: &Tx, pet: PetId, about: &Pet, known: &State, readings: &[Reading]) -> Result<(), Failure> {
+        let mut window = known.window.as_deref().map(PetState::decode).transpose()?.unwrap_or_default();
+        let changes = window.apply(pet.0, &Params::of(about.species), readings);
         if changes.ignored_late > 0 {
             tracing::info!(pet.id = %pet, count = changes.ignored_late, "readings came too late to count");
         }
-        let encoded = state.encode()?;
-        states::put(tx, &self.clock, pet, about, Some(&encoded)).await?;
+        let encoded = window.encode()?;
+        // Repeated readings are common, and a window is large.
+        if known.window.as_ref() != Some(&encoded) || known.pet.as_ref() != Some(about) {
+            states::put(tx, &self.clock, pet, about, &encoded).await?;
+        }
         self.tell(tx, pet, changes).await
     }
 

@@ -74,7 +74,10 @@ pub trait Service: 'static {
     type Config: Section + Send + 'static;
 
     /// Runs until drained. Everything it needs comes from `context` and `config`.
-    fn run(context: Context, config: Self::Config) -> impl Future<Output = anyhow::Result<()>> + Send + 'static;
+    fn run(
+        context: Context,
+        config: Self::Config,
+    ) -> impl Future<Output = anyhow::Result<()>> + Send + 'static;
 }
 
 /// Runs a service as a process of its own, until it is drained: 0, 1 where it failed, 78 where its configuration is bad.

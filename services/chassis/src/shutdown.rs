@@ -110,7 +110,10 @@ pub fn listen_for_signals(shutdown: &Shutdown) -> io::Result<()> {
     Ok(())
 }
 
-#[expect(clippy::disallowed_methods, reason = "a second signal asks not to wait for anything, a flush included")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a second signal asks not to wait for anything, a flush included"
+)]
 fn abort() -> ! {
     std::process::exit(EXIT_ABORTED)
 }

@@ -79,7 +79,11 @@ impl Tasks {
             let ended = watched.await;
             if shutdown.is_draining() {
                 if let Ok(Err(error)) = ended {
-                    tracing::error!(task = name, error = format!("{error:#}"), "a task failed while draining");
+                    tracing::error!(
+                        task = name,
+                        error = format!("{error:#}"),
+                        "a task failed while draining"
+                    );
                 }
                 return;
             }
@@ -99,7 +103,10 @@ impl Tasks {
         F: Future<Output = ()> + Send + 'static,
     {
         let watched = self.watch(name, future);
-        #[expect(clippy::disallowed_methods, reason = "the tracker would wait for it; the cancelling ends it")]
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the tracker would wait for it; the cancelling ends it"
+        )]
         tokio::spawn(async move { drop(watched.await) }.instrument(self.span(name)));
     }
 
@@ -119,7 +126,8 @@ impl Tasks {
         let task = self.tracker.spawn_blocking(move || {
             let _counted = counted;
             let _entered = span.enter();
-            std::panic::catch_unwind(AssertUnwindSafe(work)).map_err(|panic| panicked(service, name, panic.as_ref()))
+            std::panic::catch_unwind(AssertUnwindSafe(work))
+                .map_err(|panic| panicked(service, name, panic.as_ref()))
         });
         task.await.ok().and_then(Result::ok).ok_or(TaskLost(name))
     }

@@ -28,8 +28,8 @@ pub use filter::{FilterError, log_filter, set_log_filter};
 pub use json::JsonLayer;
 pub use metrics::{meter, prometheus_text};
 pub use redaction::REDACTED;
-pub use trace::{follow, traceparent};
 pub(crate) use trace::is_valid as is_traceparent;
+pub use trace::{follow, traceparent};
 
 /// The target of spans that only carry names into log lines and are no traces of their own.
 pub const SCOPE: &str = "petty::scope";

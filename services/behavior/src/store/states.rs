@@ -14,7 +14,7 @@ use crate::pets::Pet;
 pub(crate) struct State {
     /// What was last known of the pet; `None` where nothing is.
     pub(crate) pet: Option<Pet>,
-    /// The encoded window; `None` until the first reading.
+    /// The encoded window; `None` where the row was made just now.
     pub(crate) window: Option<Vec<u8>>,
 }
 
@@ -40,7 +40,7 @@ pub(crate) async fn lock(tx: &Tx, clock: &Clock, pet: PetId) -> Result<Option<St
 }
 
 /// Writes a locked row.
-pub(crate) async fn put(tx: &Tx, clock: &Clock, pet: PetId, about: &Pet, window: Option<&[u8]>) -> Result<(), Error> {
+pub(crate) async fn put(tx: &Tx, clock: &Clock, pet: PetId, about: &Pet, window: &[u8]) -> Result<(), Error> {
     let sql = "-- put_state\nUPDATE pet_states SET species = $2, time_zone = $3, state = $4, updated_at = $5 WHERE pet_id = $1";
     let now = micros(clock.now());
     let touched = tx.execute(sql, &[&pet.0, &slug(about.species), &about.time_zone, &window, &now]).await?;

@@ -35,7 +35,10 @@ async fn readiness_lists_its_checks_and_follows_them() {
     let (status, body) = get(address, "/readyz").await;
     let body: Value = serde_json::from_str(&body).unwrap();
     assert_eq!(status, 503);
-    assert_eq!(body, json!({"ready": false, "checks": [{"name": "startup", "ok": false, "detail": "starting"}]}));
+    assert_eq!(
+        body,
+        json!({"ready": false, "checks": [{"name": "startup", "ok": false, "detail": "starting"}]})
+    );
 
     let postgres = readiness.check("postgres");
     readiness.started();

@@ -74,7 +74,8 @@ impl Section for BaseConfig {
         }
         let log: String = reader.or("PETTY_LOG", "info".to_owned());
         if let Err(error) = tracing_subscriber::EnvFilter::try_new(&log) {
-            reader.fault("PETTY_LOG", format!("{log:?} is no log filter: {error}, e.g. info,petty_auth=debug"));
+            reader
+                .fault("PETTY_LOG", format!("{log:?} is no log filter: {error}, e.g. info,petty_auth=debug"));
         }
         let instance = reader.optional("PETTY_INSTANCE").unwrap_or_else(|| hex::encode(Entropy.bytes::<4>()));
         Some(Self {
@@ -145,7 +146,10 @@ fn identity(
     if let Some(key) = &key
         && jsonwebtoken::EncodingKey::from_ed_pem(key.expose_secret().as_bytes()).is_err()
     {
-        reader.fault(KEY, "is not an Ed25519 private key in PEM (PKCS #8), as `openssl genpkey -algorithm ed25519` makes");
+        reader.fault(
+            KEY,
+            "is not an Ed25519 private key in PEM (PKCS #8), as `openssl genpkey -algorithm ed25519` makes",
+        );
     }
     let mut keys = BTreeMap::new();
     let text: Option<String> = if tls { reader.optional(KEYS) } else { reader.required(KEYS) };
@@ -174,7 +178,8 @@ fn endpoints(reader: &mut Reader<'_>, tls: bool) -> BTreeMap<String, Vec<Uri>> {
         for item in reader.list(&name) {
             match item.parse::<Uri>() {
                 Ok(uri) if uri.scheme_str() == Some(wanted) && uri.port().is_some() => uris.push(uri),
-                _ => reader.fault(&name, format!("{item:?} is not an endpoint, e.g. {wanted}://127.0.0.1:7101")),
+                _ => reader
+                    .fault(&name, format!("{item:?} is not an endpoint, e.g. {wanted}://127.0.0.1:7101")),
             }
         }
         if !uris.is_empty() {

@@ -88,7 +88,10 @@ impl<'a> Reader<'a> {
         match self.text(name) {
             Text::Value(text) => Some(text.into()),
             Text::Unset => {
-                self.fault(name, format!("is not set; set it, or {name}_FILE to the path of a file that holds it"));
+                self.fault(
+                    name,
+                    format!("is not set; set it, or {name}_FILE to the path of a file that holds it"),
+                );
                 None
             }
             Text::Fault => None,
@@ -232,7 +235,9 @@ fn example<T: 'static>() -> &'static str {
         ", e.g. /etc/petty/tls.crt"
     } else if of == TypeId::of::<Uri>() {
         ", e.g. http://127.0.0.1:7101"
-    } else if [TypeId::of::<u16>(), TypeId::of::<u32>(), TypeId::of::<u64>(), TypeId::of::<usize>()].contains(&of) {
+    } else if [TypeId::of::<u16>(), TypeId::of::<u32>(), TypeId::of::<u64>(), TypeId::of::<usize>()]
+        .contains(&of)
+    {
         ", e.g. 16"
     } else {
         ""

@@ -60,7 +60,12 @@ impl Section for RedisConfig {
 }
 
 /// Records a fault without the URL or the parser's words: either may hold the password.
-fn check_url<T, E: Display>(reader: &mut Reader<'_>, name: &str, parsed: Option<Result<T, E>>, example: &str) {
+fn check_url<T, E: Display>(
+    reader: &mut Reader<'_>,
+    name: &str,
+    parsed: Option<Result<T, E>>,
+    example: &str,
+) {
     if let Some(Err(_)) = parsed {
         reader.fault(name, format!("is not a valid URL, e.g. {example}"));
     }

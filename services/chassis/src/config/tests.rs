@@ -74,7 +74,11 @@ fn every_fault_is_named_and_none_shows_a_secret() {
         ("PETTY_EVENTS_REDIS_URL: ", 1),
         ("PETTY_CACHE_REDIS_URL: ", 1),
     ] {
-        assert_eq!(faults.iter().filter(|fault| fault.starts_with(name)).count(), count, "{name} in:\n{text}");
+        assert_eq!(
+            faults.iter().filter(|fault| fault.starts_with(name)).count(),
+            count,
+            "{name} in:\n{text}"
+        );
     }
     assert_eq!(faults.iter().count(), 15, "{text}");
     assert!(!text.contains("hunter2"), "{text}");
@@ -86,12 +90,9 @@ fn every_fault_is_named_and_none_shows_a_secret() {
 fn secrets_are_not_shown() {
     let environment = complete();
     let (base, postgres, redis) = load::<Everything>(&environment).unwrap();
-    for shown in [
-        format!("{environment:?}"),
-        format!("{base:?}"),
-        format!("{postgres:?}"),
-        format!("{redis:?}"),
-    ] {
+    for shown in
+        [format!("{environment:?}"), format!("{base:?}"), format!("{postgres:?}"), format!("{redis:?}")]
+    {
         assert!(!shown.contains("hunter2") && !shown.contains("PRIVATE KEY"), "{shown}");
     }
 }
@@ -111,7 +112,9 @@ fn a_value_may_come_from_a_file_but_not_from_both() {
         "PETTY_EVENTS_REDIS_URL: is set, and so is PETTY_EVENTS_REDIS_URL_FILE; set one of them"
     );
 
-    for (path, problem) in [("/nowhere/at/all", "cannot be read"), (empty.path().to_str().unwrap(), "is empty")] {
+    for (path, problem) in
+        [("/nowhere/at/all", "cannot be read"), (empty.path().to_str().unwrap(), "is empty")]
+    {
         let environment = Environment::default().with("PETTY_EVENTS_REDIS_URL_FILE", path);
         let faults = load::<RedisConfig>(&environment).unwrap_err().to_string();
         assert!(faults.starts_with("PETTY_EVENTS_REDIS_URL_FILE: ") && faults.contains(problem), "{faults}");
@@ -121,7 +124,8 @@ fn a_value_may_come_from_a_file_but_not_from_both() {
 #[test]
 fn lines_of_a_config_file_are_read_below_the_environment() {
     let mut environment = Environment::default().with("PETTY_LOG", "warn");
-    environment.add_lines("petty.conf", "# ours\n\nPETTY_LOG=debug\nPETTY_INSTANCE = a=b \nnonsense\nHOME=/root\n");
+    environment
+        .add_lines("petty.conf", "# ours\n\nPETTY_LOG=debug\nPETTY_INSTANCE = a=b \nnonsense\nHOME=/root\n");
     assert_eq!(environment.get("PETTY_LOG"), Some("warn"));
     assert_eq!(environment.get("PETTY_INSTANCE"), Some("a=b"));
     let faults: Vec<_> = environment.faults().collect();
@@ -177,6 +181,7 @@ fn tls_takes_all_three_files_and_then_needs_no_key() {
     let all = some.with("PETTY_TLS_CA_FILE", path).with("PETTY_ENDPOINT_AUTH", "https://auth:7101");
     let base = load::<BaseConfig>(&all).unwrap();
     assert!(base.tls.is_some() && base.service_key.is_none());
-    let faults = load::<BaseConfig>(&all.with("PETTY_ENDPOINT_AUTH", "http://auth:7101")).unwrap_err().to_string();
+    let faults =
+        load::<BaseConfig>(&all.with("PETTY_ENDPOINT_AUTH", "http://auth:7101")).unwrap_err().to_string();
     assert!(faults.starts_with("PETTY_ENDPOINT_AUTH: "), "{faults}");
 }

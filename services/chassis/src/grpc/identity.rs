@@ -63,7 +63,9 @@ impl PeerVerifier {
     pub fn new(service: &'static str, config: &BaseConfig, clock: &Clock) -> Self {
         let proof = match config.tls {
             Some(_) => Proof::Certificate,
-            None => Proof::Token(Arc::new(token::Verifier::new(service, &config.service_keys, clock.clone()))),
+            None => {
+                Proof::Token(Arc::new(token::Verifier::new(service, &config.service_keys, clock.clone())))
+            }
         };
         Self { proof }
     }

@@ -163,7 +163,9 @@ mod tests {
 
     #[test]
     fn timeouts_are_written_as_they_are_read() {
-        for left in [Duration::ZERO, Duration::from_micros(1), Duration::from_millis(1500), Duration::from_secs(600)] {
+        for left in
+            [Duration::ZERO, Duration::from_micros(1), Duration::from_millis(1500), Duration::from_secs(600)]
+        {
             let mut headers = HeaderMap::new();
             set_timeout(&mut headers, left);
             assert_eq!(timeout(&headers), Some(left));

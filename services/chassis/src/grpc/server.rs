@@ -139,16 +139,17 @@ impl BoundServer {
         if let Some(tls) = &context.base.tls {
             use secrecy::ExposeSecret as _;
             let identity = Identity::from_pem(&tls.cert, tls.key.expose_secret());
-            let tls = ServerTlsConfig::new().identity(identity).client_ca_root(Certificate::from_pem(&tls.ca));
+            let tls =
+                ServerTlsConfig::new().identity(identity).client_ca_root(Certificate::from_pem(&tls.ca));
             builder = builder.tls_config(tls)?;
         }
         let verifier = PeerVerifier::new(context.service, &context.base, &context.clock);
         let layer = stack::StackLayer::new(&context, verifier);
         let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-        let serving = builder.layer(layer).add_routes(routes.routes()).serve_with_incoming_shutdown(
-            incoming,
-            context.shutdown.draining(),
-        );
+        let serving = builder
+            .layer(layer)
+            .add_routes(routes.routes())
+            .serve_with_incoming_shutdown(incoming, context.shutdown.draining());
 
         let (readiness, shutdown) = (context.readiness.clone(), context.shutdown.clone());
         context.tasks.spawn("grpc_health", async move {

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use opentelemetry::metrics::{Meter, MeterProvider as _};
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::metrics::{Aggregation, Instrument, InstrumentKind, PeriodicReader, SdkMeterProvider, Stream};
+use opentelemetry_sdk::metrics::{
+    Aggregation, Instrument, InstrumentKind, PeriodicReader, SdkMeterProvider, Stream,
+};
 use prometheus::{Encoder as _, Registry, TextEncoder};
 
 use super::export;
@@ -73,7 +75,8 @@ fn build(
     resource: Option<&Resource>,
 ) -> Result<Pipeline, Box<dyn std::error::Error + Send + Sync>> {
     let registry = Registry::new();
-    let exporter = opentelemetry_prometheus::exporter().with_registry(registry.clone()).without_target_info().build()?;
+    let exporter =
+        opentelemetry_prometheus::exporter().with_registry(registry.clone()).without_target_info().build()?;
     let mut builder = SdkMeterProvider::builder().with_reader(exporter).with_view(seconds);
     if let Some(resource) = resource {
         builder = builder.with_resource(resource.clone());

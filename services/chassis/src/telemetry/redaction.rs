@@ -5,8 +5,19 @@ pub const REDACTED: &str = "[redacted]";
 
 /// Words that name something secret, personal or an exact position.
 const SECRET: &[&str] = &[
-    "token", "secret", "password", "authorization", "cookie", "latitude", "longitude", "lat", "lon", "lng",
-    "coordinates", "email", "payload",
+    "token",
+    "secret",
+    "password",
+    "authorization",
+    "cookie",
+    "latitude",
+    "longitude",
+    "lat",
+    "lon",
+    "lng",
+    "coordinates",
+    "email",
+    "payload",
 ];
 /// Words that make a field a measure of something, not the thing.
 const MEASURE: &[&str] = &["bytes", "count", "len", "length", "size", "kind", "type"];

@@ -60,8 +60,10 @@ impl SpanExporter for Exported {
 /// What [`init`] sets up, with other ends.
 fn subscriber(filter: &str) -> (impl Subscriber + Send + Sync + 'static, Lines, Exported) {
     let (lines, exported) = (Lines::default(), Exported::default());
-    let tracer =
-        SdkTracerProvider::builder().with_simple_exporter(export::Redacting(exported.clone())).build().tracer("test");
+    let tracer = SdkTracerProvider::builder()
+        .with_simple_exporter(export::Redacting(exported.clone()))
+        .build()
+        .tracer("test");
     let json = JsonLayer::new(lines.clone()).with_defaults("auth", Arc::from("a1"));
     let (filter, _handle) = filter::reloadable(filter).unwrap();
     let otel = tracing_opentelemetry::layer().with_tracer(tracer).with_filter(trace::exported());
@@ -156,7 +158,8 @@ fn nothing_is_a_trace_outside_of_one() {
 fn spans_that_only_name_a_task_are_no_traces() {
     let (subscriber, lines, exported) = subscriber("info");
     tracing::subscriber::with_default(subscriber, || {
-        let span = tracing::error_span!(target: SCOPE, parent: None, "task", task = "relay", service = "auth");
+        let span =
+            tracing::error_span!(target: SCOPE, parent: None, "task", task = "relay", service = "auth");
         span.in_scope(|| tracing::info!(target: "petty::test", "in"));
     });
     assert_eq!(lines.read()[0]["span"]["task"], "relay");

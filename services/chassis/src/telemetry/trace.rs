@@ -49,7 +49,9 @@ pub(super) fn exported() -> FilterFn<fn(&Metadata<'_>) -> bool> {
 }
 
 fn is_exported(metadata: &Metadata<'_>) -> bool {
-    metadata.target().starts_with("petty") && metadata.target() != super::SCOPE && *metadata.level() <= Level::INFO
+    metadata.target().starts_with("petty")
+        && metadata.target() != super::SCOPE
+        && *metadata.level() <= Level::INFO
 }
 
 fn parse(traceparent: &str) -> Option<Context> {

@@ -1,4 +1,10 @@
-//! The chassis on real sockets, a real Postgres and a real Redis.
+//! The chassis from outside: real sockets, real processes, a real Postgres and a real Redis.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
+
+mod calls;
 mod events;
+mod fixture;
+mod mtls;
+mod process;
 mod world;

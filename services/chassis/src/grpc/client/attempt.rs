@@ -166,7 +166,10 @@ impl Target {
             };
             let Some(endpoint) = self.endpoints.pick(&tried).await else {
                 permit.failed(Instant::now());
-                return refuse(ApiError::unavailable("UPSTREAM_UNAVAILABLE", format!("no endpoint of {}", self.name)));
+                return refuse(ApiError::unavailable(
+                    "UPSTREAM_UNAVAILABLE",
+                    format!("no endpoint of {}", self.name),
+                ));
             };
             let outcome = self.attempt(call, &endpoint).await;
             let now = Instant::now();
@@ -276,14 +279,13 @@ fn ran_out(error: &tonic::transport::Error) -> bool {
     causes(error).any(|cause| cause.is::<tonic::TimeoutExpired>())
 }
 
-fn causes<'a>(
-    error: &'a (dyn StdError + 'static),
-) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
+fn causes<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
     std::iter::successors(Some(error), |error: &&'a (dyn StdError + 'static)| (*error).source())
 }
 
 fn unavailable() -> ApiError {
-    let error = ApiError::new(ErrorCode::Unavailable, "UPSTREAM_UNAVAILABLE", "not available just now; try again");
+    let error =
+        ApiError::new(ErrorCode::Unavailable, "UPSTREAM_UNAVAILABLE", "not available just now; try again");
     ApiError { retry_after: Some(Duration::from_secs(1)), ..error }
 }
 

@@ -6,12 +6,16 @@ use std::sync::{Mutex, PoisonError};
 
 use tokio::time::Instant;
 
+/// What sending once again costs; everything here is counted in millionths of it.
+const ONE: u64 = 1_000_000;
 /// What each call adds.
-const PER_CALL: f64 = 0.2;
-/// What each second adds.
-const PER_SECOND: f64 = 10.0;
+const PER_CALL: u64 = ONE / 5;
+/// What each microsecond adds: ten a second.
+const PER_MICROSECOND: u64 = 10;
+/// What there is at the start.
+const FIRST: u64 = 10 * ONE;
 /// The most that is saved up.
-const MOST: f64 = 100.0;
+const MOST: u64 = 100 * ONE;
 
 /// The budget of one target.
 #[derive(Debug)]
@@ -21,38 +25,35 @@ pub(super) struct Budget {
 
 #[derive(Debug)]
 struct State {
-    tokens: f64,
+    saved: u64,
     at: Instant,
 }
 
 impl Default for Budget {
     fn default() -> Self {
-        Self { state: Mutex::new(State { tokens: PER_SECOND, at: Instant::now() }) }
+        Self { state: Mutex::new(State { saved: FIRST, at: Instant::now() }) }
     }
 }
 
 impl Budget {
     /// A call was made.
     pub(super) fn deposit(&self) {
-        self.change(PER_CALL);
+        self.change(|saved| Some(saved + PER_CALL));
     }
 
     /// Takes what sending one call again costs; false where it cannot be afforded.
     pub(super) fn withdraw(&self) -> bool {
-        self.change(-1.0)
+        self.change(|saved| saved.checked_sub(ONE))
     }
 
-    fn change(&self, by: f64) -> bool {
+    fn change(&self, change: impl FnOnce(u64) -> Option<u64>) -> bool {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
-        let elapsed = now.saturating_duration_since(state.at).as_secs_f64();
+        let elapsed = u64::try_from(now.saturating_duration_since(state.at).as_micros()).unwrap_or(u64::MAX);
         state.at = now;
-        state.tokens = (state.tokens + elapsed * PER_SECOND).min(MOST);
-        let after = state.tokens + by;
-        if after < 0.0 {
-            return false;
-        }
-        state.tokens = after.min(MOST);
+        state.saved = state.saved.saturating_add(elapsed.saturating_mul(PER_MICROSECOND)).min(MOST);
+        let Some(saved) = change(state.saved) else { return false };
+        state.saved = saved.min(MOST);
         true
     }
 }

@@ -98,7 +98,8 @@ impl Endpoints {
         let endpoints = self.shared.snapshot();
         let now = Instant::now();
         let start = self.shared.next.fetch_add(1, Ordering::Relaxed);
-        let turns = (0..endpoints.len()).filter_map(|turn| endpoints.get((start.wrapping_add(turn)) % endpoints.len()));
+        let turns = (0..endpoints.len())
+            .filter_map(|turn| endpoints.get((start.wrapping_add(turn)) % endpoints.len()));
         turns
             .min_by_key(|endpoint| (is_among(endpoint, tried), endpoint.is_left_alone(now), endpoint.load()))
             .map(Arc::clone)

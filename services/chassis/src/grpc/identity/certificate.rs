@@ -29,7 +29,8 @@ pub(super) fn identity(chain: &[CertificateDer<'static>]) -> Result<ServiceIdent
 
 /// `auth` of `auth`, `auth.petty` and `auth.petty.svc.cluster.local`.
 fn service_of(name: &str) -> Option<&str> {
-    let (service, domain) = name.split_once('.').map_or((name, None), |(service, domain)| (service, Some(domain)));
+    let (service, domain) =
+        name.split_once('.').map_or((name, None), |(service, domain)| (service, Some(domain)));
     let ours = domain.is_none_or(|domain| domain == "petty" || domain.starts_with("petty."));
     (ours && !service.is_empty() && service != "localhost" && !service.contains('*')).then_some(service)
 }

@@ -81,9 +81,7 @@ async fn a_token_is_kept_until_a_minute_before_its_end() {
 async fn what_does_not_prove_it_is_refused() {
     let (ours, theirs, clock) = (keys(&["gateway", "auth"]), keys(&["gateway", "stranger"]), clock());
     let now = clock.now().as_second();
-    let claims = |issuer: &str, subject: &str, audience: &str, from: i64, to: i64| {
-        serde_json::json!({"iss": issuer, "sub": subject, "aud": audience, "iat": now + from, "exp": now + to, "jti": "x"})
-    };
+    let claims = |issuer: &str, subject: &str, audience: &str, from: i64, to: i64| serde_json::json!({"iss": issuer, "sub": subject, "aud": audience, "iat": now + from, "exp": now + to, "jti": "x"});
     let key = &ours.private["gateway"];
     const TYP: &str = "petty-service+jwt";
     let good = forge(key, TYP, &claims("gateway", "gateway", "auth", 0, 300));
@@ -104,8 +102,14 @@ async fn what_does_not_prove_it_is_refused() {
         ("no token", b"gateway".to_vec()),
         ("unsigned", unsigned),
         ("another one's signature", swapped),
-        ("signed with another key", forge(&theirs.private["gateway"], TYP, &claims("gateway", "gateway", "auth", 0, 300))),
-        ("by a stranger", forge(&theirs.private["stranger"], TYP, &claims("stranger", "stranger", "auth", 0, 300))),
+        (
+            "signed with another key",
+            forge(&theirs.private["gateway"], TYP, &claims("gateway", "gateway", "auth", 0, 300)),
+        ),
+        (
+            "by a stranger",
+            forge(&theirs.private["stranger"], TYP, &claims("stranger", "stranger", "auth", 0, 300)),
+        ),
         ("in another's name", forge(key, TYP, &claims("auth", "auth", "auth", 0, 300))),
         ("for another subject", forge(key, TYP, &claims("gateway", "auth", "auth", 0, 300))),
         ("for another target", forge(key, TYP, &claims("gateway", "gateway", "ingest", 0, 300))),
@@ -113,7 +117,10 @@ async fn what_does_not_prove_it_is_refused() {
         ("from the future", forge(key, TYP, &claims("gateway", "gateway", "auth", 60, 300))),
         ("for too long", forge(key, TYP, &claims("gateway", "gateway", "auth", 0, 3600))),
         ("of another kind", forge(key, "JWT", &claims("gateway", "gateway", "auth", 0, 300))),
-        ("without an end", forge(key, TYP, &serde_json::json!({"iss": "gateway", "sub": "gateway", "aud": "auth"}))),
+        (
+            "without an end",
+            forge(key, TYP, &serde_json::json!({"iss": "gateway", "sub": "gateway", "aud": "auth"})),
+        ),
         ("endless text", vec![b'a'; 100_000]),
     ];
     let verifier = Verifier::new("auth", &ours.public, clock);
@@ -157,7 +164,8 @@ fn a_certificate_names_one_service() {
 #[test]
 fn nothing_shows_a_key() {
     let keys = keys(&["gateway"]);
-    let minter = Minter::new("gateway", &keys.private["gateway"], Clock::manual(Timestamp::UNIX_EPOCH)).unwrap();
+    let minter =
+        Minter::new("gateway", &keys.private["gateway"], Clock::manual(Timestamp::UNIX_EPOCH)).unwrap();
     let token = minter.token("auth").unwrap();
     assert_eq!(format!("{minter:?}"), "Minter { service: \"gateway\", .. }");
     assert_eq!(format!("{token:?}"), "Sensitive");

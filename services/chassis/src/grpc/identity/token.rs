@@ -110,7 +110,11 @@ pub(super) struct Verifier {
 }
 
 impl Verifier {
-    pub(super) fn new(service: &'static str, keys: &BTreeMap<String, ServicePublicKey>, clock: Clock) -> Self {
+    pub(super) fn new(
+        service: &'static str,
+        keys: &BTreeMap<String, ServicePublicKey>,
+        clock: Clock,
+    ) -> Self {
         let keys = keys.iter().map(|(name, key)| (name.clone(), DecodingKey::from_ed_der(&key.0))).collect();
         Self { service, keys, clock, verified: moka::future::Cache::new(REMEMBERED) }
     }

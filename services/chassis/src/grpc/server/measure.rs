@@ -32,7 +32,10 @@ impl Measures {
                 .with_description("Calls being answered")
                 .build(),
             shed: meter.u64_counter("rpc_server_shed").with_description("Calls refused for load").build(),
-            panics: meter.u64_counter("rpc_server_panics").with_description("Calls that ended in a panic").build(),
+            panics: meter
+                .u64_counter("rpc_server_panics")
+                .with_description("Calls that ended in a panic")
+                .build(),
         }
     }
 

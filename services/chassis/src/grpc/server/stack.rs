@@ -196,8 +196,10 @@ impl Shared {
         self.measures.answered(method.name(), code, since);
         let span = Span::current();
         span.record("rpc.grpc.status_code", i64::from(i32::from(code)));
-        if matches!(code, Code::Internal | Code::Unknown | Code::DataLoss | Code::Unavailable | Code::DeadlineExceeded)
-        {
+        if matches!(
+            code,
+            Code::Internal | Code::Unknown | Code::DataLoss | Code::Unavailable | Code::DeadlineExceeded
+        ) {
             span.record("otel.status_code", "ERROR");
         }
         let elapsed_ms = since.elapsed().as_secs_f64() * 1e3;
@@ -263,7 +265,8 @@ impl Shared {
         }
         let Ok(_permit) = self.permits.try_acquire() else {
             self.measures.shed();
-            let error = ApiError::new(ErrorCode::ResourceExhausted, "OVERLOADED", "too much at once; try again");
+            let error =
+                ApiError::new(ErrorCode::ResourceExhausted, "OVERLOADED", "too much at once; try again");
             return refuse(ApiError { retry_after: Some(Duration::from_secs(1)), ..error });
         };
         self.identify(method, request, inner).await
@@ -275,10 +278,8 @@ impl Shared {
         S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Send,
         S::Future: Send,
     {
-        let certificates = request
-            .extensions()
-            .get::<TlsConnectInfo<TcpConnectInfo>>()
-            .and_then(TlsConnectInfo::peer_certs);
+        let certificates =
+            request.extensions().get::<TlsConnectInfo<TcpConnectInfo>>().and_then(TlsConnectInfo::peer_certs);
         let certificates = certificates.as_deref().map(Vec::as_slice);
         let identity = match self.verifier.verify(request.headers(), certificates).await {
             Ok(identity) => identity,
@@ -288,7 +289,11 @@ impl Shared {
             return Status::unimplemented("no such method").into_http();
         };
         if !policy.services.contains(&identity.as_str()) {
-            tracing::warn!(peer = identity.as_str(), method = policy.path, "a service may not call this method");
+            tracing::warn!(
+                peer = identity.as_str(),
+                method = policy.path,
+                "a service may not call this method"
+            );
             let text = "the calling service may not call this method";
             return refuse(ApiError::new(ErrorCode::PermissionDenied, "SERVICE_NOT_ALLOWED", text));
         }

@@ -1,0 +1,3 @@
+//! `petty up` as a person runs it.
+
+mod up;

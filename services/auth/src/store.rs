@@ -1,0 +1,33 @@
+//! What auth keeps. The only place with SQL.
+//!
+//! Functions take the transaction they are part of: a change, its audit entry and its events are one.
+
+pub(crate) mod access;
+pub(crate) mod accounts;
+pub(crate) mod audit;
+pub(crate) mod erasures;
+pub(crate) mod keys;
+pub(crate) mod pairings;
+pub(crate) mod pets;
+pub(crate) mod sessions;
+pub(crate) mod shares;
+
+use petty_chassis::postgres::Error;
+
+/// Names the constraint that refused a row.
+pub(crate) fn conflict(error: &Error) -> Option<&str> {
+    match error {
+        Error::Conflict { constraint } => Some(constraint),
+        Error::Db(_) | Error::Pool(_) | Error::Closed | Error::Inconsistent { .. } | Error::TooManyRetries { .. } => None,
+    }
+}
+
+/// A value that a row must not hold.
+fn inconsistent(table: &'static str, column: &str) -> Error {
+    Error::Inconsistent { table, column: column.to_owned() }
+}
+
+/// A statement that must touch one row did.
+fn one(touched: u64, table: &'static str) -> Result<(), Error> {
+    if touched == 1 { Ok(()) } else { Err(inconsistent(table, "number of rows")) }
+}

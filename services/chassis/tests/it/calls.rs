@@ -1,0 +1,4 @@
+//! Calls between two services over loopback.
+
+mod client;
+mod server;

@@ -1,0 +1,146 @@
+//! The handlers of IngestService and ReadingService.
+//!
+//! Invariant: what is wrong with a request is said before anybody is asked about access, and access is asked before the
+//! store is.
+
+mod batch;
+mod convert;
+mod page;
+
+use opentelemetry::metrics::Counter;
+use petty_chassis::access::{CollarAccess, collar_not_found};
+use petty_chassis::grpc::gate::{Call, IngestServiceHandler, ReadingServiceHandler};
+use petty_chassis::types::Clock;
+use petty_chassis::{ApiError, Context, FieldError};
+use petty_proto::ingest::v1 as wire;
+
+use crate::domain::reading::{Reading, Stamped, Window};
+use crate::domain::stamp::pet_at;
+use crate::domain::view::{Freshness, Precision};
+use crate::store::{Outcome, Store};
+
+/// Answers IngestService and ReadingService.
+#[derive(Debug)]
+pub struct Grpc {
+    store: Store,
+    clock: Clock,
+    window: Window,
+    counters: Counters,
+}
+
+#[derive(Debug)]
+struct Counters {
+    accepted: Counter<u64>,
+    duplicates: Counter<u64>,
+    rejected: Counter<u64>,
+}
+
+impl Grpc {
+    /// Over a store, taking times within the window.
+    #[must_use]
+    pub fn new(context: &Context, store: &Store, window: Window) -> Self {
+        let meter = petty_chassis::telemetry::meter();
+        let counter = |name| meter.u64_counter(name).build();
+        Self {
+            store: store.clone(),
+            clock: context.clock.clone(),
+            window,
+            counters: Counters {
+                accepted: counter("petty_readings_accepted"),
+                duplicates: counter("petty_readings_duplicate"),
+                rejected: counter("petty_readings_rejected"),
+            },
+        }
+    }
+}
+
+#[tonic::async_trait]
+impl IngestServiceHandler for Grpc {
+    async fn ingest_reading(
+        &self,
+        call: Call,
+        request: wire::IngestReadingRequest,
+    ) -> Result<wire::IngestReadingResponse, ApiError> {
+        let reading = convert::draft(convert::unflattened(request)).check(self.clock.now(), self.window);
+        let reading = reading.map_err(|faults| {
+            self.counters.rejected.add(1, &[]);
+            ApiError::invalid(faults.into_iter().map(FieldError::from).collect())
+        })?;
+        let access = call.collar().await?;
+        let stamped = stamped(reading, &access).map_err(|violation| {
+            self.counters.rejected.add(1, &[]);
+            ApiError { reason: violation.code, ..ApiError::from(violation) }
+        })?;
+        let outcomes = self.store.append(std::slice::from_ref(&stamped)).await?;
+        let new = match outcomes.first() {
+            Some(Outcome::New) => true,
+            Some(Outcome::Duplicate) => false,
+            Some(Outcome::Erased) | None => return Err(collar_not_found()),
+        };
+        let (accepted, duplicates) = if new { (1, 0) } else { (0, 1) };
+        self.count(accepted, duplicates, 0);
+        Ok(wire::IngestReadingResponse { success: true, accepted, duplicates })
+    }
+
+    async fn ingest_readings(
+        &self,
+        call: Call,
+        request: wire::IngestReadingsRequest,
+    ) -> Result<wire::IngestReadingsResponse, ApiError> {
+        self.take_batch(&call, request.readings).await
+    }
+}
+
+#[tonic::async_trait]
+impl ReadingServiceHandler for Grpc {
+    async fn get_realtime(
+        &self,
+        call: Call,
+        _request: wire::GetRealtimeRequest,
+    ) -> Result<wire::GetRealtimeResponse, ApiError> {
+        let CollarAccess { collar_id, pairings } = call.collar().await?;
+        let newest = self.store.newest(&collar_id, &pairings).await?;
+        let (stored, pairing) =
+            newest.ok_or_else(|| ApiError::not_found("NO_READING_YET", "nothing was measured yet"))?;
+        let freshness = Freshness::of(stored.measured_at, self.clock.now());
+        Ok(convert::realtime(stored, freshness, Precision::of(pairing.role)))
+    }
+
+    async fn list_readings(
+        &self,
+        call: Call,
+        request: wire::ListReadingsRequest,
+    ) -> Result<wire::ListReadingsResponse, ApiError> {
+        let mut page = page::Page::read(&request, self.clock.now())?;
+        let access = call.pet().await?;
+        let precision = Precision::of(access.role);
+        let query = page.query(access.pet_id);
+        let mut found = match page.seconds() {
+            None => self.store.list(&query).await?,
+            Some(seconds) => self.store.list_means(&query, seconds).await?,
+        };
+        let next_page_token = page.cut(&mut found);
+        let readings = found.into_iter().map(|(stored, _)| convert::reading(stored, precision)).collect();
+        Ok(wire::ListReadingsResponse { readings, next_page_token })
+    }
+}
+
+impl Grpc {
+    fn count(&self, accepted: i32, duplicates: i32, rejected: usize) {
+        self.counters.accepted.add(u64::try_from(accepted).unwrap_or_default(), &[]);
+        self.counters.duplicates.add(u64::try_from(duplicates).unwrap_or_default(), &[]);
+        self.counters.rejected.add(u64::try_from(rejected).unwrap_or_default(), &[]);
+    }
+}
+
+/// The reading with its pet; the field at fault where it is nobody's for whom the caller may write.
+fn stamped(reading: Reading, access: &CollarAccess) -> Result<Stamped, FieldError> {
+    match pet_at(&access.pairings, reading.measured_at) {
+        Some(pet) => Ok(Stamped { reading, pet }),
+        None => Err(FieldError {
+            field: "timestamp".into(),
+            reason: "the collar was on no pet that you may write for at that time".into(),
+            code: "OUTSIDE_PAIRING",
+        }),
+    }
+}

@@ -1,0 +1,87 @@
+//! What stands at the end, compared with what an independent, literal reading of the rule says.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use petty_tests::eventually;
+use petty_tests::literal::{self, Measured, Span, Species};
+use petty_tests::mesh::Mesh;
+use petty_tests::tables::Tables;
+
+/// Every reading that stands in `petty_ingest`, by pet: in the order of time. Twice the same would show.
+pub(crate) async fn stored(mesh: &Mesh) -> BTreeMap<String, Vec<(String, Measured)>> {
+    let sql = "SELECT r.pet_id::text, c.collar_id, (extract(epoch FROM r.measured_at) * 1000000)::int8,
+                      r.heart_rate, r.latitude_e6, r.longitude_e6, r.accuracy_m
+               FROM readings r JOIN collars c USING (collar_key) ORDER BY r.measured_at";
+    let mut stored: BTreeMap<String, Vec<(String, Measured)>> = BTreeMap::new();
+    for row in Tables::of(&mesh.stack, "ingest").await.rows(sql).await {
+        let degrees = |index: usize| row.get::<_, Option<i32>>(index).map(|value| f64::from(value) / 1e6);
+        let position = degrees(4).zip(degrees(5)).map(|(latitude, longitude)| (latitude, longitude, row.get(6)));
+        let measured = Measured { at_us: row.get(2), heart_rate: row.get(3), position };
+        stored.entry(row.get(0)).or_default().push((row.get(1), measured));
+    }
+    stored
+}
+
+/// The episodes that stand, by pet, from a service's table.
+async fn standing(tables: &Tables, sql: &str) -> BTreeMap<String, BTreeSet<Span>> {
+    let mut standing: BTreeMap<String, BTreeSet<Span>> = BTreeMap::new();
+    for row in tables.rows(sql).await {
+        let behavior = name_of(row.get(1));
+        let span = Span { behavior, start_us: row.get(2), end_us: row.get(3) };
+        assert!(standing.entry(row.get(0)).or_default().insert(span.clone()), "twice: {span:?}");
+    }
+    standing
+}
+
+fn name_of(slug: &str) -> &'static str {
+    match slug {
+        "deep_sleep" => "Deep Sleep",
+        "resting" => "Resting",
+        "walking" => "Walking",
+        "running" => "Running",
+        "playing_fetch" => "Playing Fetch",
+        "anxious_pacing" => "Anxious Pacing",
+        "unknown" => "Unknown",
+        other => panic!("no behaviour {other:?}"),
+    }
+}
+
+/// Waits until behavior's episodes are the literal rule's, and the timeline's entries are those that are known; then
+/// checks that nothing else is there. `species` by pet id.
+pub(crate) async fn agree(mesh: &Mesh, species: &BTreeMap<String, Species>) {
+    let stored = stored(mesh).await;
+    let expected: BTreeMap<String, BTreeSet<Span>> = stored
+        .iter()
+        .map(|(pet, readings)| {
+            let measured: Vec<Measured> = readings.iter().map(|(_, measured)| *measured).collect();
+            (pet.clone(), literal::episodes(species[pet], &measured).into_iter().collect())
+        })
+        .filter(|(_, spans): &(String, BTreeSet<Span>)| !spans.is_empty())
+        .collect();
+    let known: BTreeMap<String, BTreeSet<Span>> = expected
+        .iter()
+        .map(|(pet, spans)| (pet.clone(), spans.iter().filter(|span| span.behavior != "Unknown").cloned().collect()))
+        .filter(|(_, spans): &(String, BTreeSet<Span>)| !spans.is_empty())
+        .collect();
+    let behavior = Tables::of(&mesh.stack, "behavior").await;
+    let timeline = Tables::of(&mesh.stack, "timeline").await;
+    let episodes = "SELECT pet_id::text, behavior, (extract(epoch FROM start_at) * 1000000)::int8,
+                    (extract(epoch FROM end_at) * 1000000)::int8 FROM episodes WHERE NOT superseded";
+    let entries = "SELECT pet_id::text, behavior, (extract(epoch FROM start_at) * 1000000)::int8,
+                   (extract(epoch FROM end_at) * 1000000)::int8 FROM entries";
+    let patience = Duration::from_secs(90);
+    let what = "the episodes are those of the rule, read literally";
+    let settled = tokio::time::timeout(patience, eventually(what, patience * 2, || async { standing(&behavior, episodes).await == expected }));
+    if settled.await.is_err() {
+        assert_eq!(standing(&behavior, episodes).await, expected, "{what}");
+    }
+    let what = "the timeline's entries are the known ones";
+    let settled = tokio::time::timeout(patience, eventually(what, patience * 2, || async { standing(&timeline, entries).await == known }));
+    if settled.await.is_err() {
+        assert_eq!(standing(&timeline, entries).await, known, "{what}");
+    }
+    for (name, tables) in [("behavior", &behavior), ("timeline", &timeline)] {
+        assert_eq!(tables.count("SELECT count(*) FROM event_dead_letters").await, 0, "{name} gave up on nothing");
+    }
+}

@@ -1,0 +1,12 @@
+//! The mesh from outside, as separate processes.
+
+mod access;
+mod bad_input;
+mod episodes;
+mod faults;
+mod first_behavior;
+mod replay;
+mod roles;
+
+/// The binary that is any service.
+const NODE: &str = env!("CARGO_BIN_EXE_petty-node");
