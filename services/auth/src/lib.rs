@@ -1,1 +1,102 @@
-//! Placeholder.
+//! auth: who you are, which pets and collars are yours, who else may see them.
+//!
+//! Invariants: no secret is stored as it is; a change, its audit entry and its events are one transaction; a revocation is
+//! answered once every service can hear of it; pairings of one collar never overlap.
+
+mod announce;
+mod bootstrap;
+pub mod config;
+pub mod domain;
+mod grpc;
+mod keys;
+mod passwords;
+mod revocation;
+mod seal;
+mod signer;
+mod store;
+mod worker;
+
+use std::sync::Arc;
+
+use petty_chassis::Foundation;
+use petty_chassis::access::Access;
+use petty_chassis::grpc::Server;
+use petty_chassis::grpc::gate::Gate;
+use petty_chassis::grpc::server::BoundServer;
+use petty_chassis::postgres::Migrations;
+use petty_chassis::service::{Context, Service};
+use petty_proto::auth::v1::access_service_server::AccessServiceServer;
+use petty_proto::auth::v1::account_service_server::AccountServiceServer;
+use petty_proto::auth::v1::pet_service_server::PetServiceServer;
+use petty_proto::auth::v1::token_service_server::TokenServiceServer;
+use petty_proto::events::v1::outbox_service_server::OutboxServiceServer;
+
+use crate::config::AuthConfig;
+use crate::grpc::{Grpc, LocalAccess};
+use crate::keys::LocalKeys;
+use crate::passwords::Passwords;
+use crate::signer::Minter;
+
+mod migrations {
+    refinery::embed_migrations!("migrations");
+}
+
+/// The auth service.
+#[derive(Debug)]
+pub struct Auth;
+
+impl Service for Auth {
+    const NAME: &'static str = "auth";
+    type Config = AuthConfig;
+
+    async fn run(context: Context, config: AuthConfig) -> anyhow::Result<()> {
+        Ok(Box::pin(bind(context, config)).await?.serve().await?)
+    }
+}
+
+/// Migrates, makes what the first boot makes, and takes the port; nothing is answered yet.
+///
+/// # Errors
+/// Where the database is away, the signing key cannot be opened, or the port cannot be had.
+pub async fn bind(context: Context, config: AuthConfig) -> anyhow::Result<BoundServer> {
+    let AuthConfig { foundation, sign_up, algorithm, key_encryption_key, password_hashers, .. } = config;
+    let base = Foundation::lay(&context, &foundation, Migrations::new(migrations::migrations::runner())).await?;
+    let key = keys::load(&context, &base.db, &key_encryption_key, algorithm).await?;
+    let passwords = Passwords::new(context.tasks.clone(), context.entropy, password_hashers).await?;
+    if let Some(account) = config.bootstrap {
+        bootstrap::ensure(&context, &base.db, &passwords, account).await?;
+    }
+    let clock = context.clock.clone();
+    let access = LocalAccess { db: base.db.clone(), clock: clock.clone() };
+    let keys = LocalKeys { db: base.db.clone(), clock: clock.clone() };
+    let gate =
+        Gate::new(base.verifier(Box::new(keys.clone())), Access::direct(Box::new(access.clone()), clock.clone()));
+    let minter = Minter {
+        key,
+        entropy: context.entropy,
+        issuer: foundation.tokens.issuer,
+        audience: foundation.tokens.audience,
+        account_ttl: config.access_token_ttl,
+        device_ttl: config.device_token_ttl,
+    };
+    let handler = Arc::new(Grpc {
+        db: base.db.clone(),
+        clock,
+        entropy: context.entropy,
+        shards: base.events.shards(),
+        passwords,
+        minter,
+        sign_up,
+        access,
+        keys,
+    });
+    base.events.consume(Arc::new(worker::Erasures), &base.mesh);
+    worker::keep_house(&context, &base.db);
+    let server = Server::new(&context)
+        .add(AccountServiceServer::new(gate.guard(handler.clone())))
+        .add(TokenServiceServer::new(gate.guard(handler.clone())))
+        .add(PetServiceServer::new(gate.guard(handler.clone())))
+        .add(AccessServiceServer::new(gate.guard(handler)))
+        .add(OutboxServiceServer::new(gate.guard(base.events.outbox_handler())));
+    Ok(server.bind().await?)
+}

@@ -67,12 +67,15 @@ impl BehaviorServiceHandler for Grpc {
         if request.episode_id.is_empty() {
             return Err(FieldError::required("episode_id").into());
         }
-        let id = convert::parse_episode_id(&request.episode_id)
-            .ok_or_else(|| FieldError::malformed("episode_id", "must be \"evt_\" and 32 hexadecimal digits"))?;
+        let id = convert::parse_episode_id(&request.episode_id).ok_or_else(|| {
+            FieldError::malformed("episode_id", "must be \"evt_\" and 32 hexadecimal digits")
+        })?;
         let access = call.pet().await?;
         let found = self
             .db
-            .read("get_behavior", |tx| async move { Ok::<_, Error>(episodes::find(&tx, access.pet_id, id).await?) })
+            .read("get_behavior", |tx| async move {
+                Ok::<_, Error>(episodes::find(&tx, access.pet_id, id).await?)
+            })
             .await?;
         found.map(convert::episode).ok_or_else(|| ApiError::not_found("EPISODE_NOT_FOUND", "no such episode"))
     }

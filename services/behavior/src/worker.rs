@@ -114,7 +114,8 @@ impl Worker {
         episodes::delete_all(tx, pet).await?;
         states::delete(tx, pet).await?;
         let erased = DataErased { pet_id: pet.to_string(), service: "behavior".to_owned() };
-        outbox::write(tx, &self.clock, &Outgoing::of_pet(&topics::DATA_ERASED, pet, 0, self.shards, &erased)).await?;
+        outbox::write(tx, &self.clock, &Outgoing::of_pet(&topics::DATA_ERASED, pet, 0, self.shards, &erased))
+            .await?;
         Ok(())
     }
 
@@ -129,7 +130,14 @@ impl Worker {
     }
 
     /// Takes readings into a locked pet's window; writes and tells what that, or what is now known of the pet, changed.
-    async fn revise(&self, tx: &Tx, pet: PetId, about: &Pet, known: &State, readings: &[Reading]) -> Result<(), Failure> {
+    async fn revise(
+        &self,
+        tx: &Tx,
+        pet: PetId,
+        about: &Pet,
+        known: &State,
+        readings: &[Reading],
+    ) -> Result<(), Failure> {
         let mut window = known.window.as_deref().map(PetState::decode).transpose()?.unwrap_or_default();
         let changes = window.apply(pet.0, &Params::of(about.species), readings);
         if changes.ignored_late > 0 {
@@ -151,7 +159,11 @@ impl Worker {
         for change in &upserts {
             let episode = Episode::of(pet, change);
             let version = episode.version;
-            let told = BehaviorChanged { episode: Some(convert::episode(episode)), superseded: false, replaced_by: Vec::new() };
+            let told = BehaviorChanged {
+                episode: Some(convert::episode(episode)),
+                superseded: false,
+                replaced_by: Vec::new(),
+            };
             news.push((version, told));
         }
         for episode in gone {
@@ -159,7 +171,10 @@ impl Worker {
             let replaced_by = heirs.iter().flat_map(|superseded| &superseded.replaced_by).copied();
             let replaced_by = replaced_by.map(convert::episode_id).collect();
             let version = episode.version;
-            news.push((version, BehaviorChanged { episode: Some(convert::episode(episode)), superseded: true, replaced_by }));
+            news.push((
+                version,
+                BehaviorChanged { episode: Some(convert::episode(episode)), superseded: true, replaced_by },
+            ));
         }
         for some in news.chunks(PIPELINE) {
             try_join_all(some.iter().map(|(version, told)| async move {

@@ -123,6 +123,8 @@ pub struct Event {
     pub shard: i16,
     /// Its number in topic and shard.
     pub number: i64,
+    /// W3C trace context of what caused it; empty where there was none.
+    pub traceparent: String,
 }
 
 /// An envelope that is none.
@@ -154,6 +156,7 @@ impl TryFrom<Envelope> for Event {
             source: envelope.source,
             shard: envelope.shard.try_into().map_err(|_| BadEnvelope("shard"))?,
             number: envelope.number,
+            traceparent: envelope.traceparent,
         })
     }
 }

@@ -62,6 +62,8 @@ impl Db {
     pub fn connect(config: &PostgresConfig) -> anyhow::Result<Self> {
         let mut address: tokio_postgres::Config = config.runtime_url.expose_secret().parse()?;
         address.connect_timeout(std::time::Duration::from_secs(2));
+        // A statement or lock that takes longer than any deadline helps nobody, and holds what others wait for.
+        address.options("-c statement_timeout=30s -c lock_timeout=10s -c idle_in_transaction_session_timeout=60s");
         address.keepalives_idle(std::time::Duration::from_secs(30));
         let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
         let manager = Manager::from_config(address, NoTls, recycling);

@@ -31,6 +31,8 @@ pub use redaction::REDACTED;
 pub(crate) use trace::is_valid as is_traceparent;
 pub use trace::{follow, traceparent};
 
+/// The target of spans that are logged and traced whatever is logged: those of calls.
+pub const SPAN: &str = "petty::span";
 /// The target of spans that only carry names into log lines and are no traces of their own.
 pub const SCOPE: &str = "petty::scope";
 

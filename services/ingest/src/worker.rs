@@ -66,7 +66,8 @@ impl Handler for Events {
         } else if *event.topic == topics::PET_CHANGED {
             let changed: PetChanged = event.read()?;
             // What a pet is does not concern readings; that it is gone does.
-            let advanced = versions::advance(tx, "pet", event.subject, event.version, changed.deleted).await?;
+            let advanced =
+                versions::advance(tx, "pet", event.subject, event.version, changed.deleted).await?;
             if advanced && changed.deleted {
                 self.store.erase(tx, part.pet).await?;
             }

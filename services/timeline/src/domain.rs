@@ -64,8 +64,14 @@ pub(crate) enum Behavior {
 }
 
 impl Behavior {
-    const ALL: [Self; 6] =
-        [Self::DeepSleep, Self::Resting, Self::Walking, Self::Running, Self::PlayingFetch, Self::AnxiousPacing];
+    const ALL: [Self; 6] = [
+        Self::DeepSleep,
+        Self::Resting,
+        Self::Walking,
+        Self::Running,
+        Self::PlayingFetch,
+        Self::AnxiousPacing,
+    ];
 
     /// The name people read; the first system's clients compare it.
     pub(crate) const fn name(self) -> &'static str {

@@ -83,7 +83,8 @@ impl TimelineServiceHandler for Grpc {
         let now = micros(self.clock.now());
         let start = now.checked_sub(SignedDuration::from_hours(hours.into())).map_err(ApiError::internal)?;
         let visible = access.pairings.iter().filter(|pairing| allows(pairing.role, Need::Read));
-        let worn = visible.map(|pairing| Wearing { pet: pairing.pet_id, from: pairing.start, until: pairing.end });
+        let worn =
+            visible.map(|pairing| Wearing { pet: pairing.pet_id, from: pairing.start, until: pairing.end });
         let spans = &seen_by(worn, start, now);
         let mut found = Vec::new();
         if !spans.is_empty() {
@@ -98,7 +99,8 @@ impl TimelineServiceHandler for Grpc {
         }
         let truncated = found.len() > MOST_EVENTS;
         found.truncate(MOST_EVENTS);
-        let poll_after_seconds = poll_after_seconds(found.iter().map(|entry| (entry.end_at, entry.open)), now);
+        let poll_after_seconds =
+            poll_after_seconds(found.iter().map(|entry| (entry.end_at, entry.open)), now);
         Ok(wire::GetPetTimelineResponse {
             collar_id: access.collar_id.to_string(),
             metadata: Some(Metadata {

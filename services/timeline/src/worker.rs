@@ -72,7 +72,8 @@ impl Worker {
         inbox::erase(tx, &self.clock, pet).await?;
         store::delete_all(tx, pet).await?;
         let erased = DataErased { pet_id: pet.to_string(), service: "timeline".to_owned() };
-        outbox::write(tx, &self.clock, &Outgoing::of_pet(&topics::DATA_ERASED, pet, 0, self.shards, &erased)).await?;
+        outbox::write(tx, &self.clock, &Outgoing::of_pet(&topics::DATA_ERASED, pet, 0, self.shards, &erased))
+            .await?;
         Ok(())
     }
 }

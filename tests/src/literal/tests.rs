@@ -102,9 +102,10 @@ fn adjacency_follows_the_typical_interval() {
     check(&[10, 10, 601, 100], 3, true);
     check(&[100, 600, 10, 10, 10], 0, false);
     // Only four on each side count, and up to four do.
-    check(&[10, 10, 10, 10, 10, 10, 100, 100, 100, 100, 200], 10, true);
-    check(&[200, 100, 100, 100, 100, 10, 10, 10, 10, 10, 10], 0, true);
-    check(&[10, 10, 10, 100, 200], 4, false);
+    check(&[10, 100, 100, 10, 10, 200], 5, true);
+    check(&[10, 10, 10, 200], 3, false);
+    check(&[200, 10, 10, 100, 100, 10], 0, true);
+    check(&[200, 10, 10, 10], 0, false);
 }
 
 #[test]
@@ -170,6 +171,8 @@ fn sleep_bears_missing_heart_rates_up_to_ten_minutes() {
 fn a_heart_rate_speaks_for_intervals_that_end_three_minutes_before() {
     let readings = hearts(&[0, 60, 120, 180, 240, 300, 360].map(|s| (s, (s == 300).then_some(80.0))));
     check(Dog, &readings, &[("Unknown", 0, 60), ("Resting", 60, 300), ("Unknown", 300, 360)]);
+    let readings = hearts(&[0, 60, 120, 180, 240, 301].map(|s| (s, (s == 301).then_some(80.0))));
+    check(Dog, &readings, &[("Unknown", 0, 120), ("Resting", 120, 301)]);
     // The first one found speaks, not the calmest.
     let readings = hearts(&[(0, None), (60, None), (120, Some(120.0)), (180, Some(80.0))]);
     check(Dog, &readings, &[("Unknown", 0, 120), ("Resting", 120, 180)]);
@@ -241,28 +244,49 @@ fn a_leg_lasts_at_least_half_a_minute() {
 
 #[test]
 fn the_fastest_leg_over_an_interval_decides() {
-    // Legs 0 to 30 at rest, 20 to 50 at 1.85 m/s, which covers the intervals from 20 to 30 and from 30 to 50.
-    let way = north(&[(0, 0.0), (20, 0.0), (30, 0.0), (50, 0.5)]);
-    check(Cat, &way, &[("Unknown", 0, 20), ("Running", 20, 50)]);
+    // Leg 0 to 30 at rest, then leg 20 to 50 at 1.85 m/s.
+    check(
+        Cat,
+        &north(&[(0, 0.0), (20, 0.0), (30, 0.0), (50, 0.5)]),
+        &[("Unknown", 0, 20), ("Running", 20, 50)],
+    );
+    // The other way round.
+    check(
+        Cat,
+        &north(&[(0, 0.0), (20, 0.5), (30, 0.5), (50, 0.5)]),
+        &[("Running", 0, 30), ("Unknown", 30, 50)],
+    );
 }
 
 #[test]
 fn a_leg_covers_readings_without_a_fix_but_not_more_than_ten_minutes() {
-    let mut way = north(&[(0, 0.0), (600, 2.0), (1500, 5.0)]);
-    way.extend([300, 900, 1200, 1800].map(empty));
-    check(Cat, &way, &[("Walking", 0, 600), ("Unknown", 600, 1800)]);
+    // 222 m in 600 s, then as much in 601 s.
+    let mut way = north(&[(0, 0.0), (600, 2.0), (1201, 4.0)]);
+    way.extend([300, 900].map(empty));
+    check(Cat, &way, &[("Walking", 0, 600), ("Unknown", 600, 1201)]);
+}
+
+/// A far fix `apart` seconds after the one before it; 300 m from it a next one, impossible after 20 s but not after 40 s.
+fn far_from_before(apart: i64) -> Vec<Measured> {
+    let mut way = north(&[(0, 0.0), (apart, 200.0), (apart + 20, 202.7), (apart + 40, 202.7)]);
+    way.extend([100, 200, 300, 400, 500].map(empty));
+    way
+}
+
+/// The same, with the fix after it `apart` seconds away.
+fn far_from_after(apart: i64) -> Vec<Measured> {
+    let mut way = north(&[(0, 0.0), (20, 0.0), (40, 2.7), (40 + apart, 200.0)]);
+    way.extend([140, 240, 340, 440, 540].map(empty));
+    way
 }
 
 #[test]
 fn a_fix_is_no_spike_for_one_more_than_ten_minutes_away() {
-    // Readings every 200 s. With its neighbour 400 s away the far fix goes, and a leg of 600 s spans it: 222 m, 0.37 m/s.
-    let mut way = north(&[(0, 0.0), (200, 1000.0), (600, 2.0)]);
-    way.push(empty(400));
-    check(Cat, &way, &[("Walking", 0, 600)]);
-    // At 800 s it stays, and would be the nearest for a leg even were the first within reach.
-    let mut way = north(&[(0, 0.0), (200, 1000.0), (1000, 2.0)]);
-    way.extend([400, 600, 800].map(empty));
-    check(Cat, &way, &[("Unknown", 0, 1000)]);
+    // As a spike it is left out, and there is no leg at all; else the one of 40 s shows that it stayed.
+    check(Cat, &far_from_before(600), &[("Unknown", 0, 640)]);
+    check(Cat, &far_from_before(601), &[("Unknown", 0, 601), ("Running", 601, 641)]);
+    check(Cat, &far_from_after(600), &[("Unknown", 0, 640)]);
+    check(Cat, &far_from_after(601), &[("Running", 0, 40), ("Unknown", 40, 641)]);
 }
 
 #[test]

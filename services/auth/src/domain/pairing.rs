@@ -71,3 +71,16 @@ pub fn make_room(account_id: AccountId, start_at: Timestamp, others: &[Pairing])
         _ => Err(Error::CollarPaired),
     }
 }
+
+/// When a pairing that lasts ends. Where no time was asked for it is now, which another replica's clock may put before
+/// the start.
+///
+/// # Errors
+/// Where the time asked for is not after the pairing's start.
+pub fn end_of(pairing: &Pairing, end_at: Timestamp, asked_for: bool) -> Result<Timestamp, Problem> {
+    let earliest = pairing.start_at + SignedDuration::from_micros(1);
+    if asked_for && end_at < earliest {
+        return Err(Problem::out_of_range("must be after the pairing's start"));
+    }
+    Ok(end_at.max(earliest))
+}

@@ -12,7 +12,7 @@ const TABLE: &str = "signing_keys";
 const LOCK: i64 = 7_239_500;
 
 /// A key as it is stored.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct StoredKey {
     pub(crate) algorithm: Algorithm,
     pub(crate) public: PublicKey,

@@ -1,1 +1,13 @@
-//! Tests
+//! auth as a whole, on a real Postgres and Redis, over gRPC, with a clock that the tests move.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic, in its helpers too")]
+
+mod access;
+mod accounts;
+mod collars;
+mod harness;
+mod pets;
+mod revocation;
+mod sessions;
+mod shares;
+mod storage;

@@ -87,7 +87,9 @@ fn reading(reading: &events::AcceptedReading) -> Result<Reading, Unusable> {
     let heart_rate = within("heart_rate", reading.heart_rate, 30.0, 300.0)?;
     let activity_level = match reading.activity_level {
         None => None,
-        Some(level) => Some(u8::try_from(level).ok().filter(|level| *level <= 2).ok_or(Unusable("activity_level"))?),
+        Some(level) => {
+            Some(u8::try_from(level).ok().filter(|level| *level <= 2).ok_or(Unusable("activity_level"))?)
+        }
     };
     let longitude = within("longitude", reading.longitude, -180.0, 180.0)?;
     let latitude = within("latitude", reading.latitude, -90.0, 90.0)?;
@@ -143,14 +145,23 @@ mod tests {
         assert_eq!(episode_id(id), "evt_0123456789abcdef0123456789abcdef");
         assert_eq!(parse_episode_id(&episode_id(id)), Some(id));
         let upper = episode_id(id).to_uppercase();
-        for bad in ["", "evt_", "evt_0", "0123456789abcdef0123456789abcdef", &id.to_string(), &upper, &format!("evt_{id}")] {
+        for bad in [
+            "",
+            "evt_",
+            "evt_0",
+            "0123456789abcdef0123456789abcdef",
+            &id.to_string(),
+            &upper,
+            &format!("evt_{id}"),
+        ] {
             assert_eq!(parse_episode_id(bad), None, "{bad}");
         }
     }
 
     #[test]
     fn readings_out_of_bounds_are_refused_by_field() {
-        let good = events::AcceptedReading { time_us: 1_000_000, heart_rate: Some(60.0), ..Default::default() };
+        let good =
+            events::AcceptedReading { time_us: 1_000_000, heart_rate: Some(60.0), ..Default::default() };
         assert!(reading(&good).is_ok());
         for (bad, field) in [
             (events::AcceptedReading { heart_rate: Some(f64::NAN), ..good.clone() }, "heart_rate"),
@@ -158,8 +169,18 @@ mod tests {
             (events::AcceptedReading { activity_level: Some(3), ..good.clone() }, "activity_level"),
             (events::AcceptedReading { activity_level: Some(-1), ..good.clone() }, "activity_level"),
             (events::AcceptedReading { latitude: Some(1.0), ..good.clone() }, "position"),
-            (events::AcceptedReading { latitude: Some(91.0), longitude: Some(0.0), ..good.clone() }, "latitude"),
-            (events::AcceptedReading { latitude: Some(0.0), longitude: Some(f64::INFINITY), ..good.clone() }, "longitude"),
+            (
+                events::AcceptedReading { latitude: Some(91.0), longitude: Some(0.0), ..good.clone() },
+                "latitude",
+            ),
+            (
+                events::AcceptedReading {
+                    latitude: Some(0.0),
+                    longitude: Some(f64::INFINITY),
+                    ..good.clone()
+                },
+                "longitude",
+            ),
             (events::AcceptedReading { accuracy_m: Some(-1.0), ..good.clone() }, "accuracy_m"),
             (events::AcceptedReading { time_us: i64::MAX, ..good.clone() }, "time_us"),
         ] {

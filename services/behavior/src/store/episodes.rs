@@ -90,7 +90,12 @@ pub(crate) fn version(version: u64) -> i64 {
 }
 
 /// Writes new and revised episodes, all in one statement.
-pub(crate) async fn upsert(tx: &Tx, clock: &Clock, pet: PetId, changes: &[EpisodeChange]) -> Result<(), Error> {
+pub(crate) async fn upsert(
+    tx: &Tx,
+    clock: &Clock,
+    pet: PetId,
+    changes: &[EpisodeChange],
+) -> Result<(), Error> {
     if changes.is_empty() {
         return Ok(());
     }
@@ -123,14 +128,20 @@ pub(crate) async fn upsert(tx: &Tx, clock: &Clock, pet: PetId, changes: &[Episod
 }
 
 /// Marks episodes as superseded, all in one statement, and answers each as it last was.
-pub(crate) async fn supersede(tx: &Tx, clock: &Clock, pet: PetId, gone: &[Superseded]) -> Result<Vec<Episode>, Error> {
+pub(crate) async fn supersede(
+    tx: &Tx,
+    clock: &Clock,
+    pet: PetId,
+    gone: &[Superseded],
+) -> Result<Vec<Episode>, Error> {
     if gone.is_empty() {
         return Ok(Vec::new());
     }
     let ids: Vec<Uuid> = gone.iter().map(|superseded| superseded.id).collect();
     let versions: Vec<i64> = gone.iter().map(|superseded| version(superseded.version)).collect();
     // An array of arrays cannot be unnested by row: each travels as its text.
-    let replacements: Vec<String> = gone.iter().map(|superseded| array_text(&superseded.replaced_by)).collect();
+    let replacements: Vec<String> =
+        gone.iter().map(|superseded| array_text(&superseded.replaced_by)).collect();
     let sql = "-- supersede_episodes\nUPDATE episodes e
                SET superseded = true, version = gone.version, replaced_by = gone.replaced_by::uuid[], updated_at = $5
                FROM unnest($2::uuid[], $3::int8[], $4::text[]) AS gone (id, version, replaced_by)

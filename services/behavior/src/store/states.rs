@@ -45,7 +45,11 @@ pub(crate) async fn put(tx: &Tx, clock: &Clock, pet: PetId, about: &Pet, window:
     let now = micros(clock.now());
     let touched = tx.execute(sql, &[&pet.0, &slug(about.species), &about.time_zone, &window, &now]).await?;
     // The caller holds the lock, so the row is there.
-    if touched == 1 { Ok(()) } else { Err(Error::Inconsistent { table: "pet_states", column: "pet_id".to_owned() }) }
+    if touched == 1 {
+        Ok(())
+    } else {
+        Err(Error::Inconsistent { table: "pet_states", column: "pet_id".to_owned() })
+    }
 }
 
 /// Forgets a locked row.

@@ -30,7 +30,7 @@ pub(super) async fn bury(tx: &Tx, clock: &Clock, event: &Event, pet: PetId, reas
         version: event.version,
         time: Some(event.time.into()),
         schema_version: event.topic.schema_version,
-        traceparent: String::new(),
+        traceparent: event.traceparent.clone(),
         payload: event.payload.clone(),
         source: event.source.clone(),
         shard: i32::from(event.shard),

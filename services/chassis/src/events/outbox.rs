@@ -1,9 +1,6 @@
 //! The outbox: events, written in the transaction that made them true.
 
-use opentelemetry::propagation::TextMapPropagator as _;
-use opentelemetry_sdk::propagation::TraceContextPropagator;
 use prost::Message;
-use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 use uuid::Uuid;
 
 use super::{Topic, shard_of};
@@ -45,18 +42,12 @@ pub async fn write<M: Message>(tx: &Tx, clock: &Clock, event: &Outgoing<'_, M>) 
                VALUES ($1, ($7::timestamptz AT TIME ZONE 'UTC')::date, $2, $3, $4, $5, $7, $6, $8, $9)";
     let Outgoing { topic, subject, version, shard, payload } = event;
     let bytes = payload.encode_to_vec();
+    let traceparent = crate::telemetry::traceparent().unwrap_or_default();
     tx.execute(
         sql,
-        &[&id.0, &topic.name, shard, subject, version, &topic.schema_version, &now, &traceparent(), &bytes],
+        &[&id.0, &topic.name, shard, subject, version, &topic.schema_version, &now, &traceparent, &bytes],
     )
     .await?;
     tx.mark_events_written();
     Ok(id)
-}
-
-/// The W3C trace context of the current span; empty where there is none.
-fn traceparent() -> String {
-    let mut carrier = std::collections::HashMap::new();
-    TraceContextPropagator::new().inject_context(&tracing::Span::current().context(), &mut carrier);
-    carrier.remove("traceparent").unwrap_or_default()
 }

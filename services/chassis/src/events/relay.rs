@@ -27,8 +27,10 @@ const RENEW_INTERVAL: Duration = Duration::from_millis(1_000);
 /// The longest wait for a commit of another replica's.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 const TRIM_INTERVAL: Duration = Duration::from_secs(2);
-/// So many rows are numbered, and sent, at once.
+/// So many rows are numbered at once.
 const BATCH: i64 = 500;
+/// So many rows of one stream are sent at once.
+const STREAM_BATCH: i64 = 100;
 
 /// What went wrong in one round; the next one may go well.
 #[derive(Debug, thiserror::Error)]
@@ -50,6 +52,8 @@ pub(super) struct Relay {
     beaten: Option<Instant>,
     trimmed: Instant,
     topics: Vec<&'static Topic>,
+    /// Whether there may be rows with a number that were not sent.
+    unsent: bool,
 }
 
 impl Relay {
@@ -65,6 +69,7 @@ impl Relay {
             beaten: None,
             trimmed: Instant::now(),
             topics: topics::produced_by(context.service).collect(),
+            unsent: true,
         };
         if !relay.topics.is_empty() {
             context.tasks.spawn("event-relay", relay.run());
@@ -98,7 +103,10 @@ impl Relay {
     /// One round; how many events were sent.
     async fn round(&mut self) -> Result<usize, Fault> {
         if self.renewed.is_none_or(|at| at.elapsed() >= RENEW_INTERVAL) {
-            self.held = self.lease().await?;
+            let held = self.lease().await?;
+            // What the former holder of a shard left unsent is now ours to send.
+            self.unsent |= held != self.held;
+            self.held = held;
             self.renewed = Some(Instant::now());
         }
         if self.held.is_empty() {
@@ -138,17 +146,20 @@ impl Relay {
     }
 
     /// Gives numbers to rows that have none.
-    async fn number(&self) -> Result<(), Error> {
+    async fn number(&mut self) -> Result<(), Error> {
         let waiting = "-- any_unnumbered\nSELECT 1 FROM event_outbox WHERE number IS NULL AND shard = ANY($1) LIMIT 1";
-        let any = self.db.read("any_unnumbered", |tx| async move { tx.query_opt(waiting, &[&self.held]).await }).await?;
+        let held = &self.held;
+        let any = self.db.read("any_unnumbered", |tx| async move { tx.query_opt(waiting, &[held]).await }).await?;
         if any.is_none() {
             return Ok(());
         }
+        self.unsent = true;
+        let holder = &self.holder;
         self.db
             .transaction("number_events", |tx| async move {
                 let sql = "-- hold_shards\nSELECT shard FROM event_relay_shards WHERE holder = $1 AND lease_until > now()
                            ORDER BY shard FOR UPDATE";
-                let rows = tx.query(sql, &[&self.holder]).await?;
+                let rows = tx.query(sql, &[holder]).await?;
                 let held = rows.iter().map(|row| Error::column(row, "event_relay_shards", 0)).collect::<Result<Vec<i16>, _>>()?;
                 let sql = "-- unnumbered\nSELECT id, day, topic, shard FROM event_outbox
                            WHERE number IS NULL AND shard = ANY($1) ORDER BY id LIMIT $2";
@@ -182,11 +193,17 @@ impl Relay {
 
     /// Sends what has a number and was not sent, in the order of the numbers.
     async fn send(&mut self) -> Result<usize, Fault> {
-        let sql = "-- unsent\nSELECT id, subject, version, created_at, schema_version, traceparent, payload, number, day, topic, shard
-                   FROM event_outbox WHERE sent_at IS NULL AND number IS NOT NULL AND shard = ANY($1)
-                   ORDER BY topic, shard, number LIMIT $2";
+        if !self.unsent {
+            return Ok(0);
+        }
+        // So many of each stream: one that is full does not hold up the others.
+        let sql = "-- unsent\nSELECT o.id, o.subject, o.version, o.created_at, o.schema_version, o.traceparent, o.payload, o.number,
+                   o.day, n.topic, n.shard FROM event_relay_numbers n CROSS JOIN LATERAL (
+                       SELECT * FROM event_outbox u WHERE u.topic = n.topic AND u.shard = n.shard
+                       AND u.sent_at IS NULL AND u.number IS NOT NULL ORDER BY u.number LIMIT $2
+                   ) o WHERE n.shard = ANY($1)";
         let held = &self.held;
-        let rows = self.db.read("unsent", |tx| async move { tx.query(sql, &[held, &BATCH]).await }).await?;
+        let rows = self.db.read("unsent", |tx| async move { tx.query(sql, &[held, &STREAM_BATCH]).await }).await?;
         let mut streams: BTreeMap<(&'static str, i16), (&'static Topic, Vec<&tokio_postgres::Row>)> = BTreeMap::new();
         for row in &rows {
             let name: String = Error::column(row, "event_outbox", 9)?;
@@ -195,11 +212,13 @@ impl Relay {
             streams.entry((topic.name, shard)).or_insert_with(|| (topic, Vec::new())).1.push(row);
         }
         let (mut ids, mut days) = (Vec::<Uuid>::new(), Vec::<Date>::new());
+        let mut waiting = false;
         for ((_, shard), (topic, rows)) in streams {
             let key = topic.stream(shard);
             let length: usize = redis::cmd("XLEN").arg(&key).query_async(&mut self.redis).await?;
             let room = topic.stream_limit.saturating_sub(length);
             if room < rows.len() && !topic.is_broadcast() {
+                waiting = true;
                 tracing::warn!(stream = key, length, "the stream is full; the rest waits in the outbox");
             }
             let mut pipeline = redis::pipe();
@@ -219,6 +238,7 @@ impl Relay {
             }
         }
         if ids.is_empty() {
+            self.unsent = waiting;
             return Ok(0);
         }
         let sql = "-- mark_sent\nUPDATE event_outbox o SET sent_at = now() FROM unnest($1::uuid[], $2::date[]) AS s (id, day)

@@ -61,10 +61,10 @@ impl Error {
                 None => Class::Away,
                 Some(&SqlState::T_R_SERIALIZATION_FAILURE | &SqlState::T_R_DEADLOCK_DETECTED) => Class::Race,
                 Some(state) => {
-                    // Connections (08), resources (53), interventions such as a shutdown (57), the system (58), and a
-                    // lock that was not to be had.
+                    // Connections (08), resources (53), interventions such as a shutdown (57), the system (58), a lock
+                    // that was not to be had, and a transaction that idled too long (25P03).
                     let away = ["08", "53", "57", "58"].iter().any(|class| state.code().starts_with(class));
-                    if away || *state == SqlState::LOCK_NOT_AVAILABLE { Class::Away } else { Class::Lasting }
+                    if away || *state == SqlState::LOCK_NOT_AVAILABLE || state.code() == "25P03" { Class::Away } else { Class::Lasting }
                 }
             },
         }

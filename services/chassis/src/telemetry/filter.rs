@@ -4,8 +4,9 @@ use std::sync::OnceLock;
 
 use tracing_subscriber::{EnvFilter, Registry, reload};
 
-/// Libraries that say more than an operator wants to read, unless asked by name.
-const QUIET: &str = "h2=warn,hyper=warn,hyper_util=warn,tower=warn,tonic=warn,rustls=warn,opentelemetry=warn,\
+/// Spans that name whose lines they are, which must be there for any line; and libraries that say more than an operator
+/// wants to read, unless asked by name.
+const QUIET: &str = "petty::span=error,petty::scope=error,h2=warn,hyper=warn,hyper_util=warn,tower=warn,tonic=warn,rustls=warn,opentelemetry=warn,\
                      opentelemetry_sdk=warn,opentelemetry-otlp=warn,tokio_postgres=warn,refinery_core=warn,redis=warn";
 
 /// Changes the filter in place.

@@ -76,7 +76,7 @@ fn a_line_is_an_object_with_everything_that_finds_it_again() {
     tracing::subscriber::with_default(subscriber, || {
         tracing::info!(target: "petty::test", { pet.id = "p1", count = 3, ok = true }, "first\nline");
         let span = tracing::error_span!(
-            target: "petty::rpc",
+            target: SPAN,
             "rpc",
             service = "ingest",
             request_id = "r1",
@@ -132,7 +132,7 @@ fn a_span_follows_the_trace_it_came_with_and_hands_it_on() {
     const REMOTE: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     let (subscriber, lines, _exported) = subscriber("info");
     let handed_on = tracing::subscriber::with_default(subscriber, || {
-        let span = tracing::error_span!(target: "petty::rpc", "rpc");
+        let span = tracing::error_span!(target: SPAN, "rpc");
         follow(&span, REMOTE);
         let _entered = span.enter();
         tracing::info!(target: "petty::test", "in");
@@ -164,6 +164,18 @@ fn spans_that_only_name_a_task_are_no_traces() {
     });
     assert_eq!(lines.read()[0]["span"]["task"], "relay");
     assert!(exported.0.lock().unwrap().is_empty());
+}
+
+#[test]
+fn a_line_keeps_its_request_id_whatever_is_logged() {
+    for filter in ["petty_auth=debug", "error", "warn"] {
+        let (subscriber, lines, _exported) = subscriber(filter);
+        tracing::subscriber::with_default(subscriber, || {
+            let span = tracing::error_span!(target: SPAN, "rpc", request_id = "r1");
+            span.in_scope(|| tracing::error!(target: "petty_auth::store", "in"));
+        });
+        assert_eq!(lines.read()[0]["request_id"], "r1", "{filter}");
+    }
 }
 
 #[test]

@@ -3,8 +3,10 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
 mod calls;
+mod embedded;
 mod events;
 mod fixture;
 mod mtls;
+mod otlp;
 mod process;
 mod world;

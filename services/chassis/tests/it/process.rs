@@ -59,12 +59,12 @@ fn as_a_process() {
 }
 
 /// The service, started; killed when dropped.
-struct Process {
+pub(crate) struct Process {
     child: Child,
 }
 
 impl Process {
-    fn start(environment: &Environment) -> Self {
+    pub(crate) fn start(environment: &Environment) -> Self {
         let mut command = Command::new(std::env::current_exe().unwrap());
         command.args(["process::as_a_process", AS_A_PROCESS, "--exact", "--nocapture"]).env_clear();
         for (name, value) in environment.iter() {
@@ -75,13 +75,13 @@ impl Process {
         Self { child: child.spawn().unwrap() }
     }
 
-    fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         let pid = i32::try_from(self.child.id().unwrap()).unwrap();
         kill(Pid::from_raw(pid), signal).unwrap();
     }
 
     /// The exit code, and what it wrote.
-    async fn end(mut self) -> (Option<i32>, String) {
+    pub(crate) async fn end(mut self) -> (Option<i32>, String) {
         let mut written = String::new();
         let mut stderr = self.child.stderr.take().unwrap();
         let ended = async {
@@ -94,16 +94,16 @@ impl Process {
 }
 
 /// A port that is free just now.
-fn port() -> SocketAddr {
+pub(crate) fn port() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
-struct Ports {
-    grpc: SocketAddr,
-    admin: SocketAddr,
+pub(crate) struct Ports {
+    pub(crate) grpc: SocketAddr,
+    pub(crate) admin: SocketAddr,
 }
 
-fn environment(keys: &Keys, mode: &str) -> (Environment, Ports) {
+pub(crate) fn environment(keys: &Keys, mode: &str) -> (Environment, Ports) {
     let ports = Ports { grpc: port(), admin: port() };
     let environment = keys
         .environment("auth")
@@ -129,7 +129,7 @@ async fn admin(address: SocketAddr, method: &str, path: &str, body: &str) -> Str
     answer
 }
 
-async fn ready(ports: &Ports) {
+pub(crate) async fn ready(ports: &Ports) {
     eventually("it is ready", async || {
         admin(ports.admin, "GET", "/readyz", "").await.starts_with("HTTP/1.1 200")
     })

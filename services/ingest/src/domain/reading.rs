@@ -158,6 +158,12 @@ pub struct DraftLocation {
     pub accuracy: Option<f64>,
 }
 
+impl fmt::Debug for DraftLocation {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("DraftLocation([redacted])")
+    }
+}
+
 /// What is wrong with one field of a reading.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
@@ -196,10 +202,22 @@ impl Draft {
             || self.skin_temperature.is_some()
             || self.respiratory_rate.is_some();
         let signals = Signals {
-            heart_rate: within(&mut faults, "heart_rate", self.heart_rate, bounds::HEART_RATE, "must be 30 to 300"),
+            heart_rate: within(
+                &mut faults,
+                "heart_rate",
+                self.heart_rate,
+                bounds::HEART_RATE,
+                "must be 30 to 300",
+            ),
             activity_level: activity(&mut faults, self.activity_level),
             position: self.location.and_then(|location| position(&mut faults, &location)),
-            temperature: within(&mut faults, "temperature", self.temperature, bounds::TEMPERATURE, "must be 30 to 45"),
+            temperature: within(
+                &mut faults,
+                "temperature",
+                self.temperature,
+                bounds::TEMPERATURE,
+                "must be 30 to 45",
+            ),
             skin_temperature: within(
                 &mut faults,
                 "skin_temperature",
@@ -232,7 +250,9 @@ impl Draft {
             faults.push(Fault { field: "signals", kind: FaultKind::Required, reason: reason.into() });
         }
         match (collar, measured_at) {
-            (Some(collar), Some(measured_at)) if faults.is_empty() => Ok(Reading { collar, measured_at, signals }),
+            (Some(collar), Some(measured_at)) if faults.is_empty() => {
+                Ok(Reading { collar, measured_at, signals })
+            }
             _ => Err(faults),
         }
     }
@@ -266,7 +286,8 @@ fn time(faults: &mut Vec<Fault>, moment: Moment, now: Timestamp, window: Window)
     };
     let age = now.duration_since(time);
     if age < -window.max_ahead {
-        let reason = format!("must be at most {:#} ahead of the server, whose time is {now:.0}", window.max_ahead);
+        let reason =
+            format!("must be at most {:#} ahead of the server, whose time is {now:.0}", window.max_ahead);
         faults.push(out_of_range("timestamp", reason));
         return None;
     }

@@ -59,7 +59,8 @@ impl Freshness {
         let age = now.duration_since(measured_at);
         let past_fresh = (age - FRESH_WITHIN).as_secs().max(0);
         let span = (STALE_AFTER - FRESH_WITHIN).as_secs();
-        let seconds = (POLL_ACTIVE + past_fresh.saturating_mul(POLL_IDLE - POLL_ACTIVE) / span).min(POLL_IDLE);
+        let seconds =
+            (POLL_ACTIVE + past_fresh.saturating_mul(POLL_IDLE - POLL_ACTIVE) / span).min(POLL_IDLE);
         Self { stale: age > STALE_AFTER, poll_after_seconds: i32::try_from(seconds).unwrap_or(i32::MAX) }
     }
 }

@@ -72,7 +72,11 @@ impl Grpc {
     }
 
     /// The readings that are within their bounds; of the others, the first fault.
-    fn check(&self, readings: Vec<wire::Reading>, rejected: &mut BTreeMap<usize, FieldError>) -> Vec<(usize, Reading)> {
+    fn check(
+        &self,
+        readings: Vec<wire::Reading>,
+        rejected: &mut BTreeMap<usize, FieldError>,
+    ) -> Vec<(usize, Reading)> {
         let now = self.clock.now();
         let mut checked = Vec::with_capacity(readings.len());
         for (index, reading) in readings.into_iter().enumerate() {
@@ -100,7 +104,9 @@ async fn access(call: &Call, readings: &[(usize, Reading)]) -> Result<Accesses, 
     while let Some((answer, collar)) = asked.next().await {
         let access = match answer {
             Ok(access) => Ok(access),
-            Err(error) if matches!(error.code, Code::NotFound | Code::PermissionDenied) => Err(refused(&error)),
+            Err(error) if matches!(error.code, Code::NotFound | Code::PermissionDenied) => {
+                Err(refused(&error))
+            }
             Err(error) => return Err(error),
         };
         accesses.insert(collar, access);

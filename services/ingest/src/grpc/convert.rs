@@ -90,7 +90,11 @@ pub(super) fn reading(stored: Stored, precision: Precision) -> wire::Reading {
 }
 
 /// A collar's newest reading as it is answered.
-pub(super) fn realtime(stored: Stored, freshness: Freshness, precision: Precision) -> wire::GetRealtimeResponse {
+pub(super) fn realtime(
+    stored: Stored,
+    freshness: Freshness,
+    precision: Precision,
+) -> wire::GetRealtimeResponse {
     let pet_id = stored.pet.to_string();
     let reading = reading(stored, precision);
     wire::GetRealtimeResponse {

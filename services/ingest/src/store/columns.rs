@@ -73,9 +73,11 @@ pub(super) fn signals(row: &Row, table: &'static str, first: usize) -> Result<Si
     let longitude_e6: Option<i32> = Error::column(row, table, first + 6)?;
     let latitude_e6: Option<i32> = Error::column(row, table, first + 7)?;
     let accuracy = Error::column(row, table, first + 5)?;
-    let position = longitude_e6
-        .zip(latitude_e6)
-        .map(|(longitude_e6, latitude_e6)| Position { longitude_e6, latitude_e6, accuracy });
+    let position = longitude_e6.zip(latitude_e6).map(|(longitude_e6, latitude_e6)| Position {
+        longitude_e6,
+        latitude_e6,
+        accuracy,
+    });
     Ok(Signals {
         heart_rate: Error::column(row, table, first)?,
         respiratory_rate: Error::column(row, table, first + 1)?,

@@ -14,7 +14,11 @@ impl Store {
     ///
     /// # Errors
     /// Where the database says no.
-    pub async fn newest(&self, collar: &CollarId, pairings: &[Pairing]) -> Result<Option<(Stored, Pairing)>, Error> {
+    pub async fn newest(
+        &self,
+        collar: &CollarId,
+        pairings: &[Pairing],
+    ) -> Result<Option<(Stored, Pairing)>, Error> {
         self.db
             .read("newest_reading", |tx| async move {
                 let Some(latest) = latest(&tx, collar).await? else { return Ok(None) };

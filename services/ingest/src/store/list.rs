@@ -55,7 +55,7 @@ impl Store {
             CROSS JOIN LATERAL (
                 SELECT * FROM readings r
                 WHERE r.collar_key = p.collar_key AND r.pet_id = p.pet_id
-                  AND r.measured_at >= $2 AND r.measured_at <= $3 AND (r.measured_at, r.collar_key) < ($3, $4)
+                  AND r.measured_at >= $2 AND r.measured_at <= $3 AND (r.measured_at, r.collar_key) <= ($3, $4)
                 ORDER BY r.measured_at DESC LIMIT $5
             ) r
             WHERE p.pet_id = $1 ORDER BY r.measured_at DESC, r.collar_key DESC LIMIT $5";
@@ -109,8 +109,9 @@ fn listed(row: &Row, pet: PetId) -> Result<(Stored, Place), Error> {
     let time: Timestamp = Error::column(row, TABLE, 0)?;
     let place = Place { time, collar_key: Error::column(row, TABLE, 1)? };
     let collar: String = Error::column(row, "collars", 2)?;
-    let collar: CollarId =
-        collar.parse().map_err(|_| Error::Inconsistent { table: "collars", column: "collar_id".to_owned() })?;
+    let collar: CollarId = collar
+        .parse()
+        .map_err(|_| Error::Inconsistent { table: "collars", column: "collar_id".to_owned() })?;
     let signals = columns::signals(row, TABLE, 3)?;
     Ok((Stored { collar, pet, measured_at: time, signals }, place))
 }

@@ -30,7 +30,11 @@ pub(crate) struct Span {
 }
 
 /// The stretches of `from` to `until` in which the collar was worn.
-pub(crate) fn seen_by(wearings: impl Iterator<Item = Wearing>, from: Timestamp, until: Timestamp) -> Vec<Span> {
+pub(crate) fn seen_by(
+    wearings: impl Iterator<Item = Wearing>,
+    from: Timestamp,
+    until: Timestamp,
+) -> Vec<Span> {
     wearings
         .map(|wearing| Span {
             pet: wearing.pet,
@@ -79,8 +83,10 @@ mod tests {
             (30, None, None),
         ] {
             let wearing = Wearing { pet, from: at(from), until: until.map(at) };
-            let expected: Vec<Span> =
-                expected.into_iter().map(|(from, until)| Span { pet, from: at(from), until: at(until) }).collect();
+            let expected: Vec<Span> = expected
+                .into_iter()
+                .map(|(from, until)| Span { pet, from: at(from), until: at(until) })
+                .collect();
             assert_eq!(seen_by([wearing].into_iter(), at(10), at(20)), expected, "{from} to {until:?}");
         }
     }

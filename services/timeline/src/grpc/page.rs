@@ -95,7 +95,10 @@ pub(super) fn parse(asked: &Asked<'_>, now: Timestamp) -> Result<Page, Vec<Field
         Some(Some((first_start, first_end, after))) => {
             let other = |asked: Option<Timestamp>, first| asked.is_some_and(|asked| asked != first);
             if other(start, first_start) || other(end, first_end) {
-                faults.push(FieldError::malformed("page_token", "is of a list with another start_time or end_time"));
+                faults.push(FieldError::malformed(
+                    "page_token",
+                    "is of a list with another start_time or end_time",
+                ));
             }
             Page { start: first_start, end: first_end, size, after: Some(after) }
         }
@@ -103,7 +106,11 @@ pub(super) fn parse(asked: &Asked<'_>, now: Timestamp) -> Result<Page, Vec<Field
     if faults.is_empty() { Ok(page) } else { Err(faults) }
 }
 
-fn time(field: &'static str, asked: Option<wkt::Timestamp>, faults: &mut Vec<FieldError>) -> Option<Timestamp> {
+fn time(
+    field: &'static str,
+    asked: Option<wkt::Timestamp>,
+    faults: &mut Vec<FieldError>,
+) -> Option<Timestamp> {
     match Timestamp::try_from(asked?) {
         Ok(time) => Some(micros(time)),
         Err(error) => {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use futures::FutureExt as _;
 use tokio::sync::mpsc;
+use tracing::Instrument as _;
 
 use super::reader::Entry;
 use super::{Consumer, Failure, Part};
@@ -16,6 +17,8 @@ use crate::types::PetId;
 
 /// The pause before a poisoned part is tried again: short, because it will fail alike, but not none.
 const POISON_PAUSE: Duration = Duration::from_millis(20);
+/// However short the handling deadline: a transaction that takes longer than this is not coming back.
+const SHORTEST_PATIENCE: Duration = Duration::from_secs(15);
 
 pub(super) async fn run(consumer: Arc<Consumer>, mut entries: mpsc::Receiver<Entry>) {
     let shutdown = consumer.context.shutdown.clone();
@@ -50,6 +53,12 @@ impl Consumer {
 
     /// Handles all parts of an event, and notes its number. Returns only when every part is applied, skipped or buried.
     pub(crate) async fn handle(&self, event: &Event) {
+        let span = tracing::info_span!("consume", messaging.destination.name = event.topic.name, event.id = %event.id);
+        crate::telemetry::follow(&span, &event.traceparent);
+        self.handle_parts(event).instrument(span).await;
+    }
+
+    async fn handle_parts(&self, event: &Event) {
         match self.split(event) {
             Ok(mut parts) => {
                 parts.sort_by_key(|part| part.pet);
@@ -111,8 +120,14 @@ impl Consumer {
         }
     }
 
-    /// One transaction: the inbox row, then the effects.
+    /// One transaction: the inbox row, then the effects. A database that does not answer is one that is away.
     async fn apply(&self, event: &Event, part: &Part) -> Result<(), Failure> {
+        let patience = (self.config.handling_deadline * 5).max(SHORTEST_PATIENCE);
+        let applied = tokio::time::timeout(patience, self.apply_once(event, part)).await;
+        applied.unwrap_or_else(|late| Err(Failure::Away(Box::new(late))))
+    }
+
+    async fn apply_once(&self, event: &Event, part: &Part) -> Result<(), Failure> {
         self.db
             .transaction("apply_event", |tx| async move {
                 if !inbox::take(&tx, event, part.pet).await? {

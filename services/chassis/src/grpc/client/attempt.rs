@@ -20,7 +20,7 @@ use tracing::{Instrument as _, Span};
 use super::body::with_deadline;
 use super::breaker::Breaker;
 use super::budget::Budget;
-use super::endpoints::{Endpoint, Endpoints};
+use super::endpoints::{Endpoint, Endpoints, TELLING};
 use crate::error::{ApiError, Code as ErrorCode, chain};
 use crate::grpc::identity::{Minter, TOKEN};
 use crate::grpc::scope::{self, CallScope, Deadline, REQUEST_ID, RequestId};
@@ -34,8 +34,6 @@ const ATTEMPTS: usize = 3;
 const BACKOFF: Duration = Duration::from_millis(50);
 /// How long a call without a policy may take.
 const WITHOUT_POLICY: Duration = Duration::from_secs(10);
-/// A call that ran out of time after waiting this long says something about the target; a shorter one about its caller.
-const TELLING: Duration = Duration::from_millis(500);
 
 /// A service, as it is called.
 pub(super) struct Target {
@@ -65,6 +63,8 @@ enum Outcome {
     Answered(Response<Body>),
     /// The service said that it is not available.
     Refused(Response<Body>),
+    /// Time ran out, by tonic's timer and not ours.
+    Expired,
     /// The request never left.
     NotSent(tonic::transport::Error),
     /// The connection broke while it was on its way.
@@ -78,7 +78,7 @@ impl Target {
         let policy = policy::of(request.uri().path());
         let method = policy.map_or("unknown", |policy| policy.path);
         let span = tracing::error_span!(
-            target: "petty::rpc",
+            target: telemetry::SPAN,
             "call",
             otel.name = method,
             otel.kind = "client",
@@ -178,22 +178,26 @@ impl Target {
                     permit.succeeded();
                     return response;
                 }
+                // The timeout around all attempts says what it means for the breaker.
+                Outcome::Expired => std::future::pending().await,
                 Outcome::Refused(response) => {
                     permit.succeeded();
-                    (response, call.repeatable)
+                    (Ok(response), call.repeatable)
                 }
                 Outcome::NotSent(error) => {
                     permit.failed(now);
-                    (self.away(&endpoint, &error), true)
+                    (Err(self.away(&endpoint, &error)), true)
                 }
                 Outcome::Broken(error) => {
                     permit.failed(now);
-                    (self.away(&endpoint, &error), call.repeatable)
+                    (Err(self.away(&endpoint, &error)), call.repeatable)
                 }
             };
+            // Turned into a status, and so logged, only where it is the end.
+            let answer = |last: Result<Response<Body>, ApiError>| last.unwrap_or_else(refuse);
             tried.push(endpoint);
             if !again || tried.len() >= ATTEMPTS || !self.budget.withdraw() {
-                return last;
+                return answer(last);
             }
             if self.endpoints.has_other(&tried) {
                 continue;
@@ -201,7 +205,7 @@ impl Target {
             // From half to all of it, so that those who failed together do not come back together.
             let pause = backoff.mul_f64(0.5 + self.entropy.fraction() / 2.0);
             if call.deadline.left() <= pause {
-                return last;
+                return answer(last);
             }
             tokio::time::sleep(pause).await;
             backoff *= 3;
@@ -218,7 +222,7 @@ impl Target {
         if let Err(error) = self.prove(request.headers_mut()) {
             return Outcome::Answered(refuse(ApiError::internal(error)));
         }
-        let _busy = endpoint.busy();
+        let busy = endpoint.busy();
         let mut channel = endpoint.channel();
         let answered = match channel.ready().await {
             Ok(ready) => ready.call(request).await,
@@ -226,15 +230,19 @@ impl Target {
         };
         match answered {
             Ok(response) => {
-                endpoint.answered();
-                match code_of(&response) {
+                let code = code_of(&response);
+                // A replica that ran out of time says so itself, and is left alone like one that says nothing.
+                if code != Code::DeadlineExceeded {
+                    busy.answered();
+                }
+                match code {
                     Code::Unavailable => Outcome::Refused(response),
                     _ => Outcome::Answered(response),
                 }
             }
-            Err(error) if ran_out(&error) => Outcome::Answered(expired()),
+            Err(error) if ran_out(&error) => Outcome::Expired,
             Err(error) => {
-                endpoint.failed(Instant::now());
+                busy.failed();
                 if never_sent(&error) { Outcome::NotSent(error) } else { Outcome::Broken(error) }
             }
         }
@@ -248,7 +256,7 @@ impl Target {
         Ok(())
     }
 
-    fn away(&self, endpoint: &Endpoint, error: &tonic::transport::Error) -> Response<Body> {
+    fn away(&self, endpoint: &Endpoint, error: &tonic::transport::Error) -> ApiError {
         tracing::debug!(
             target: "petty::rpc",
             peer = self.name,
@@ -256,7 +264,7 @@ impl Target {
             error = chain(error),
             "an attempt failed"
         );
-        refuse(ApiError::unavailable("UPSTREAM_UNAVAILABLE", format!("{}: {}", self.name, chain(error))))
+        ApiError::unavailable("UPSTREAM_UNAVAILABLE", format!("{}: {}", self.name, chain(error)))
     }
 }
 

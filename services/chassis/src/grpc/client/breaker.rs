@@ -58,7 +58,8 @@ impl Breaker {
         let state = &mut *self.lock();
         state.failures = state.failures.saturating_add(1);
         match &mut state.open {
-            Some(open) if open.probing => {
+            // The probe failed, or was given up and then told to have failed.
+            Some(open) if open.probing || now >= open.until => {
                 let pause = (open.pause * 2).min(LONGEST);
                 *open = Open { until: now + pause, pause, probing: false };
             }
@@ -148,6 +149,15 @@ mod tests {
             assert!(breaker.admit(now + pause - Duration::from_millis(1)).is_none());
             now += pause;
         }
+    }
+
+    #[test]
+    fn a_probe_that_ran_out_of_time_keeps_it_open_too() {
+        let now = Instant::now();
+        let breaker = opened(now);
+        drop(breaker.admit(now + FIRST).expect("half open"));
+        breaker.failed(now + FIRST);
+        assert!(breaker.admit(now + FIRST * 2).is_none());
     }
 
     #[test]

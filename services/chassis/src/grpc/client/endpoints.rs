@@ -14,8 +14,12 @@ use crate::tasks::Tasks;
 
 /// How long connecting may take: within a data centre it takes a millisecond, or does not happen.
 const CONNECT: Duration = Duration::from_millis(500);
-/// How long an endpoint that failed is left alone while there are others.
+/// How long an endpoint that failed is left alone while there are others, the first time; then twice as long each time, up
+/// to [`LONGEST_ALONE`].
 const LEFT_ALONE: Duration = Duration::from_millis(500);
+const LONGEST_ALONE: Duration = Duration::from_secs(8);
+/// A call that was given up after waiting this long says something about the endpoint; a shorter one about its caller.
+pub(super) const TELLING: Duration = Duration::from_millis(500);
 /// How often names are resolved again while they are used.
 const RESOLVE_EVERY: Duration = Duration::from_secs(5);
 /// How long resolving may take.
@@ -52,11 +56,21 @@ pub(super) struct Endpoint {
     address: String,
     channel: Channel,
     in_flight: AtomicUsize,
-    left_alone_until: Mutex<Option<Instant>>,
+    left_alone: Mutex<Option<LeftAlone>>,
 }
 
-/// Counts a call towards an endpoint's load.
-pub(super) struct Busy<'a>(&'a Endpoint);
+/// An endpoint that failed.
+struct LeftAlone {
+    until: Instant,
+    pause: Duration,
+}
+
+/// A call under way. Say how it went; dropped without a word after a while it counts as a failure.
+pub(super) struct Busy<'a> {
+    endpoint: &'a Endpoint,
+    since: Instant,
+    told: bool,
+}
 
 impl Endpoints {
     /// Those at `uris`.
@@ -182,7 +196,7 @@ impl Endpoint {
             address,
             channel: endpoint.connect_lazy(),
             in_flight: AtomicUsize::new(0),
-            left_alone_until: Mutex::new(None),
+            left_alone: Mutex::new(None),
         })
     }
 
@@ -194,22 +208,21 @@ impl Endpoint {
         self.channel.clone()
     }
 
-    /// A call is under way until the answer is dropped.
+    /// A call begins.
     pub(super) fn busy(&self) -> Busy<'_> {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
-        Busy(self)
+        Busy { endpoint: self, since: Instant::now(), told: false }
     }
 
-    pub(super) fn failed(&self, now: Instant) {
-        *self.left_alone_until.lock().unwrap_or_else(PoisonError::into_inner) = Some(now + LEFT_ALONE);
-    }
-
-    pub(super) fn answered(&self) {
-        *self.left_alone_until.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    fn leave_alone(&self, now: Instant) {
+        let mut left_alone = self.left_alone.lock().unwrap_or_else(PoisonError::into_inner);
+        let pause = left_alone.as_ref().map_or(LEFT_ALONE, |before| (before.pause * 2).min(LONGEST_ALONE));
+        *left_alone = Some(LeftAlone { until: now + pause, pause });
     }
 
     fn is_left_alone(&self, now: Instant) -> bool {
-        self.left_alone_until.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|until| now < until)
+        let left_alone = self.left_alone.lock().unwrap_or_else(PoisonError::into_inner);
+        left_alone.as_ref().is_some_and(|left_alone| now < left_alone.until)
     }
 
     fn load(&self) -> usize {
@@ -217,9 +230,26 @@ impl Endpoint {
     }
 }
 
+impl Busy<'_> {
+    /// The endpoint answered.
+    pub(super) fn answered(mut self) {
+        self.told = true;
+        *self.endpoint.left_alone.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// It did not.
+    pub(super) fn failed(mut self) {
+        self.told = true;
+        self.endpoint.leave_alone(Instant::now());
+    }
+}
+
 impl Drop for Busy<'_> {
     fn drop(&mut self) {
-        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.endpoint.in_flight.fetch_sub(1, Ordering::Relaxed);
+        if !self.told && self.since.elapsed() >= TELLING {
+            self.endpoint.leave_alone(Instant::now());
+        }
     }
 }
 

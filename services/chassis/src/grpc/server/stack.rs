@@ -160,7 +160,7 @@ impl Shared {
         };
         // Of the highest level, so that log lines keep their request id whatever is logged.
         tracing::error_span!(
-            target: "petty::rpc",
+            target: telemetry::SPAN,
             parent: None,
             "rpc",
             otel.name = method.name(),

@@ -103,6 +103,23 @@ async fn a_dead_replica_is_passed_over() {
 }
 
 #[tokio::test]
+async fn a_replica_that_hangs_is_left_alone_after_it_cost_one_call() {
+    let keys = Keys::new();
+    let hanging = Node::start(&keys.environment("auth"), vec![Act::Hang]).await;
+    let node = Node::start(&keys.environment("auth"), vec![Act::Answer]).await;
+    let mesh = mesh(&keys, "gateway", &[hanging.uri(), node.uri()]);
+    let mut failed = 0;
+    let since = Instant::now();
+    while since.elapsed() < Duration::from_secs(2) {
+        let mut request = Request::new(GetMeRequest {});
+        request.set_timeout(Duration::from_millis(600));
+        failed += usize::from(client(&mesh).get_me(request).await.is_err());
+    }
+    assert!((1..=2).contains(&failed), "{failed}");
+    assert!(node.stub.seen().len() > 50);
+}
+
+#[tokio::test]
 async fn replicas_share_the_calls() {
     let keys = Keys::new();
     let nodes = [

@@ -5,7 +5,8 @@ use proptest::prelude::*;
 
 use super::*;
 
-const WINDOW: Window = Window { max_ahead: SignedDuration::from_hours(1), max_age: SignedDuration::from_hours(30 * 24) };
+const WINDOW: Window =
+    Window { max_ahead: SignedDuration::from_hours(1), max_age: SignedDuration::from_hours(30 * 24) };
 
 fn now() -> Timestamp {
     "2026-06-15T12:00:00Z".parse().unwrap()
@@ -45,7 +46,9 @@ fn numbers_are_taken_up_to_their_bounds_and_no_further() {
         ("location.coordinates", |draft, value| draft.location = at(0.0, value), -90.0, 90.0),
         (
             "location.accuracy",
-            |draft, value| draft.location = at(0.0, 0.0).map(|place| DraftLocation { accuracy: Some(value), ..place }),
+            |draft, value| {
+                draft.location = at(0.0, 0.0).map(|place| DraftLocation { accuracy: Some(value), ..place })
+            },
             0.0,
             100_000.0,
         ),
@@ -56,17 +59,28 @@ fn numbers_are_taken_up_to_their_bounds_and_no_further() {
             set(&mut draft, value);
             assert_eq!(faults(draft), [], "{field} {value}");
         }
-        for value in [least.next_down(), most.next_up(), f64::NAN, f64::INFINITY, f64::NEG_INFINITY, f64::MAX] {
+        for value in [least.next_down(), most.next_up(), f64::NAN, f64::INFINITY, f64::NEG_INFINITY, f64::MAX]
+        {
             let mut draft = good();
             set(&mut draft, value);
             assert_eq!(faults(draft), [(field, FaultKind::OutOfRange)], "{field} {value}");
         }
     }
-    for (level, taken) in [(i32::MIN, false), (-1, false), (0, true), (2, true), (3, false), (i32::MAX, false)] {
-        assert_eq!(faults(Draft { activity_level: Some(level), ..good() }).is_empty(), taken, "activity_level {level}");
+    for (level, taken) in
+        [(i32::MIN, false), (-1, false), (0, true), (2, true), (3, false), (i32::MAX, false)]
+    {
+        assert_eq!(
+            faults(Draft { activity_level: Some(level), ..good() }).is_empty(),
+            taken,
+            "activity_level {level}"
+        );
     }
     for (sequence, taken) in [(i32::MIN, false), (-1, false), (0, true), (i32::MAX, true)] {
-        assert_eq!(faults(Draft { sequence_id: Some(sequence), ..good() }).is_empty(), taken, "sequence_id {sequence}");
+        assert_eq!(
+            faults(Draft { sequence_id: Some(sequence), ..good() }).is_empty(),
+            taken,
+            "sequence_id {sequence}"
+        );
     }
 }
 
@@ -85,7 +99,10 @@ fn times_are_taken_from_thirty_days_back_to_an_hour_ahead_and_cut_to_the_microse
         assert_eq!(faults(Draft { measured_at: Moment::At(time), ..good() }), expected, "{time}");
     }
     assert_eq!(faults(Draft { measured_at: Moment::Absent, ..good() }), [("timestamp", FaultKind::Required)]);
-    assert_eq!(faults(Draft { measured_at: Moment::Unreadable, ..good() }), [("timestamp", FaultKind::Malformed)]);
+    assert_eq!(
+        faults(Draft { measured_at: Moment::Unreadable, ..good() }),
+        [("timestamp", FaultKind::Malformed)]
+    );
     let fine: Timestamp = "2026-06-15T11:59:59.123456789Z".parse().unwrap();
     let reading = Draft { measured_at: Moment::At(fine), ..good() }.check(now(), WINDOW).unwrap();
     assert_eq!(reading.measured_at.to_string(), "2026-06-15T11:59:59.123456Z");
@@ -115,8 +132,14 @@ fn shapes_are_checked_and_every_fault_is_named() {
         ..Draft::default()
     };
     let fields: Vec<_> = faults(everything).into_iter().map(|(field, _)| field).collect();
-    let expected =
-        ["collar_id", "timestamp", "heart_rate", "location.type", "location.coordinates", "location.coordinates"];
+    let expected = [
+        "collar_id",
+        "timestamp",
+        "heart_rate",
+        "location.type",
+        "location.coordinates",
+        "location.coordinates",
+    ];
     assert_eq!(fields, expected);
     assert_eq!(faults(Draft { collar_id: String::new(), ..good() }), [("collar_id", FaultKind::Required)]);
 }

@@ -31,7 +31,8 @@ fn a_token_goes_on_where_its_page_ended_in_the_same_span() {
     let later = now() + SignedDuration::from_hours(1);
     let second = parse(&Asked { page_size: 9, ..asked(&token) }, later).unwrap();
     assert_eq!(second, Page { size: 9, after: Some(last), ..first });
-    let repeated = Asked { start_time: Some(first.start.into()), end_time: Some(first.end.into()), ..asked(&token) };
+    let repeated =
+        Asked { start_time: Some(first.start.into()), end_time: Some(first.end.into()), ..asked(&token) };
     assert_eq!(parse(&repeated, later).unwrap().after, Some(last));
     let other = Asked { start_time: Some(now().into()), ..asked(&token) };
     assert_eq!(parse(&other, later).unwrap_err()[0].field, "page_token");

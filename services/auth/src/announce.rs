@@ -1,0 +1,97 @@
+//! What auth tells the mesh, written in the transaction that made it true.
+
+use petty_chassis::events::{Outgoing, outbox, topics};
+use petty_chassis::postgres::{Error, Tx};
+use petty_chassis::types::{AccountId, Clock, CollarId, EventId, PetId, SessionId};
+use petty_proto::events::v1 as wire;
+use uuid::Uuid;
+
+use crate::domain::pairing::Pairing;
+use crate::domain::pet::Pet;
+use crate::grpc::convert;
+
+/// The one shard of the broadcast: its changes are heard in their order.
+const BROADCAST_SHARD: i16 = 0;
+
+/// A session ended.
+pub(crate) async fn session_ended(
+    tx: &Tx,
+    clock: &Clock,
+    session: SessionId,
+    account: AccountId,
+) -> Result<EventId, Error> {
+    let change = wire::AccessChanged {
+        session_id: session.to_string(),
+        account_id: account.to_string(),
+        ..wire::AccessChanged::default()
+    };
+    access_changed(tx, clock, session.0, &change).await
+}
+
+/// A collar's credential is dead, or its pairing has ended.
+pub(crate) async fn credential_ended(tx: &Tx, clock: &Clock, pairing: &Pairing) -> Result<EventId, Error> {
+    let change = wire::AccessChanged {
+        session_id: pairing.credential_id.to_string(),
+        pet_id: pairing.pet_id.to_string(),
+        collar_id: pairing.collar_id.to_string(),
+        pairing_id: pairing.pairing_id.to_string(),
+        ..wire::AccessChanged::default()
+    };
+    access_changed(tx, clock, pairing.pairing_id.0, &change).await
+}
+
+/// A collar was paired with a pet.
+pub(crate) async fn collar_paired(tx: &Tx, clock: &Clock, collar: &CollarId, pet: PetId) -> Result<EventId, Error> {
+    let change = wire::AccessChanged {
+        pet_id: pet.to_string(),
+        collar_id: collar.to_string(),
+        ..wire::AccessChanged::default()
+    };
+    access_changed(tx, clock, pet.0, &change).await
+}
+
+/// What an account may do with a pet is more, or less, than it was.
+pub(crate) async fn share_changed(tx: &Tx, clock: &Clock, account: AccountId, pet: PetId) -> Result<EventId, Error> {
+    let change = wire::AccessChanged {
+        account_id: account.to_string(),
+        pet_id: pet.to_string(),
+        ..wire::AccessChanged::default()
+    };
+    access_changed(tx, clock, pet.0, &change).await
+}
+
+/// Nobody may see a pet any more.
+pub(crate) async fn pet_gone(tx: &Tx, clock: &Clock, pet: PetId) -> Result<EventId, Error> {
+    let change = wire::AccessChanged { pet_id: pet.to_string(), ..wire::AccessChanged::default() };
+    access_changed(tx, clock, pet.0, &change).await
+}
+
+async fn access_changed(tx: &Tx, clock: &Clock, subject: Uuid, change: &wire::AccessChanged) -> Result<EventId, Error> {
+    let event =
+        Outgoing { topic: &topics::ACCESS_CHANGED, subject, version: 0, shard: BROADCAST_SHARD, payload: change };
+    outbox::write(tx, clock, &event).await
+}
+
+/// A pet is new, or has changed.
+pub(crate) async fn pet_changed(tx: &Tx, clock: &Clock, shards: i16, pet: &Pet) -> Result<(), Error> {
+    let payload = wire::PetChanged {
+        pet: Some(convert::pet(pet, petty_proto::auth::v1::pet::Role::Unspecified)),
+        account_id: pet.account_id.to_string(),
+        deleted: false,
+    };
+    let event = Outgoing::of_pet(&topics::PET_CHANGED, pet.pet_id, i64::from(pet.version), shards, &payload);
+    outbox::write(tx, clock, &event).await.map(|_| ())
+}
+
+/// A pet is gone, and everybody is to forget it. Its last version is one higher than any before.
+pub(crate) async fn pet_erasing(tx: &Tx, clock: &Clock, shards: i16, pet: &Pet) -> Result<(), Error> {
+    let pet_id = pet.pet_id.to_string();
+    let gone = petty_proto::auth::v1::Pet { pet_id: pet_id.clone(), ..petty_proto::auth::v1::Pet::default() };
+    let payload = wire::PetChanged { pet: Some(gone), account_id: pet.account_id.to_string(), deleted: true };
+    let version = i64::from(pet.version) + 1;
+    let event = Outgoing::of_pet(&topics::PET_CHANGED, pet.pet_id, version, shards, &payload);
+    outbox::write(tx, clock, &event).await?;
+    let payload = wire::PetErasing { pet_id, account_id: pet.account_id.to_string() };
+    let event = Outgoing::of_pet(&topics::PET_ERASING, pet.pet_id, version, shards, &payload);
+    outbox::write(tx, clock, &event).await.map(|_| ())
+}

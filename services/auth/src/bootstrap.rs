@@ -1,0 +1,46 @@
+//! The staff account of whoever tries Petty on one machine: there from the first boot on.
+
+use petty_chassis::postgres::{Db, Error};
+use petty_chassis::service::Context;
+use petty_chassis::types::{self, AccountId};
+
+use crate::config::Bootstrap;
+use crate::domain::account::{Account, STAFF_SCOPE};
+use crate::domain::text::TimeZoneName;
+use crate::passwords::Passwords;
+use crate::store::audit::{self, Actor, Entry};
+use crate::store::{accounts, conflict};
+
+/// Makes it where it is not there; one that is there is left alone.
+pub(crate) async fn ensure(
+    context: &Context,
+    db: &Db,
+    passwords: &Passwords,
+    wanted: Bootstrap,
+) -> anyhow::Result<()> {
+    let Bootstrap { email, password } = &wanted;
+    if db.read("bootstrap_account", |tx| async move { accounts::by_email(&tx, email).await }).await?.is_some() {
+        return Ok(());
+    }
+    let hash = &passwords.hash(password.clone()).await?;
+    let now = types::micros(context.clock.now());
+    let account = &Account {
+        account_id: AccountId::new(&context.clock),
+        email: email.clone(),
+        name: None,
+        time_zone: TimeZoneName::utc(),
+        created_at: now,
+    };
+    let made = db
+        .transaction("bootstrap_account", |tx| async move {
+            accounts::insert(&tx, account, hash, STAFF_SCOPE).await?;
+            let entry = Entry::done(Actor::Service("auth"), "OPEN_STAFF_ACCOUNT", account.account_id, "");
+            audit::write(&tx, now, &entry).await
+        })
+        .await;
+    match made {
+        // Another replica was faster.
+        Err(error) if conflict(&error) == Some(accounts::EMAIL_TAKEN) => Ok(()),
+        other => Ok::<_, Error>(other?).map_err(Into::into),
+    }
+}

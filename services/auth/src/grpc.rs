@@ -1,0 +1,43 @@
+//! auth's RPCs. Conversion between wire and domain happens here and nowhere else.
+//!
+//! Each handler keeps the architecture's order: the rest of the request's shape first, then access, then the store.
+
+mod access;
+mod account;
+mod collar;
+pub(crate) mod convert;
+mod errors;
+mod pet;
+mod share;
+mod token;
+
+pub(crate) use access::LocalAccess;
+
+use petty_chassis::postgres::Db;
+use petty_chassis::types::{self, Clock, Entropy};
+
+use crate::config::SignUpMode;
+use crate::keys::LocalKeys;
+use crate::passwords::Passwords;
+use crate::signer::Minter;
+
+/// Answers all of auth's services.
+#[derive(Debug)]
+pub(crate) struct Grpc {
+    pub(crate) db: Db,
+    pub(crate) clock: Clock,
+    pub(crate) entropy: Entropy,
+    pub(crate) shards: i16,
+    pub(crate) passwords: Passwords,
+    pub(crate) minter: Minter,
+    pub(crate) sign_up: SignUpMode,
+    pub(crate) access: LocalAccess,
+    pub(crate) keys: LocalKeys,
+}
+
+impl Grpc {
+    /// Now, as the database keeps it.
+    fn now(&self) -> jiff::Timestamp {
+        types::micros(self.clock.now())
+    }
+}

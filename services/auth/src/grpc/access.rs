@@ -1,0 +1,141 @@
+//! Who may do what: for the other services by RPC, for auth's own gate directly.
+
+use jiff::Timestamp;
+use petty_chassis::ApiError;
+use petty_chassis::access::{AccessSource, Asker, Decision, Target};
+use petty_chassis::caller::Caller;
+use petty_chassis::grpc::gate::{AccessServiceHandler, Call};
+use petty_chassis::postgres::{Db, Tx};
+use petty_chassis::types::{Clock, CollarId, PetId};
+use petty_proto::auth::v1 as wire;
+use petty_proto::auth::v1::check_access_request::Resource;
+use petty_proto::auth::v1::pet::Role as WireRole;
+
+use super::errors::Fields;
+use super::{Grpc, convert};
+use crate::domain::Error;
+use crate::domain::access::{Grant, Role, VisiblePairing};
+use crate::domain::pairing::Pairing;
+use crate::store::{access, pets};
+
+/// Decides from auth's own tables, each time.
+#[derive(Clone, Debug)]
+pub(crate) struct LocalAccess {
+    pub(crate) db: Db,
+    pub(crate) clock: Clock,
+}
+
+impl LocalAccess {
+    async fn decide(&self, caller: &Caller, target: &Target) -> Result<Decision, ApiError> {
+        let now = petty_chassis::types::micros(self.clock.now());
+        self.db
+            .read("check_access", |tx| async move {
+                match caller.device() {
+                    None => for_account(&tx, caller, target, now).await,
+                    Some((collar, pet)) => for_device(&tx, caller, (collar, pet), target, now).await,
+                }
+            })
+            .await
+    }
+}
+
+#[async_trait::async_trait]
+impl AccessSource for LocalAccess {
+    async fn check(&self, asker: &Asker<'_>, target: &Target) -> Result<Decision, ApiError> {
+        self.decide(asker.caller, target).await
+    }
+}
+
+async fn for_account(tx: &Tx, caller: &Caller, target: &Target, now: Timestamp) -> Result<Decision, ApiError> {
+    let account = caller.account_id();
+    if !access::session_stands(tx, caller.session_id(), account, now).await? {
+        return Err(Error::SessionEnded.into());
+    }
+    Ok(match target {
+        Target::Session => decision(None, &[]),
+        Target::Pet(pet) => decision(access::pet(tx, *pet, account, now).await?, &[]),
+        Target::Collar(collar) => decision(None, &access::collar(tx, collar, account, now).await?),
+    })
+}
+
+/// A collar's token is good for its own pet and its own collar, as long as its pairing lasts.
+async fn for_device(
+    tx: &Tx,
+    caller: &Caller,
+    (collar, pet): (&CollarId, PetId),
+    target: &Target,
+    now: Timestamp,
+) -> Result<Decision, ApiError> {
+    let standing = access::credential_stands(tx, caller.session_id(), collar, now).await?;
+    let is_tokens_own = |own: &Pairing| own.pet_id == pet && own.account_id == caller.account_id();
+    let own = standing.filter(is_tokens_own).ok_or(Error::SessionEnded)?;
+    Ok(match target {
+        Target::Session => decision(None, &[]),
+        Target::Pet(asked) if *asked == own.pet_id => {
+            decision(Some(Grant { role: Role::Caregiver, expires_at: None }), &[])
+        }
+        Target::Pet(_) => decision(None, &[]),
+        Target::Collar(asked) if *asked == own.collar_id => decision(None, &access::own_collar(tx, &own).await?),
+        Target::Collar(_) => decision(None, &[]),
+    })
+}
+
+fn decision(grant: Option<Grant>, pairings: &[VisiblePairing]) -> Decision {
+    let expiries = grant.iter().chain(pairings.iter().map(|visible| &visible.grant));
+    Decision {
+        role: grant.map(|grant| convert::role(grant.role)),
+        expires: expiries.filter_map(|grant| grant.expires_at).min(),
+        pairings: pairings.iter().map(convert::visible).collect(),
+    }
+}
+
+#[tonic::async_trait]
+impl AccessServiceHandler for Grpc {
+    async fn check_access(
+        &self,
+        call: Call,
+        request: wire::CheckAccessRequest,
+    ) -> Result<wire::CheckAccessResponse, ApiError> {
+        let mut fields = Fields::default();
+        let target = match &request.resource {
+            None => Some(Target::Session),
+            Some(Resource::PetId(pet)) => fields.parse("pet_id", pet).map(Target::Pet),
+            Some(Resource::CollarId(collar)) => fields.parse("collar_id", collar).map(Target::Collar),
+        };
+        let Some(target) = target else { return Err(fields.into_error()) };
+        // Whether the session still stands is part of the decision.
+        let Decision { role, pairings, expires } = self.access.decide(call.claimed_caller()?, &target).await?;
+        match target {
+            Target::Pet(_) if role.is_none() => return Err(Error::PetNotFound.into()),
+            Target::Collar(_) if pairings.is_empty() => return Err(Error::CollarNotFound.into()),
+            Target::Session | Target::Pet(_) | Target::Collar(_) => {}
+        }
+        let pairings = pairings.into_iter().map(|pairing| wire::Pairing {
+            pairing_id: pairing.pairing_id.to_string(),
+            pet_id: pairing.pet_id.to_string(),
+            start_time: Some(pairing.start.into()),
+            end_time: pairing.end.map(Into::into),
+            role: pairing.role.into(),
+        });
+        Ok(wire::CheckAccessResponse {
+            role: role.unwrap_or(WireRole::Unspecified).into(),
+            pairings: pairings.collect(),
+            expire_time: expires.map(Into::into),
+        })
+    }
+
+    async fn describe_pet(
+        &self,
+        _call: Call,
+        request: wire::DescribePetRequest,
+    ) -> Result<wire::DescribePetResponse, ApiError> {
+        let mut fields = Fields::default();
+        let Some(pet_id) = fields.parse("pet_id", &request.pet_id) else { return Err(fields.into_error()) };
+        let pet = self.db.read("describe_pet", |tx| async move { pets::get(&tx, pet_id).await }).await?;
+        let pet = pet.ok_or(Error::PetNotFound)?;
+        Ok(wire::DescribePetResponse {
+            account_id: pet.account_id.to_string(),
+            pet: Some(convert::pet(&pet, WireRole::Unspecified)),
+        })
+    }
+}

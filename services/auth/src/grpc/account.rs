@@ -1,0 +1,65 @@
+//! AccountService.
+
+use petty_chassis::ApiError;
+use petty_chassis::grpc::gate::{AccountServiceHandler, Call};
+use petty_chassis::types::AccountId;
+use petty_proto::auth::v1 as wire;
+
+use super::errors::{Fields, refused};
+use super::{Grpc, convert};
+use crate::config::SignUpMode;
+use crate::domain::account::{self, Account, Email, NewAccount, Passphrase};
+use crate::domain::text::{self, TimeZoneName};
+use crate::domain::Error;
+use crate::store::audit::{self, Actor, Entry};
+use crate::store::{accounts, sessions};
+
+#[tonic::async_trait]
+impl AccountServiceHandler for Grpc {
+    async fn sign_up(&self, call: Call, request: wire::SignUpRequest) -> Result<wire::TokenResponse, ApiError> {
+        let NewAccount { email, password, name, time_zone } = new_account(&request)?;
+        if self.sign_up == SignUpMode::Closed {
+            return Err(Error::SignUpClosed.into());
+        }
+        let hash = &self.passwords.hash(password).await?;
+        let created_at = self.now();
+        let account = &Account { account_id: AccountId::new(&self.clock), email, name, time_zone, created_at };
+        let opening = &self.opening(account.account_id);
+        let request_id = call.request_id();
+        self.db
+            .transaction("sign_up", |tx| async move {
+                let inserted = accounts::insert(&tx, account, hash, account::SCOPE).await;
+                inserted.map_err(|error| refused(error, accounts::EMAIL_TAKEN, Error::EmailTaken))?;
+                sessions::open(&tx, &opening.session, account::SCOPE, &opening.token_hash).await?;
+                let actor = Actor::Account(account.account_id);
+                let entry = Entry::done(actor, "OPEN_ACCOUNT", account.account_id, request_id);
+                audit::write(&tx, created_at, &entry).await?;
+                Ok::<_, ApiError>(())
+            })
+            .await?;
+        self.signed_in(opening, account::SCOPE)
+    }
+
+    async fn get_me(&self, call: Call, _request: wire::GetMeRequest) -> Result<wire::Account, ApiError> {
+        let account_id = call.caller().await?.account_id();
+        let account = self.db.read("get_me", |tx| async move { accounts::get(&tx, account_id).await }).await?;
+        Ok(convert::account(&account.ok_or(Error::SessionEnded)?))
+    }
+}
+
+fn new_account(request: &wire::SignUpRequest) -> Result<NewAccount, ApiError> {
+    let mut fields = Fields::default();
+    let email = fields.take("email", Email::parse(&request.email));
+    let password = fields.take("password", Passphrase::parse(&request.password));
+    let name = fields.take("name", text::optional(request.name.as_deref().unwrap_or_default()));
+    let time_zone = match request.time_zone.as_deref() {
+        None | Some("") => Some(TimeZoneName::utc()),
+        Some(zone) => fields.take("time_zone", TimeZoneName::parse(zone)),
+    };
+    match (email, password, name, time_zone) {
+        (Some(email), Some(password), Some(name), Some(time_zone)) => {
+            Ok(NewAccount { email, password, name, time_zone })
+        }
+        _ => Err(fields.into_error()),
+    }
+}

@@ -1,0 +1,176 @@
+//! PetService: collars.
+
+use petty_chassis::grpc::gate::Call;
+use petty_chassis::postgres::requests::{self, Before};
+use petty_chassis::postgres::Tx;
+use petty_chassis::types::{Clock, CollarId, PairingId, SessionId};
+use petty_chassis::{ApiError, FieldError};
+use petty_proto::auth::v1 as wire;
+use serde_json::json;
+
+use super::errors::{Fields, refused};
+use super::{Grpc, convert};
+use crate::domain::page::{Cursor, List};
+use crate::domain::pairing::{self, Pairing};
+use crate::domain::Error;
+use crate::store::audit::{self, Actor, Entry};
+use crate::store::{pairings, pets};
+use crate::{announce, revocation, seal};
+
+/// Takes the request's id. Its answer holds a secret and is not kept, so there is none to repeat.
+async fn begin<R: prost::Message>(
+    tx: &Tx,
+    clock: &Clock,
+    request_id: &str,
+    method: &'static str,
+    request: &R,
+) -> Result<(), ApiError> {
+    match requests::begin::<R, wire::PairCollarResponse>(tx, clock, request_id, method, request).await? {
+        Before::New => Ok(()),
+        Before::Answered(_) => Err(ApiError::internal("an answer with a secret was kept")),
+    }
+}
+
+pub(super) async fn pair(
+    grpc: &Grpc,
+    call: &Call,
+    request: &wire::PairCollarRequest,
+) -> Result<wire::PairCollarResponse, ApiError> {
+    let now = grpc.now();
+    let mut fields = Fields::default();
+    let collar: Option<CollarId> = fields.parse("collar_id", &request.collar_id);
+    let start_at = convert::time(&mut fields, "start_time", request.start_time)
+        .and_then(|wanted| fields.take("start_time", pairing::start(wanted, now)));
+    convert::request_id(&mut fields, &request.request_id);
+    fields.check()?;
+    let (Some(collar_id), Some(start_at)) = (collar, start_at) else { return Err(fields.into_error()) };
+
+    let pet_id = call.pet().await?.pet_id;
+    let account_id = call.claimed_caller()?.account_id();
+    let secret = grpc.entropy.token::<32>();
+    let secret_hash = &seal::digest(&secret);
+    let new = &Pairing {
+        pairing_id: PairingId::new(&grpc.clock),
+        collar_id,
+        pet_id,
+        account_id,
+        start_at,
+        end_at: None,
+        credential_id: SessionId::new(&grpc.clock),
+    };
+    let request_id = call.request_id();
+    let told = grpc
+        .db
+        .transaction("pair_collar", |tx| async move {
+            begin(&tx, &grpc.clock, &request.request_id, "PairCollar", request).await?;
+            if !pets::hold(&tx, pet_id, account_id).await? {
+                return Err(Error::PetNotFound.into());
+            }
+            pairings::lock_collar(&tx, &new.collar_id).await?;
+            let others = pairings::beyond(&tx, &new.collar_id, start_at).await?;
+            let mut told = Vec::new();
+            if let Some(moved) = pairing::make_room(account_id, start_at, &others)? {
+                let event = announce::credential_ended(&tx, &grpc.clock, moved).await?;
+                pairings::end(&tx, moved.pairing_id, start_at, event).await?;
+                told.push(event);
+            }
+            let inserted = pairings::insert(&tx, new, secret_hash, now).await;
+            inserted.map_err(|error| refused(error, pairings::OVERLAP, Error::CollarPaired))?;
+            announce::collar_paired(&tx, &grpc.clock, &new.collar_id, pet_id).await?;
+            let entry = Entry::done(Actor::Account(account_id), "PAIR_COLLAR", pet_id, request_id)
+                .with(json!({"collar_id": new.collar_id.to_string(), "moved": !told.is_empty()}));
+            audit::write(&tx, now, &entry).await?;
+            Ok::<_, ApiError>(told)
+        })
+        .await?;
+    revocation::told(&grpc.db, &grpc.clock, &told, call.deadline()).await?;
+    Ok(wire::PairCollarResponse { collar: Some(convert::collar(new)), secret })
+}
+
+pub(super) async fn list(
+    grpc: &Grpc,
+    call: &Call,
+    request: &wire::ListCollarsRequest,
+) -> Result<wire::ListCollarsResponse, ApiError> {
+    let mut fields = Fields::default();
+    let page = convert::page(&mut fields, List::Collars, request.page_size, &request.page_token);
+    let Some(page) = page else { return Err(fields.into_error()) };
+    let (pet_id, page) = (call.pet().await?.pet_id, &page);
+    let mut found: Vec<Pairing> =
+        grpc.db.read("list_collars", |tx| async move { pairings::list(&tx, pet_id, page).await }).await?;
+    let cursor = |pairing: &Pairing| Cursor { time: pairing.start_at, id: pairing.pairing_id.0 };
+    let next_page_token = page.next(List::Collars, &mut found, cursor);
+    Ok(wire::ListCollarsResponse { collars: found.iter().map(convert::collar).collect(), next_page_token })
+}
+
+pub(super) async fn unpair(
+    grpc: &Grpc,
+    call: &Call,
+    request: &wire::UnpairCollarRequest,
+) -> Result<wire::UnpairCollarResponse, ApiError> {
+    let now = grpc.now();
+    let mut fields = Fields::default();
+    let collar: Option<CollarId> = fields.parse("collar_id", &request.collar_id);
+    let end_at = convert::time(&mut fields, "end_time", request.end_time)
+        .and_then(|wanted| fields.take("end_time", pairing::end(wanted, now)));
+    let (Some(collar_id), Some(end_at)) = (collar, end_at) else { return Err(fields.into_error()) };
+
+    let pet_id = call.pet().await?.pet_id;
+    let account_id = call.claimed_caller()?.account_id();
+    let (collar_id, request_id) = (&collar_id, call.request_id());
+    let (ended, told) = grpc
+        .db
+        .transaction("unpair_collar", |tx| async move {
+            let newest = pairings::lock_newest(&tx, pet_id, collar_id).await?;
+            let (pairing, ended) = newest.ok_or(Error::CollarNotFound)?;
+            if pairing.end_at.is_some() {
+                return Ok((pairing, ended));
+            }
+            let end_at = pairing::end_of(&pairing, end_at, request.end_time.is_some());
+            let end_at = end_at.map_err(|problem| FieldError::out_of_range("end_time", problem.reason))?;
+            let event = announce::credential_ended(&tx, &grpc.clock, &pairing).await?;
+            pairings::end(&tx, pairing.pairing_id, end_at, event).await?;
+            let entry = Entry::done(Actor::Account(account_id), "UNPAIR_COLLAR", pet_id, request_id)
+                .with(json!({"collar_id": collar_id.to_string()}));
+            audit::write(&tx, now, &entry).await?;
+            Ok::<_, ApiError>((Pairing { end_at: Some(end_at), ..pairing }, Some(event)))
+        })
+        .await?;
+    revocation::told(&grpc.db, &grpc.clock, told.as_slice(), call.deadline()).await?;
+    Ok(wire::UnpairCollarResponse { collar: Some(convert::collar(&ended)) })
+}
+
+pub(super) async fn rotate_secret(
+    grpc: &Grpc,
+    call: &Call,
+    request: &wire::RotateCollarSecretRequest,
+) -> Result<wire::PairCollarResponse, ApiError> {
+    let now = grpc.now();
+    let mut fields = Fields::default();
+    let collar: Option<CollarId> = fields.parse("collar_id", &request.collar_id);
+    convert::request_id(&mut fields, &request.request_id);
+    fields.check()?;
+    let Some(collar_id) = collar else { return Err(fields.into_error()) };
+
+    let pet_id = call.pet().await?.pet_id;
+    let account_id = call.claimed_caller()?.account_id();
+    let secret = grpc.entropy.token::<32>();
+    let (secret_hash, credential) = (&seal::digest(&secret), SessionId::new(&grpc.clock));
+    let (collar_id, request_id) = (&collar_id, call.request_id());
+    let (pairing, told) = grpc
+        .db
+        .transaction("rotate_collar_secret", |tx| async move {
+            begin(&tx, &grpc.clock, &request.request_id, "RotateCollarSecret", request).await?;
+            let newest = pairings::lock_newest(&tx, pet_id, collar_id).await?;
+            let (pairing, _) = newest.filter(|(pairing, _)| pairing.end_at.is_none()).ok_or(Error::CollarNotFound)?;
+            let event = announce::credential_ended(&tx, &grpc.clock, &pairing).await?;
+            pairings::replace_secret(&tx, pairing.pairing_id, credential, secret_hash).await?;
+            let entry = Entry::done(Actor::Account(account_id), "ROTATE_COLLAR_SECRET", pet_id, request_id)
+                .with(json!({"collar_id": collar_id.to_string()}));
+            audit::write(&tx, now, &entry).await?;
+            Ok::<_, ApiError>((pairing, event))
+        })
+        .await?;
+    revocation::told(&grpc.db, &grpc.clock, &[told], call.deadline()).await?;
+    Ok(wire::PairCollarResponse { collar: Some(convert::collar(&pairing)), secret })
+}

@@ -1,0 +1,208 @@
+//! PetService: pets themselves. Collars and shares are in modules of their own.
+
+use petty_chassis::ApiError;
+use petty_chassis::grpc::gate::{Call, PetServiceHandler};
+use petty_chassis::postgres::requests::{self, Before};
+use petty_chassis::types::{PetId, micros};
+use petty_proto::auth::v1 as wire;
+use petty_proto::auth::v1::pet::Role as WireRole;
+use serde_json::json;
+
+use super::errors::Fields;
+use super::{Grpc, collar, convert, share};
+use crate::domain::Error;
+use crate::domain::access::Role;
+use crate::domain::page::{Cursor, List};
+use crate::domain::pet::{NewPet, Pet, Profile};
+use crate::store::audit::{self, Actor, Entry};
+use crate::store::{accounts, pairings, pets};
+use crate::{announce, revocation};
+
+#[tonic::async_trait]
+impl PetServiceHandler for Grpc {
+    async fn create_pet(&self, call: Call, request: wire::CreatePetRequest) -> Result<wire::Pet, ApiError> {
+        let now = self.now();
+        let mut fields = Fields::default();
+        let new = convert::new_pet(&mut fields, &request, now);
+        convert::request_id(&mut fields, &request.request_id);
+        fields.check()?;
+        let new = &new.ok_or_else(|| ApiError::internal("a pet without faults is whole"))?;
+        let account_id = call.caller().await?.account_id();
+        let (pet_id, request, request_id) = (PetId::new(&self.clock), &request, call.request_id());
+        self.db
+            .transaction("create_pet", |tx| async move {
+                let before = requests::begin(&tx, &self.clock, &request.request_id, "CreatePet", request).await?;
+                if let Before::Answered(answer) = before {
+                    return Ok(answer);
+                }
+                let account = accounts::get(&tx, account_id).await?.ok_or(Error::SessionEnded)?;
+                let NewPet { name, species, breed, sex, neutered, birth_date, time_zone } = new.clone();
+                let time_zone = time_zone.unwrap_or(account.time_zone);
+                let profile = Profile { name, species, breed, sex, neutered, birth_date, time_zone };
+                let pet = Pet { pet_id, account_id, profile, created_at: now, updated_at: now, version: 1 };
+                pets::insert(&tx, &pet).await?;
+                announce::pet_changed(&tx, &self.clock, self.shards, &pet).await?;
+                let entry = Entry::done(Actor::Account(account_id), "CREATE_PET", pet_id, request_id);
+                audit::write(&tx, now, &entry).await?;
+                let answer = convert::pet(&pet, WireRole::Owner);
+                requests::finish(&tx, &request.request_id, &answer).await?;
+                Ok::<_, ApiError>(answer)
+            })
+            .await
+    }
+
+    async fn list_pets(&self, call: Call, request: wire::ListPetsRequest) -> Result<wire::ListPetsResponse, ApiError> {
+        let mut fields = Fields::default();
+        let page = convert::page(&mut fields, List::Pets, request.page_size, &request.page_token);
+        let Some(page) = page else { return Err(fields.into_error()) };
+        let account_id = call.caller().await?.account_id();
+        let (now, page) = (self.now(), &page);
+        let mut found: Vec<(Pet, Role)> =
+            self.db.read("list_pets", |tx| async move { pets::list(&tx, account_id, now, page).await }).await?;
+        let cursor = |(pet, _): &(Pet, Role)| Cursor { time: pet.created_at, id: pet.pet_id.0 };
+        let next_page_token = page.next(List::Pets, &mut found, cursor);
+        let pets = found.iter().map(|(pet, role)| convert::pet(pet, convert::role(*role))).collect();
+        Ok(wire::ListPetsResponse { pets, next_page_token })
+    }
+
+    async fn get_pet(&self, call: Call, _request: wire::GetPetRequest) -> Result<wire::Pet, ApiError> {
+        let access = call.pet().await?;
+        let pet = self.db.read("get_pet", |tx| async move { pets::get(&tx, access.pet_id).await }).await?;
+        Ok(convert::pet(&pet.ok_or(Error::PetNotFound)?, access.role))
+    }
+
+    async fn update_pet(&self, call: Call, request: wire::UpdatePetRequest) -> Result<wire::Pet, ApiError> {
+        let now = self.now();
+        let mut fields = Fields::default();
+        let changes = &convert::changes(&mut fields, &request, now);
+        fields.check()?;
+        let access = call.pet().await?;
+        let (account_id, request_id) = (call.claimed_caller()?.account_id(), call.request_id());
+        self.db
+            .transaction("update_pet", |tx| async move {
+                let before = pets::lock(&tx, access.pet_id, account_id).await?.ok_or(Error::PetNotFound)?;
+                let profile = changes.apply(&before.profile);
+                // Sent again, it changes nothing, and there is nothing to tell.
+                if profile == before.profile {
+                    return Ok(convert::pet(&before, access.role));
+                }
+                // Times of one pet go forward, whatever the clocks of two replicas say.
+                let updated_at = micros(now.max(before.updated_at));
+                let pet = Pet { profile, updated_at, version: before.version + 1, ..before };
+                pets::update(&tx, &pet).await?;
+                announce::pet_changed(&tx, &self.clock, self.shards, &pet).await?;
+                let entry = Entry::done(Actor::Account(account_id), "UPDATE_PET", pet.pet_id, request_id)
+                    .with(json!({"version": pet.version}));
+                audit::write(&tx, now, &entry).await?;
+                Ok::<_, ApiError>(convert::pet(&pet, access.role))
+            })
+            .await
+    }
+
+    async fn delete_pet(
+        &self,
+        call: Call,
+        request: wire::DeletePetRequest,
+    ) -> Result<wire::DeletePetResponse, ApiError> {
+        let told = match call.pet().await {
+            Ok(access) => self.delete(&call, access.pet_id).await?,
+            Err(refusal) => vec![self.deleted_before(&call, &request, refusal).await?],
+        };
+        revocation::told(&self.db, &self.clock, &told, call.deadline()).await?;
+        Ok(wire::DeletePetResponse { success: true })
+    }
+
+    async fn pair_collar(
+        &self,
+        call: Call,
+        request: wire::PairCollarRequest,
+    ) -> Result<wire::PairCollarResponse, ApiError> {
+        collar::pair(self, &call, &request).await
+    }
+
+    async fn list_collars(
+        &self,
+        call: Call,
+        request: wire::ListCollarsRequest,
+    ) -> Result<wire::ListCollarsResponse, ApiError> {
+        collar::list(self, &call, &request).await
+    }
+
+    async fn unpair_collar(
+        &self,
+        call: Call,
+        request: wire::UnpairCollarRequest,
+    ) -> Result<wire::UnpairCollarResponse, ApiError> {
+        collar::unpair(self, &call, &request).await
+    }
+
+    async fn rotate_collar_secret(
+        &self,
+        call: Call,
+        request: wire::RotateCollarSecretRequest,
+    ) -> Result<wire::PairCollarResponse, ApiError> {
+        collar::rotate_secret(self, &call, &request).await
+    }
+
+    async fn create_share(&self, call: Call, request: wire::CreateShareRequest) -> Result<wire::Share, ApiError> {
+        share::create(self, &call, &request).await
+    }
+
+    async fn list_shares(
+        &self,
+        call: Call,
+        request: wire::ListSharesRequest,
+    ) -> Result<wire::ListSharesResponse, ApiError> {
+        share::list(self, &call, &request).await
+    }
+
+    async fn delete_share(
+        &self,
+        call: Call,
+        request: wire::DeleteShareRequest,
+    ) -> Result<wire::DeleteShareResponse, ApiError> {
+        share::delete(self, &call, &request).await
+    }
+}
+
+impl Grpc {
+    /// Removes a pet; the events to wait for.
+    async fn delete(&self, call: &Call, pet_id: PetId) -> Result<Vec<petty_chassis::types::EventId>, ApiError> {
+        let account_id = call.claimed_caller()?.account_id();
+        let (now, request_id) = (self.now(), call.request_id());
+        self.db
+            .transaction("delete_pet", |tx| async move {
+                let pet = pets::lock(&tx, pet_id, account_id).await?.ok_or(Error::PetNotFound)?;
+                let mut told = Vec::new();
+                for pairing in pairings::live_of_pet(&tx, pet_id).await? {
+                    told.push(announce::credential_ended(&tx, &self.clock, &pairing).await?);
+                }
+                announce::pet_erasing(&tx, &self.clock, self.shards, &pet).await?;
+                // The last one in the broadcast: once it is sent, so are those before it.
+                let event = announce::pet_gone(&tx, &self.clock, pet_id).await?;
+                told.push(event);
+                pets::delete(&tx, &pet, now, event).await?;
+                let entry = Entry::done(Actor::Account(account_id), "DELETE_PET", pet_id, request_id);
+                audit::write(&tx, now, &entry).await?;
+                Ok::<_, ApiError>(told)
+            })
+            .await
+    }
+
+    /// A removal that is sent again by whose pet it was is the same removal. To anybody else the pet never existed.
+    async fn deleted_before(
+        &self,
+        call: &Call,
+        request: &wire::DeletePetRequest,
+        refusal: ApiError,
+    ) -> Result<petty_chassis::types::EventId, ApiError> {
+        let Ok(pet_id) = request.pet_id.parse() else { return Err(refusal) };
+        if refusal.reason != petty_chassis::access::pet_not_found().reason {
+            return Err(refusal);
+        }
+        let account_id = call.caller().await?.account_id();
+        let deletion =
+            self.db.read("deletion", |tx| async move { pets::deletion(&tx, pet_id, account_id).await }).await?;
+        deletion.ok_or(refusal)
+    }
+}

@@ -1,0 +1,250 @@
+//! TokenService.
+
+use jiff::Timestamp;
+use petty_chassis::caller::DeviceClaims;
+use petty_chassis::grpc::gate::{Call, TokenServiceHandler};
+use petty_chassis::postgres::Tx;
+use petty_chassis::types::{AccountId, CollarId, SessionId};
+use petty_chassis::{ApiError, FieldError};
+use petty_proto::auth::v1 as wire;
+use serde_json::json;
+
+use super::errors::Fields;
+use super::{Grpc, convert};
+use crate::domain::account::{Email, Passphrase};
+use crate::domain::session::{self, Verdict};
+use crate::domain::Error;
+use crate::store::audit::{self, Actor, Entry, Outcome};
+use crate::store::sessions::{self, Chain, EndReason, NewSession};
+use crate::store::{accounts, pairings};
+use crate::{announce, keys, revocation, seal};
+
+/// What a collar's token may do.
+const DEVICE_SCOPE: &str = "readings:write pets:read";
+/// No secret of ours is longer; what is, is not looked up.
+const LONGEST_SECRET: usize = 256;
+const BEARER: &str = "Bearer";
+
+/// A session that is about to be opened, with the first token of its chain.
+pub(super) struct Opening {
+    pub(super) session: NewSession,
+    pub(super) token_hash: [u8; 32],
+    refresh_token: String,
+}
+
+/// What a refresh gave.
+struct Refreshed {
+    account_id: AccountId,
+    session_id: SessionId,
+    scope: String,
+    refresh_token: String,
+    expires_at: Timestamp,
+}
+
+impl Grpc {
+    /// A session of an account's, from now on.
+    pub(super) fn opening(&self, account_id: AccountId) -> Opening {
+        let created_at = self.now();
+        let ends_at = created_at + session::LONGEST;
+        let refresh_token = self.entropy.token::<32>();
+        let session = NewSession {
+            session_id: SessionId::new(&self.clock),
+            account_id,
+            created_at,
+            expires_at: session::expiry(created_at, ends_at),
+            ends_at,
+        };
+        Opening { session, token_hash: seal::digest(&refresh_token), refresh_token }
+    }
+
+    /// The answer to who has signed in.
+    pub(super) fn signed_in(&self, opening: &Opening, scope: &str) -> Result<wire::TokenResponse, ApiError> {
+        let NewSession { session_id, account_id, created_at, expires_at, .. } = opening.session;
+        let minted = self.minter.account((account_id, session_id), scope, created_at, expires_at)?;
+        Ok(wire::TokenResponse {
+            access_token: minted.token,
+            refresh_token: opening.refresh_token.clone(),
+            token_type: BEARER.to_owned(),
+            expires_in: minted.expires_in,
+            account_id: account_id.to_string(),
+            scope: scope.to_owned(),
+        })
+    }
+
+    /// Rotates, repeats, or ends the session, in one transaction; `None` where the token is good for nothing.
+    async fn rotate(&self, tx: &Tx, presented: &str, request_id: &str) -> Result<Option<Refreshed>, ApiError> {
+        let now = self.now();
+        let used = seal::digest(presented);
+        let Some(chain) = sessions::lock_chain(tx, &used).await? else { return Ok(None) };
+        let context = *chain.session_id.0.as_bytes();
+        let unsealable = || ApiError::internal("a refresh token's successor cannot be sealed or opened");
+        let key = seal::key_of(presented).ok_or_else(unsealable)?;
+        let (refresh_token, expires_at) = match session::judge(chain.session, chain.token, now) {
+            Verdict::Over => return Ok(None),
+            Verdict::Reused => {
+                self.end_reused(tx, &chain, now, request_id).await?;
+                return Ok(None);
+            }
+            Verdict::Repeat => {
+                let sealed = chain.successor.as_deref().ok_or_else(unsealable)?;
+                let successor = seal::open(&key, &context, sealed).ok_or_else(unsealable)?;
+                (String::from_utf8(successor).map_err(ApiError::internal)?, chain.session.expires_at)
+            }
+            Verdict::Rotate => {
+                let successor = self.entropy.token::<32>();
+                let sealed = seal::seal(self.entropy, &key, &context, successor.as_bytes()).ok_or_else(unsealable)?;
+                let expires_at = session::expiry(now, chain.ends_at);
+                sessions::rotate(tx, &chain, (&used, &seal::digest(&successor)), &sealed, (now, expires_at)).await?;
+                (successor, expires_at)
+            }
+        };
+        let Chain { account_id, session_id, scope, .. } = chain;
+        Ok(Some(Refreshed { account_id, session_id, scope, refresh_token, expires_at }))
+    }
+
+    /// Somebody has a token that was used up: whoever else has the session loses it too.
+    async fn end_reused(&self, tx: &Tx, chain: &Chain, now: Timestamp, request_id: &str) -> Result<(), ApiError> {
+        let event = announce::session_ended(tx, &self.clock, chain.session_id, chain.account_id).await?;
+        sessions::end(tx, chain.session_id, EndReason::TokenReused, now, event).await?;
+        let entry = Entry::done(Actor::Anybody, "END_REUSED_SESSION", chain.account_id, request_id)
+            .with(json!({"session_id": chain.session_id.to_string(), "generation": chain.token.generation}));
+        Ok(audit::write(tx, now, &entry).await?)
+    }
+
+    /// Notes a refusal: alike for known and unknown.
+    async fn refused_credentials(&self, action: &'static str, subject: String, request_id: &str) -> ApiError {
+        let entry = &Entry {
+            actor: Actor::Anybody,
+            action,
+            subject,
+            outcome: Outcome::Refused,
+            request_id,
+            detail: json!({}),
+        };
+        let now = self.now();
+        match self.db.transaction("audit_refusal", |tx| async move { audit::write(&tx, now, entry).await }).await {
+            Ok(()) => Error::BadCredentials.into(),
+            Err(error) => error.into(),
+        }
+    }
+}
+
+#[tonic::async_trait]
+impl TokenServiceHandler for Grpc {
+    async fn log_in(&self, call: Call, request: wire::LogInRequest) -> Result<wire::TokenResponse, ApiError> {
+        let mut fields = Fields::default();
+        let email = fields.take("email", Email::parse(&request.email));
+        let password = fields.take("password", Passphrase::attempt(&request.password));
+        let (Some(email), Some(password)) = (email, password) else { return Err(fields.into_error()) };
+        let email = &email;
+        let known = self.db.read("credentials", |tx| async move { accounts::credentials(&tx, email).await }).await?;
+        let hash = known.as_ref().map(|known| known.password_hash.clone());
+        let right = self.passwords.verify(password, hash).await?;
+        let subject = known.as_ref().map(|known| known.account_id.to_string()).unwrap_or_default();
+        let Some(known) = known.filter(|_| right) else {
+            return Err(self.refused_credentials("LOG_IN", subject, call.request_id()).await);
+        };
+        let (opening, scope) = (&self.opening(known.account_id), known.scope.as_str());
+        let request_id = call.request_id();
+        self.db
+            .transaction("log_in", |tx| async move {
+                sessions::open(&tx, &opening.session, scope, &opening.token_hash).await?;
+                let actor = Actor::Account(opening.session.account_id);
+                let entry = Entry::done(actor, "LOG_IN", opening.session.account_id, request_id)
+                    .with(json!({"session_id": opening.session.session_id.to_string()}));
+                audit::write(&tx, opening.session.created_at, &entry).await
+            })
+            .await?;
+        self.signed_in(opening, scope)
+    }
+
+    async fn refresh(&self, call: Call, request: wire::RefreshRequest) -> Result<wire::TokenResponse, ApiError> {
+        let presented = secret("refresh_token", &request.refresh_token)?;
+        let request_id = call.request_id();
+        let refreshed =
+            self.db.transaction("refresh", |tx| async move { self.rotate(&tx, presented, request_id).await }).await?;
+        let refreshed: Refreshed = refreshed.ok_or(Error::RefreshTokenInvalid)?;
+        let Refreshed { account_id, session_id, scope, refresh_token, expires_at } = refreshed;
+        let minted = self.minter.account((account_id, session_id), &scope, self.now(), expires_at)?;
+        Ok(wire::TokenResponse {
+            access_token: minted.token,
+            refresh_token,
+            token_type: BEARER.to_owned(),
+            expires_in: minted.expires_in,
+            account_id: account_id.to_string(),
+            scope,
+        })
+    }
+
+    async fn log_out(&self, call: Call, _request: wire::LogOutRequest) -> Result<wire::LogOutResponse, ApiError> {
+        // Not whether the session stands: sent again, it waits again for what was told of its end.
+        let caller = call.claimed_caller()?;
+        let (session, account) = (caller.session_id(), caller.account_id());
+        let (now, request_id) = (self.now(), call.request_id());
+        let told = self
+            .db
+            .transaction("log_out", |tx| async move {
+                if let Some(event) = sessions::lock_end(&tx, session, account).await?.ok_or(Error::SessionEnded)? {
+                    return Ok(event);
+                }
+                let event = announce::session_ended(&tx, &self.clock, session, account).await?;
+                sessions::end(&tx, session, EndReason::LoggedOut, now, event).await?;
+                let entry = Entry::done(Actor::Account(account), "LOG_OUT", account, request_id)
+                    .with(json!({"session_id": session.to_string()}));
+                audit::write(&tx, now, &entry).await?;
+                Ok::<_, ApiError>(event)
+            })
+            .await?;
+        revocation::told(&self.db, &self.clock, &[told], call.deadline()).await?;
+        Ok(wire::LogOutResponse { success: true })
+    }
+
+    async fn issue_collar_token(
+        &self,
+        call: Call,
+        request: wire::IssueCollarTokenRequest,
+    ) -> Result<wire::CollarTokenResponse, ApiError> {
+        let mut fields = Fields::default();
+        let collar: Option<CollarId> = fields.parse("collar_id", &request.collar_id);
+        let Some(collar) = collar else {
+            if let Err(ApiError { violations, .. }) = secret("secret", &request.secret) {
+                violations.into_iter().for_each(|violation| fields.fault(violation));
+            }
+            return Err(fields.into_error());
+        };
+        let secret = secret("secret", &request.secret)?;
+        let wanted = &collar;
+        let live = self.db.read("live_pairing", |tx| async move { pairings::live(&tx, wanted).await }).await?;
+        // Compared for unknown collars too, with a hash that nothing has.
+        let kept = live.as_ref().map_or_else(|| vec![0; 32], |(_, hash)| hash.clone());
+        let right = seal::matches(secret, &kept);
+        let Some((pairing, _)) = live.filter(|_| right) else {
+            return Err(self.refused_credentials("ISSUE_COLLAR_TOKEN", collar.to_string(), call.request_id()).await);
+        };
+        let device = DeviceClaims { pet: pairing.pet_id, account: pairing.account_id };
+        let minted = self.minter.device((&collar, pairing.credential_id), device, DEVICE_SCOPE, self.now())?;
+        let (entry, now) = (&Entry::done(Actor::Collar(&collar), "ISSUE_COLLAR_TOKEN", &collar, call.request_id()), self.now());
+        self.db.transaction("audit_collar_token", |tx| async move { audit::write(&tx, now, entry).await }).await?;
+        Ok(wire::CollarTokenResponse {
+            access_token: minted.token,
+            token_type: BEARER.to_owned(),
+            expires_in: minted.expires_in,
+            collar_id: collar.to_string(),
+            pet_id: pairing.pet_id.to_string(),
+            scope: DEVICE_SCOPE.to_owned(),
+        })
+    }
+
+    async fn get_jwks(&self, _call: Call, _request: wire::GetJwksRequest) -> Result<wire::Jwks, ApiError> {
+        Ok(convert::jwks(keys::published(&self.keys.db, self.clock.now()).await?))
+    }
+}
+
+/// A secret that somebody presents.
+fn secret<'a>(field: &'static str, text: &'a str) -> Result<&'a str, ApiError> {
+    match text.len() {
+        0 => Err(FieldError::required(field).into()),
+        1..=LONGEST_SECRET => Ok(text),
+        _ => Err(FieldError::out_of_range(field, "is longer than any that was given out").into()),
+    }
+}

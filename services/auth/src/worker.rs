@@ -1,0 +1,58 @@
+//! What auth does beside answering: it notes which service has forgotten which pet, and forgets expired sessions.
+
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use petty_chassis::events::{Event, Failure, Handler, Part};
+use petty_chassis::postgres::{Db, Tx};
+use petty_chassis::service::Context;
+use petty_proto::events::v1::DataErased;
+use prost::Message as _;
+
+use crate::store::{erasures, sessions};
+
+const INTERVAL: Duration = Duration::from_secs(3_600);
+/// An expired session is kept this long, so that a log-out of it can be sent again.
+const KEPT: SignedDuration = SignedDuration::from_hours(24);
+
+/// Consumes `data.erased`.
+#[derive(Debug)]
+pub(crate) struct Erasures;
+
+#[async_trait::async_trait]
+impl Handler for Erasures {
+    async fn apply(&self, tx: &Tx, event: &Event, part: &Part) -> Result<(), Failure> {
+        let erased = DataErased::decode(part.body.clone())
+            .map_err(|error| Failure::Poison(format!("payload of {}: {error}", event.topic.name)))?;
+        if erased.pet_id != part.pet.to_string() {
+            return Err(Failure::Poison("the payload is about another pet than the event".to_owned()));
+        }
+        if erased.service != event.source {
+            return Err(Failure::Poison(format!("{} speaks for {:?}", event.source, erased.service)));
+        }
+        Ok(erasures::note(tx, part.pet, &erased.service, event.time).await?)
+    }
+}
+
+/// Forgets expired sessions every hour.
+pub(crate) fn keep_house(context: &Context, db: &Db) {
+    let (db, clock, shutdown) = (db.clone(), context.clock.clone(), context.shutdown.clone());
+    context.tasks.spawn("auth-housekeeping", async move {
+        loop {
+            let before = clock.now() - KEPT;
+            let forgotten =
+                db.transaction("forget_sessions", |tx| async move { sessions::forget_expired(&tx, before).await }).await;
+            match forgotten {
+                Ok(sessions) => tracing::debug!(sessions, "expired sessions are forgotten"),
+                Err(error) => {
+                    let error = petty_chassis::error::chain(&error);
+                    tracing::warn!(error, "expired sessions could not be forgotten; it is tried again");
+                }
+            }
+            tokio::select! {
+                () = shutdown.draining() => return,
+                () = tokio::time::sleep(INTERVAL) => {}
+            }
+        }
+    });
+}

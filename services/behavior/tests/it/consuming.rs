@@ -1,0 +1,90 @@
+//! The service's events, through Redis and the consumer.
+
+use petty_behavior::domain::Species;
+use petty_chassis::events::topics;
+use petty_chassis::types::{EventId, PetId};
+
+use crate::bench::{Bench, asleep, eventually, flush, reading};
+
+const HANDLED: &str = "-- handled\nSELECT count(*) FROM event_inbox";
+const EPISODES: &str =
+    "-- episodes\nSELECT concat_ws(' ', pet_id, behavior, start_at, end_at, version) FROM episodes
+                        WHERE NOT superseded ORDER BY pet_id, start_at";
+const DEAD: &str = "-- dead\nSELECT pet_id::text FROM event_dead_letters";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_delivered_often_counts_once() {
+    let bench = Bench::consuming("often").await;
+    let dog = bench.pet(Species::Dog);
+    let first = bench.event(&topics::READINGS_ACCEPTED, dog, 0, &flush([(dog, asleep(0, 6))]));
+    let mut second = bench.event(&topics::READINGS_ACCEPTED, dog, 0, &flush([(dog, asleep(6, 6))]));
+    second.number = 2;
+    for event in [&second, &first, &second, &first, &first] {
+        bench.publish(event).await;
+    }
+    bench.consume();
+    let marked = "-- marked\nSELECT frontier FROM event_progress";
+    eventually("both are handled", || async {
+        bench.count(HANDLED).await == 2
+            && bench.rows("-- any\nSELECT topic FROM event_progress").await.len() == 1
+            && bench.count(marked).await == 2
+    })
+    .await;
+    let episodes = bench.rows(EPISODES).await;
+    assert_eq!(episodes.len(), 1, "{episodes:?}");
+    // Told twice: as it was born from the later half, and as it grew.
+    assert_eq!(bench.told().await.len(), 2);
+    assert!(bench.rows(DEAD).await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_poisoned_pet_is_buried_alone() {
+    let bench = Bench::consuming("poison").await;
+    let (before, poisoned, after) =
+        (bench.pet(Species::Dog), bench.pet(Species::Dog), bench.pet(Species::Dog));
+    let mut bad = asleep(0, 6);
+    bad.push(reading(400, f64::NAN, 0));
+    let pets = [(before, asleep(0, 6)), (poisoned, bad), (after, asleep(0, 6))];
+    bench.publish(&bench.event(&topics::READINGS_ACCEPTED, before, 0, &flush(pets))).await;
+    bench.consume();
+    eventually("all three are handled", || async { bench.count(HANDLED).await == 3 }).await;
+    assert_eq!(bench.rows(DEAD).await, [poisoned.to_string()]);
+    let owners = "-- owners\nSELECT pet_id::text FROM episodes ORDER BY pet_id";
+    assert_eq!(bench.rows(owners).await, [before.to_string(), after.to_string()]);
+    let said = "-- said\nSELECT error FROM event_dead_letters";
+    assert_eq!(bench.rows(said).await, ["heart_rate cannot be used"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn readings_wait_for_auth_and_are_never_given_up() {
+    let bench = Bench::consuming("patience").await;
+    let pet = PetId::new(&bench.clock);
+    bench.publish(&bench.event(&topics::READINGS_ACCEPTED, pet, 0, &flush([(pet, asleep(0, 6))]))).await;
+    bench.consume();
+    // Longer than five failures that count would take.
+    let patience = std::time::Instant::now() + std::time::Duration::from_secs(1);
+    eventually("a while has passed", || async { std::time::Instant::now() > patience }).await;
+    assert_eq!((bench.count(HANDLED).await, bench.rows(DEAD).await.len()), (0, 0));
+    bench.pets.say(pet, Some(Species::Dog), 1);
+    eventually("the readings are handled", || async { bench.count(HANDLED).await == 1 }).await;
+    assert_eq!(bench.rows(EPISODES).await.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_erased_pet_does_not_come_back() {
+    let bench = Bench::consuming("erased").await;
+    let dog = bench.pet(Species::Dog);
+    let readings = bench.event(&topics::READINGS_ACCEPTED, dog, 0, &flush([(dog, asleep(0, 6))]));
+    bench.publish(&readings).await;
+    bench.consume();
+    eventually("the readings are handled", || async { bench.count(HANDLED).await == 1 }).await;
+    bench.publish(&bench.erasing(dog)).await;
+    eventually("the pet is erased", || async { bench.count(HANDLED).await == 2 }).await;
+    // The same readings as another event, and news of the pet.
+    let late = petty_chassis::events::Event { id: EventId::new(&bench.clock), number: 2, ..readings };
+    bench.publish(&late).await;
+    bench.publish(&bench.pet_changed(dog, Species::Cat, 7)).await;
+    eventually("both are handled", || async { bench.count(HANDLED).await == 4 }).await;
+    let left = "-- left\nSELECT (SELECT count(*) FROM episodes) + (SELECT count(*) FROM pet_states)";
+    assert_eq!(bench.count(left).await, 0);
+}

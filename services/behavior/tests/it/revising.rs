@@ -1,0 +1,231 @@
+//! What readings do to tables and outbox, whatever their order.
+
+use futures::future::join_all;
+use petty_behavior::domain::Species;
+use petty_chassis::events::{Failure, topics};
+use petty_chassis::types::PetId;
+use petty_proto::behavior::v1::episode::Behavior;
+use petty_proto::events::v1::AcceptedReading;
+
+use crate::bench::{Bench, asleep, at, flush, reading};
+
+/// The episodes that stand, without what depends on when they were first told.
+const STANDING: &str =
+    "-- standing\nSELECT concat_ws(' ', behavior, start_at, end_at, open, confidence, evidence) FROM episodes
+                        WHERE NOT superseded ORDER BY pet_id, start_at";
+/// Everything but when it was written.
+const ALL: &str = "-- all\nSELECT concat_ws(' ', episode_id, behavior, start_at, end_at, open, confidence, evidence, version,
+                   superseded, replaced_by) FROM episodes ORDER BY episode_id";
+const STATES: &str = "-- states\nSELECT concat_ws(' ', pet_id, species, time_zone, md5(state)) FROM pet_states ORDER BY pet_id";
+const OUTBOX: &str = "-- outbox\nSELECT count(*) FROM event_outbox";
+
+/// Half a day with some of everything.
+fn half_a_day() -> Vec<AcceptedReading> {
+    (0..720)
+        .map(|minute| match minute / 20 % 3 {
+            0 => reading(60 * minute, 55.0, 0),
+            1 => reading(60 * minute, 90.0, 1),
+            _ => reading(60 * minute, 150.0, if minute % 5 == 0 { 0 } else { 2 }),
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn sleep_is_told_as_it_begins_grows_and_ends() {
+    let bench = Bench::new("told").await;
+    let dog = bench.pet(Species::Dog);
+    for readings in [&asleep(0, 3)[..], &asleep(3, 1), &asleep(4, 2), &[reading(360, 90.0, 1)]] {
+        bench.take(dog, readings).await;
+    }
+    let told = bench.told().await;
+    let short: Vec<_> = told
+        .iter()
+        .map(|(version, told)| {
+            let episode = told.episode.as_ref().unwrap();
+            assert_eq!((i64::from(episode.version), &episode.pet_id), (*version, &dog.to_string()));
+            let end: jiff::Timestamp = episode.end_time.unwrap().try_into().unwrap();
+            (episode.behavior(), *version, (end - at(0)).get_seconds(), episode.open, told.superseded)
+        })
+        .collect();
+    assert_eq!(
+        short,
+        [
+            (Behavior::Resting, 1, 120, true, false),
+            (Behavior::DeepSleep, 1, 180, true, false),
+            (Behavior::Resting, 2, 120, true, true),
+            (Behavior::DeepSleep, 2, 300, true, false),
+            (Behavior::DeepSleep, 3, 300, false, false),
+            (Behavior::Walking, 1, 360, true, false),
+        ]
+    );
+    let (sleep, rest) = (told[1].1.episode.as_ref().unwrap(), &told[2].1);
+    assert_eq!(rest.replaced_by, [sleep.episode_id.as_str()]);
+    assert!(sleep.episode_id.starts_with("evt_") && sleep.episode_id.len() == 36);
+    let evidence = sleep.evidence.as_ref().unwrap();
+    assert_eq!(
+        (evidence.rule.as_str(), evidence.readings, evidence.mean_heart_rate),
+        ("deep_sleep", 4, Some(55.0))
+    );
+    assert_eq!(sleep.confidence, 0.9);
+}
+
+#[tokio::test]
+async fn order_and_repetition_change_nothing_that_stands() {
+    let (one, other) = (Bench::new("in_order").await, Bench::new("disordered").await);
+    let dog = one.pet(Species::Dog);
+    other.pets.say(dog, Some(Species::Dog), 1);
+    let readings = half_a_day();
+    for some in readings.chunks(50) {
+        one.take(dog, some).await;
+    }
+    let mut chunks: Vec<&[AcceptedReading]> = readings.chunks(7).collect();
+    // A fixed disorder: every fifth first, the rest from the end, and a third of it twice.
+    let (mut some, rest): (Vec<_>, Vec<_>) = chunks.drain(..).enumerate().partition(|(nth, _)| nth % 5 == 0);
+    some.extend(rest.into_iter().rev());
+    let again: Vec<_> = some.iter().copied().filter(|(nth, _)| nth % 3 == 0).collect();
+    for (_, readings) in some.into_iter().chain(again) {
+        other.take(dog, readings).await;
+    }
+    let standing = one.rows(STANDING).await;
+    assert!(standing.len() > 30, "{standing:#?}");
+    assert_eq!(other.rows(STANDING).await, standing);
+}
+
+#[tokio::test]
+async fn the_same_readings_again_write_nothing() {
+    let bench = Bench::new("again").await;
+    let dog = bench.pet(Species::Dog);
+    bench.take(dog, &half_a_day()).await;
+    let before = (bench.rows(ALL).await, bench.rows(STATES).await, bench.count(OUTBOX).await);
+    bench.take(dog, &half_a_day()).await;
+    assert_eq!((bench.rows(ALL).await, bench.rows(STATES).await, bench.count(OUTBOX).await), before);
+}
+
+#[tokio::test]
+async fn what_is_told_and_what_is_kept_agree() {
+    let bench = Bench::new("agree").await;
+    let dog = bench.pet(Species::Dog);
+    let readings = half_a_day();
+    // Backwards, so that much is revised.
+    for some in readings.chunks(30).rev() {
+        bench.take(dog, some).await;
+    }
+    let mut last = std::collections::BTreeMap::new();
+    for (version, told) in bench.told().await {
+        let id = told.episode.as_ref().unwrap().episode_id.clone();
+        let before = last.insert(id, (version, told.superseded));
+        assert_eq!(before.map_or(0, |(version, _)| version) + 1, version, "versions have no gap");
+        assert!(!before.is_some_and(|(_, superseded)| superseded), "superseded is final");
+    }
+    let told: Vec<String> = last
+        .iter()
+        .map(|(id, (version, superseded))| format!("{id} {version} {}", if *superseded { "t" } else { "f" }))
+        .collect();
+    let kept =
+        "-- kept\nSELECT concat_ws(' ', 'evt_' || replace(episode_id::text, '-', ''), version, superseded)
+                FROM episodes ORDER BY episode_id";
+    assert_eq!(bench.rows(kept).await, told);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn appliers_of_one_pet_beside_each_other_end_as_one_after_the_other() {
+    let (one, other) = (Bench::new("alone").await, Bench::new("beside").await);
+    let dog = one.pet(Species::Dog);
+    other.pets.say(dog, Some(Species::Dog), 1);
+    let readings = half_a_day();
+    one.take(dog, &readings).await;
+    join_all(readings.chunks(45).map(|some| other.take(dog, some))).await;
+    assert_eq!(other.rows(STANDING).await, one.rows(STANDING).await);
+    let twice = "-- twice\nSELECT count(*) FROM episodes a JOIN episodes b ON a.pet_id = b.pet_id AND a.episode_id < b.episode_id
+                 WHERE NOT a.superseded AND NOT b.superseded AND a.start_at < b.end_at AND b.start_at < a.end_at";
+    assert_eq!(other.count(twice).await, 0, "what stands does not overlap");
+}
+
+#[tokio::test]
+async fn readings_before_the_pet_ask_auth_what_it_is() {
+    let bench = Bench::new("before").await;
+    let pet = PetId::new(&bench.clock);
+    let event = bench.event(&topics::READINGS_ACCEPTED, pet, 0, &flush([(pet, asleep(0, 6))]));
+    // Nobody can be asked: the readings wait, and nothing is written of them.
+    assert!(matches!(bench.apply(&event).await, Err(Failure::Away(_))));
+    assert_eq!(bench.rows(STATES).await.len(), 0);
+    // 55 beats a minute: asleep for a dog, out of any band for a cat. It rests by its level.
+    bench.pets.say(pet, Some(Species::Cat), 5);
+    bench.apply(&event).await.unwrap();
+    assert!(bench.rows(STANDING).await[0].starts_with("resting"));
+    // What auth said was at version 5: older news do not undo it, newer do.
+    bench.apply(&bench.pet_changed(pet, Species::Dog, 4)).await.unwrap();
+    assert!(bench.rows(STANDING).await[0].starts_with("resting"));
+    bench.apply(&bench.pet_changed(pet, Species::Dog, 6)).await.unwrap();
+    assert!(bench.rows(STANDING).await[0].starts_with("deep_sleep"));
+    let (_, last) = bench.told().await.pop().unwrap();
+    assert!(last.superseded && last.episode.unwrap().behavior() == Behavior::Resting);
+}
+
+#[tokio::test]
+async fn a_pet_that_is_known_is_not_asked_about() {
+    let bench = Bench::new("known").await;
+    // Nothing was said of it to `pets`: asking would fail.
+    let pet = PetId::new(&bench.clock);
+    bench.apply(&bench.pet_changed(pet, Species::Dog, 1)).await.unwrap();
+    bench.take(pet, &asleep(0, 6)).await;
+    assert!(bench.rows(STANDING).await[0].starts_with("deep_sleep"));
+}
+
+#[tokio::test]
+async fn readings_of_a_pet_that_is_gone_leave_nothing() {
+    let bench = Bench::new("gone").await;
+    let pet = PetId::new(&bench.clock);
+    bench.pets.say(pet, None, 0);
+    bench.take(pet, &asleep(0, 6)).await;
+    assert_eq!(
+        (bench.rows(STATES).await.len(), bench.rows(ALL).await.len(), bench.count(OUTBOX).await),
+        (0, 0, 0)
+    );
+}
+
+#[tokio::test]
+async fn erasing_forgets_everything_of_the_pet_alone() {
+    let bench = Bench::new("erasing").await;
+    let (dog, other) = (bench.pet(Species::Dog), bench.pet(Species::Dog));
+    bench.take(dog, &half_a_day()).await;
+    bench.take(other, &asleep(0, 6)).await;
+    bench.apply(&bench.erasing(dog)).await.unwrap();
+    assert_eq!((bench.rows(STATES).await.len(), bench.rows(ALL).await.len()), (1, 1));
+    let erased = "-- erased\nSELECT subject::text FROM event_outbox WHERE topic = 'data.erased'";
+    assert_eq!(bench.rows(erased).await, [dog.to_string()]);
+    // Even where the consumer looked for the tombstone before it was there.
+    bench.take(dog, &asleep(0, 6)).await;
+    bench.apply(&bench.pet_changed(dog, Species::Dog, 9)).await.unwrap();
+    assert_eq!((bench.rows(STATES).await.len(), bench.rows(ALL).await.len()), (1, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_outlives_an_erasing_beside_it() {
+    let bench = Bench::new("racing").await;
+    let readings = half_a_day();
+    for _ in 0..10 {
+        let dog = bench.pet(Species::Dog);
+        let erasing = bench.erasing(dog);
+        let taking = join_all(readings.chunks(180).map(|some| bench.take(dog, some)));
+        let (erased, _) = tokio::join!(bench.apply(&erasing), taking);
+        erased.unwrap();
+    }
+    assert_eq!((bench.rows(STATES).await.len(), bench.rows(ALL).await.len()), (0, 0));
+}
+
+#[tokio::test]
+async fn a_thousand_readings_with_hundreds_of_changes_are_one_quick_transaction() {
+    let bench = Bench::new("quick").await;
+    let dog = bench.pet(Species::Dog);
+    // Every other minute another behaviour.
+    let readings: Vec<_> =
+        (0..1_000).map(|minute| reading(60 * minute, 90.0, i32::from(minute / 2 % 2 == 0))).collect();
+    let began = std::time::Instant::now();
+    bench.take(dog, &readings).await;
+    let took = began.elapsed();
+    let told = bench.told().await.len();
+    assert!(told > 400, "{told}");
+    println!("{told} changes of 1,000 readings in {took:?}");
+    assert!(took < std::time::Duration::from_secs(5), "{took:?} for {told} changes");
+}

@@ -1,0 +1,13 @@
+//! Ingest on a real Postgres and Redis, behind a real gate; auth's answers are the tests' own.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic, in its helpers too")]
+
+mod access;
+mod batch;
+mod concurrency;
+mod erasure;
+mod list;
+mod realtime;
+mod service;
+mod single;
+mod world;
