@@ -36,7 +36,6 @@ impl Answer {
     /// # Panics
     /// Where it is none.
     #[track_caller]
-    #[must_use]
     pub fn good(self) -> Value {
         assert!(self.status.is_success(), "{}: {}", self.status, self.text);
         self.body

@@ -40,7 +40,7 @@ pub async fn run(args: UpArgs) -> anyhow::Result<ExitCode> {
     plan.extra.insert("PETTY_BOOTSTRAP_PASSWORD".to_owned(), keys.demo_password().to_owned());
     // Five services share two cores here: small pools are enough, and memory stays small.
     plan.extra.insert("PETTY_DATABASE_POOL".to_owned(), "12".to_owned());
-    let guard = telemetry::init_to_file("petty", &logs)?;
+    let guard = telemetry::init_to_file("petty", &Environment::from_process(), &logs)?;
     let tasks = Tasks::new(shutdown.clone());
     let running = start_services(&plan, &shutdown, &tasks).await;
     let outcome = match running {
@@ -95,7 +95,7 @@ async fn serve(
     ready::write(&args.ready_file(), stack, plan, keys)?;
     ready::greet(plan, keys, demo.as_ref(), began.elapsed());
     if let Some(demo) = demo {
-        tasks.spawn_background("demo-pet", demo.live(shutdown.clone()));
+        tasks.spawn("demo-pet", demo.live(shutdown.clone()));
     }
     shutdown.draining().await;
     tell("stopping");

@@ -41,7 +41,12 @@ pub(crate) async fn credential_ended(tx: &Tx, clock: &Clock, pairing: &Pairing) 
 }
 
 /// A collar was paired with a pet.
-pub(crate) async fn collar_paired(tx: &Tx, clock: &Clock, collar: &CollarId, pet: PetId) -> Result<EventId, Error> {
+pub(crate) async fn collar_paired(
+    tx: &Tx,
+    clock: &Clock,
+    collar: &CollarId,
+    pet: PetId,
+) -> Result<EventId, Error> {
     let change = wire::AccessChanged {
         pet_id: pet.to_string(),
         collar_id: collar.to_string(),
@@ -51,7 +56,12 @@ pub(crate) async fn collar_paired(tx: &Tx, clock: &Clock, collar: &CollarId, pet
 }
 
 /// What an account may do with a pet is more, or less, than it was.
-pub(crate) async fn share_changed(tx: &Tx, clock: &Clock, account: AccountId, pet: PetId) -> Result<EventId, Error> {
+pub(crate) async fn share_changed(
+    tx: &Tx,
+    clock: &Clock,
+    account: AccountId,
+    pet: PetId,
+) -> Result<EventId, Error> {
     let change = wire::AccessChanged {
         account_id: account.to_string(),
         pet_id: pet.to_string(),
@@ -66,9 +76,19 @@ pub(crate) async fn pet_gone(tx: &Tx, clock: &Clock, pet: PetId) -> Result<Event
     access_changed(tx, clock, pet.0, &change).await
 }
 
-async fn access_changed(tx: &Tx, clock: &Clock, subject: Uuid, change: &wire::AccessChanged) -> Result<EventId, Error> {
-    let event =
-        Outgoing { topic: &topics::ACCESS_CHANGED, subject, version: 0, shard: BROADCAST_SHARD, payload: change };
+async fn access_changed(
+    tx: &Tx,
+    clock: &Clock,
+    subject: Uuid,
+    change: &wire::AccessChanged,
+) -> Result<EventId, Error> {
+    let event = Outgoing {
+        topic: &topics::ACCESS_CHANGED,
+        subject,
+        version: 0,
+        shard: BROADCAST_SHARD,
+        payload: change,
+    };
     outbox::write(tx, clock, &event).await
 }
 

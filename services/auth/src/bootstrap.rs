@@ -19,7 +19,8 @@ pub(crate) async fn ensure(
     wanted: Bootstrap,
 ) -> anyhow::Result<()> {
     let Bootstrap { email, password } = &wanted;
-    if db.read("bootstrap_account", |tx| async move { accounts::by_email(&tx, email).await }).await?.is_some() {
+    if db.read("bootstrap_account", |tx| async move { accounts::by_email(&tx, email).await }).await?.is_some()
+    {
         return Ok(());
     }
     let hash = &passwords.hash(password.clone()).await?;

@@ -95,7 +95,9 @@ impl Section for AuthConfig {
 /// names their faults.
 fn is_loopback(reader: &mut Reader<'_>) -> bool {
     let listen = reader.optional::<String>("PETTY_GRPC_LISTEN");
-    listen.is_none_or(|text| text.parse::<std::net::SocketAddr>().is_ok_and(|address| address.ip().is_loopback()))
+    listen.is_none_or(|text| {
+        text.parse::<std::net::SocketAddr>().is_ok_and(|address| address.ip().is_loopback())
+    })
 }
 
 fn sign_up(reader: &mut Reader<'_>, loopback: bool) -> SignUpMode {
@@ -147,7 +149,8 @@ fn ttl(reader: &mut Reader<'_>, name: &str, default: Duration) -> Duration {
 fn bootstrap(reader: &mut Reader<'_>, loopback: bool) -> Option<Bootstrap> {
     const EMAIL: &str = "PETTY_BOOTSTRAP_EMAIL";
     const PASSWORD: &str = "PETTY_BOOTSTRAP_PASSWORD";
-    let (email, password): (Option<String>, Option<SecretString>) = (reader.optional(EMAIL), reader.secret_optional(PASSWORD));
+    let (email, password): (Option<String>, Option<SecretString>) =
+        (reader.optional(EMAIL), reader.secret_optional(PASSWORD));
     let (email, password) = match (email, password) {
         (None, None) => return None,
         (Some(email), Some(password)) => (email, password),
@@ -164,7 +167,8 @@ fn bootstrap(reader: &mut Reader<'_>, loopback: bool) -> Option<Bootstrap> {
         reader.fault(EMAIL, "is for trying Petty out; beyond loopback no account is made at boot");
     }
     let email = Email::parse(&email).map_err(|problem| reader.fault(EMAIL, problem.reason)).ok();
-    let password = Passphrase::parse(password.expose_secret()).map_err(|problem| reader.fault(PASSWORD, problem.reason)).ok();
+    let password = Passphrase::parse(password.expose_secret())
+        .map_err(|problem| reader.fault(PASSWORD, problem.reason))
+        .ok();
     Some(Bootstrap { email: email?, password: password? })
 }
-

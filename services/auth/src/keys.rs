@@ -52,7 +52,8 @@ async fn install(
     wrapping: &KeyEncryptionKey,
     algorithm: Algorithm,
 ) -> anyhow::Result<StoredKey> {
-    let private = context.tasks.spawn_blocking("make-signing-key", move || signer::generate(algorithm)).await??;
+    let private =
+        context.tasks.spawn_blocking("make-signing-key", move || signer::generate(algorithm)).await??;
     let public = SigningKey::read(algorithm, &private)?.public().clone();
     let private_sealed = seal::seal(context.entropy, wrapping.expose(), public.kid.as_bytes(), &private);
     let made = &StoredKey { algorithm, public, private_sealed: private_sealed.ok_or(Error::Seal)? };

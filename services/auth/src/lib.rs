@@ -60,7 +60,8 @@ impl Service for Auth {
 /// Where the database is away, the signing key cannot be opened, or the port cannot be had.
 pub async fn bind(context: Context, config: AuthConfig) -> anyhow::Result<BoundServer> {
     let AuthConfig { foundation, sign_up, algorithm, key_encryption_key, password_hashers, .. } = config;
-    let base = Foundation::lay(&context, &foundation, Migrations::new(migrations::migrations::runner())).await?;
+    let base =
+        Foundation::lay(&context, &foundation, Migrations::new(migrations::migrations::runner())).await?;
     let key = keys::load(&context, &base.db, &key_encryption_key, algorithm).await?;
     let passwords = Passwords::new(context.tasks.clone(), context.entropy, password_hashers).await?;
     if let Some(account) = config.bootstrap {
@@ -69,8 +70,10 @@ pub async fn bind(context: Context, config: AuthConfig) -> anyhow::Result<BoundS
     let clock = context.clock.clone();
     let access = LocalAccess { db: base.db.clone(), clock: clock.clone() };
     let keys = LocalKeys { db: base.db.clone(), clock: clock.clone() };
-    let gate =
-        Gate::new(base.verifier(Box::new(keys.clone())), Access::direct(Box::new(access.clone()), clock.clone()));
+    let gate = Gate::new(
+        base.verifier(Box::new(keys.clone())),
+        Access::direct(Box::new(access.clone()), clock.clone()),
+    );
     let minter = Minter {
         key,
         entropy: context.entropy,

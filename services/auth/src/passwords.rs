@@ -38,8 +38,10 @@ impl Passwords {
     /// A pool in which so many are hashed at once.
     pub(crate) async fn new(tasks: Tasks, entropy: Entropy, hashers: usize) -> Result<Self, ApiError> {
         let turns = Arc::new(Semaphore::new(hashers));
-        let mut pool = Self { tasks, entropy, turns, hashers, waiting: Arc::default(), nobody: Arc::from("") };
-        let nobody = Passphrase::attempt(&entropy.token::<32>()).map_err(|problem| ApiError::internal(problem.reason))?;
+        let mut pool =
+            Self { tasks, entropy, turns, hashers, waiting: Arc::default(), nobody: Arc::from("") };
+        let nobody = Passphrase::attempt(&entropy.token::<32>())
+            .map_err(|problem| ApiError::internal(problem.reason))?;
         pool.nobody = pool.hash(nobody).await?.into();
         Ok(pool)
     }
@@ -55,7 +57,11 @@ impl Passwords {
     }
 
     /// Whether a passphrase is the one of a PHC string. Without one it takes as long, and is not.
-    pub(crate) async fn verify(&self, passphrase: Passphrase, hash: Option<String>) -> Result<bool, ApiError> {
+    pub(crate) async fn verify(
+        &self,
+        passphrase: Passphrase,
+        hash: Option<String>,
+    ) -> Result<bool, ApiError> {
         let known = hash.is_some();
         let hash = hash.unwrap_or_else(|| self.nobody.as_ref().to_owned());
         let verified = self.in_turn(move || {
@@ -70,7 +76,10 @@ impl Passwords {
         Ok(verified && known)
     }
 
-    async fn in_turn<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, ApiError> {
+    async fn in_turn<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, ApiError> {
         let _place = Place::take(&self.waiting, QUEUE + self.hashers)?;
         let turn = self.turns.clone().acquire_owned().await.map_err(ApiError::internal)?;
         // The turn ends with the work, not with a caller who went away meanwhile.
@@ -135,10 +144,14 @@ mod tests {
     #[tokio::test]
     async fn a_long_queue_sends_away_and_recovers() {
         let pool = pool().await;
-        let storm = futures::future::join_all((0..100).map(|_| pool.verify(passphrase("some passphrase"), None))).await;
+        let storm =
+            futures::future::join_all((0..100).map(|_| pool.verify(passphrase("some passphrase"), None)))
+                .await;
         let refused: Vec<_> = storm.iter().filter_map(|answer| answer.as_ref().err()).collect();
         assert_eq!(refused.len(), 100 - QUEUE - 2);
-        assert!(refused.iter().all(|error| error.code == Code::ResourceExhausted && error.retry_after.is_some()));
+        assert!(
+            refused.iter().all(|error| error.code == Code::ResourceExhausted && error.retry_after.is_some())
+        );
         assert!(!pool.verify(passphrase("some passphrase"), None).await.unwrap());
     }
 }

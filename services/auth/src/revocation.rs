@@ -24,7 +24,12 @@ struct Pending;
 ///
 /// # Errors
 /// `REVOCATION_PENDING`, where the call's time is nearly over.
-pub(crate) async fn told(db: &Db, clock: &Clock, events: &[EventId], deadline: Instant) -> Result<(), ApiError> {
+pub(crate) async fn told(
+    db: &Db,
+    clock: &Clock,
+    events: &[EventId],
+    deadline: Instant,
+) -> Result<(), ApiError> {
     let waiting = async {
         for event in events.iter().filter(|event| !is_old(**event, clock)) {
             relay::sent(db, *event).await?;

@@ -31,7 +31,8 @@ pub(crate) fn seal(entropy: Entropy, key: &[u8; 32], context: &[u8], text: &[u8]
     let nonce: [u8; NONCE_LEN] = entropy.bytes();
     let mut sealed = text.to_vec();
     let key = LessSafeKey::new(UnboundKey::new(&AES_256_GCM, key).ok()?);
-    key.seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(context), &mut sealed).ok()?;
+    key.seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(context), &mut sealed)
+        .ok()?;
     Some([nonce.as_slice(), &sealed].concat())
 }
 
@@ -40,7 +41,8 @@ pub(crate) fn open(key: &[u8; 32], context: &[u8], sealed: &[u8]) -> Option<Vec<
     let (nonce, rest) = sealed.split_first_chunk::<NONCE_LEN>()?;
     let mut text = rest.to_vec();
     let key = LessSafeKey::new(UnboundKey::new(&AES_256_GCM, key).ok()?);
-    let length = key.open_in_place(Nonce::assume_unique_for_key(*nonce), Aad::from(context), &mut text).ok()?.len();
+    let length =
+        key.open_in_place(Nonce::assume_unique_for_key(*nonce), Aad::from(context), &mut text).ok()?.len();
     text.truncate(length);
     Some(text)
 }

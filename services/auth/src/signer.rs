@@ -9,8 +9,8 @@ use aws_lc_rs::encoding::AsDer as _;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, RSA_PKCS1_SHA256, RsaKeyPair,
-    RsaPublicKeyComponents,
+    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, RSA_PKCS1_SHA256,
+    RsaKeyPair, RsaPublicKeyComponents,
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -112,27 +112,40 @@ impl SigningKey {
         let (pair, thumbprint) = match algorithm {
             Algorithm::Rs256 => {
                 let pair = RsaKeyPair::from_pkcs8(pkcs8).map_err(|_| Error::Read)?;
-                let RsaPublicKeyComponents { n, e } = RsaPublicKeyComponents::<Vec<u8>>::from(pair.public_key());
+                let RsaPublicKeyComponents { n, e } =
+                    RsaPublicKeyComponents::<Vec<u8>>::from(pair.public_key());
                 let (n, e) = (encode(&n), encode(&e));
                 let thumbprint = format!(r#"{{"e":"{e}","kty":"RSA","n":"{n}"}}"#);
                 public = PublicKey { kty: "RSA".to_owned(), n: Some(n), e: Some(e), ..public };
                 (Pair::Rsa(pair), thumbprint)
             }
             Algorithm::Es256 => {
-                let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, pkcs8).map_err(|_| Error::Read)?;
+                let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, pkcs8)
+                    .map_err(|_| Error::Read)?;
                 // Uncompressed: 4, then both coordinates of 32 bytes.
                 let point = pair.public_key().as_ref();
                 let (x, y) = point.get(1..).filter(|rest| rest.len() == 64).ok_or(Error::Read)?.split_at(32);
                 let (x, y) = (encode(x), encode(y));
                 let thumbprint = format!(r#"{{"crv":"P-256","kty":"EC","x":"{x}","y":"{y}"}}"#);
-                public = PublicKey { kty: "EC".to_owned(), crv: Some("P-256".to_owned()), x: Some(x), y: Some(y), ..public };
+                public = PublicKey {
+                    kty: "EC".to_owned(),
+                    crv: Some("P-256".to_owned()),
+                    x: Some(x),
+                    y: Some(y),
+                    ..public
+                };
                 (Pair::Ecdsa(pair), thumbprint)
             }
             Algorithm::EdDsa => {
                 let pair = Ed25519KeyPair::from_pkcs8(pkcs8).map_err(|_| Error::Read)?;
                 let x = encode(pair.public_key().as_ref());
                 let thumbprint = format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{x}"}}"#);
-                public = PublicKey { kty: "OKP".to_owned(), crv: Some("Ed25519".to_owned()), x: Some(x), ..public };
+                public = PublicKey {
+                    kty: "OKP".to_owned(),
+                    crv: Some("Ed25519".to_owned()),
+                    x: Some(x),
+                    ..public
+                };
                 (Pair::Ed25519(pair), thumbprint)
             }
         };
@@ -148,7 +161,8 @@ impl SigningKey {
     fn token(&self, claims: &Claims) -> Result<String, Error> {
         let header = json!({"alg": self.algorithm.as_str(), "kid": self.public.kid, "typ": TOKEN_TYPE});
         let claims = serde_json::to_vec(claims).map_err(|_| Error::Sign)?;
-        let signed = format!("{}.{}", URL_SAFE_NO_PAD.encode(header.to_string()), URL_SAFE_NO_PAD.encode(claims));
+        let signed =
+            format!("{}.{}", URL_SAFE_NO_PAD.encode(header.to_string()), URL_SAFE_NO_PAD.encode(claims));
         let signature = self.sign(signed.as_bytes())?;
         Ok(format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature)))
     }
@@ -161,9 +175,10 @@ impl SigningKey {
                 pair.sign(&RSA_PKCS1_SHA256, &random, message, &mut signature).map_err(|_| Error::Sign)?;
                 Ok(signature)
             }
-            Pair::Ecdsa(pair) => {
-                pair.sign(&random, message).map(|signature| signature.as_ref().to_vec()).map_err(|_| Error::Sign)
-            }
+            Pair::Ecdsa(pair) => pair
+                .sign(&random, message)
+                .map(|signature| signature.as_ref().to_vec())
+                .map_err(|_| Error::Sign),
             Pair::Ed25519(pair) => Ok(pair.sign(message).as_ref().to_vec()),
         }
     }

@@ -18,7 +18,11 @@ use petty_chassis::postgres::Error;
 pub(crate) fn conflict(error: &Error) -> Option<&str> {
     match error {
         Error::Conflict { constraint } => Some(constraint),
-        Error::Db(_) | Error::Pool(_) | Error::Closed | Error::Inconsistent { .. } | Error::TooManyRetries { .. } => None,
+        Error::Db(_)
+        | Error::Pool(_)
+        | Error::Closed
+        | Error::Inconsistent { .. }
+        | Error::TooManyRetries { .. } => None,
     }
 }
 

@@ -40,8 +40,12 @@ pub(crate) fn keep_house(context: &Context, db: &Db) {
     context.tasks.spawn("auth-housekeeping", async move {
         loop {
             let before = clock.now() - KEPT;
-            let forgotten =
-                db.transaction("forget_sessions", |tx| async move { sessions::forget_expired(&tx, before).await }).await;
+            let forgotten = db
+                .transaction(
+                    "forget_sessions",
+                    |tx| async move { sessions::forget_expired(&tx, before).await },
+                )
+                .await;
             match forgotten {
                 Ok(sessions) => tracing::debug!(sessions, "expired sessions are forgotten"),
                 Err(error) => {

@@ -4,7 +4,7 @@ pub(crate) mod convert;
 mod page;
 
 use petty_chassis::grpc::gate::{BehaviorServiceHandler, Call};
-use petty_chassis::postgres::{Db, Error};
+use petty_chassis::postgres::Db;
 use petty_chassis::types::Clock;
 use petty_chassis::{ApiError, FieldError};
 use petty_proto::behavior::v1 as wire;
@@ -74,7 +74,7 @@ impl BehaviorServiceHandler for Grpc {
         let found = self
             .db
             .read("get_behavior", |tx| async move {
-                Ok::<_, Error>(episodes::find(&tx, access.pet_id, id).await?)
+                episodes::find(&tx, access.pet_id, id).await.map_err(ApiError::from)
             })
             .await?;
         found.map(convert::episode).ok_or_else(|| ApiError::not_found("EPISODE_NOT_FOUND", "no such episode"))

@@ -14,15 +14,17 @@ mod tests;
 mod trace;
 
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_sdk::trace::SdkTracerProvider;
+use tracing_subscriber::fmt::writer::BoxMakeWriter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{Layer as _, Registry};
 
-use crate::config::BaseConfig;
+use crate::config::{BaseConfig, Environment};
 
 pub use filter::{FilterError, log_filter, set_log_filter};
 pub use json::JsonLayer;
@@ -48,8 +50,30 @@ pub struct Guard {
 ///
 /// Where another subscriber is set already, or the OTLP endpoint cannot be used at all.
 pub fn init(service: &'static str, config: &BaseConfig) -> Result<Guard, io::Error> {
-    let resource = export::resource(service, &config.instance);
     let endpoint = config.otlp_endpoint.as_deref();
+    start(service, &config.instance, &config.log, endpoint, BoxMakeWriter::new(io::stderr))
+}
+
+/// As [`init`], for several services in one process, which leave the terminal to its user: logs go to a file, made anew.
+/// `PETTY_LOG` and `PETTY_OTLP_ENDPOINT` are heeded.
+///
+/// # Errors
+///
+/// As [`init`], or where the file cannot be written.
+pub fn init_to_file(process: &'static str, environment: &Environment, path: &Path) -> Result<Guard, io::Error> {
+    let file = std::fs::File::create(path)?;
+    let log = environment.get("PETTY_LOG").unwrap_or("info");
+    start(process, "", log, environment.get("PETTY_OTLP_ENDPOINT"), BoxMakeWriter::new(Arc::new(file)))
+}
+
+fn start(
+    service: &'static str,
+    instance: &str,
+    log: &str,
+    endpoint: Option<&str>,
+    writer: BoxMakeWriter,
+) -> Result<Guard, io::Error> {
+    let resource = export::resource(service, instance);
     metrics::start(endpoint, &resource)?;
     // Without an endpoint spans are still numbered, so that log lines and calls carry a trace id.
     let mut tracer = SdkTracerProvider::builder().with_resource(resource);
@@ -58,8 +82,8 @@ pub fn init(service: &'static str, config: &BaseConfig) -> Result<Guard, io::Err
     }
     let tracer = tracer.build();
 
-    let (filter, handle) = filter::reloadable(&config.log).map_err(io::Error::other)?;
-    let json = JsonLayer::new(io::stderr).with_defaults(service, Arc::from(config.instance.as_str()));
+    let (filter, handle) = filter::reloadable(log).map_err(io::Error::other)?;
+    let json = JsonLayer::new(writer).with_defaults(service, Arc::from(instance));
     let otel = tracing_opentelemetry::layer()
         .with_tracer(tracer.tracer("petty"))
         .with_location(false)

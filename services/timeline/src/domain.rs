@@ -45,7 +45,7 @@ pub(crate) struct Metadata {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Change {
     /// It is so now.
-    Stands(Entry),
+    Stands(Box<Entry>),
     /// It is not, or not any more, of interest; a later version may be.
     Unlisted,
     /// It is gone for good.

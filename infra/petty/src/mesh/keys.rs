@@ -8,11 +8,11 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use anyhow::Context as _;
-use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der};
-use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use secrecy::SecretString;
+use petty_chassis::grpc::identity::generate_key;
+use petty_chassis::types::Entropy;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 
 use super::{GATEWAY, SERVICES};
@@ -60,17 +60,15 @@ impl Keys {
     fn make() -> anyhow::Result<Self> {
         let (mut private, mut public) = (BTreeMap::new(), BTreeMap::new());
         for service in SERVICES.into_iter().chain([GATEWAY]) {
-            let pair = Ed25519KeyPair::generate().map_err(|_| anyhow::anyhow!("no key could be made"))?;
-            let der: Pkcs8V1Der<'_> =
-                pair.as_der().map_err(|_| anyhow::anyhow!("no key could be written"))?;
-            private.insert(service.to_owned(), pem(der.as_ref()));
-            public.insert(service.to_owned(), STANDARD.encode(pair.public_key().as_ref()));
+            let (secret, key) = generate_key()?;
+            private.insert(service.to_owned(), secret.expose_secret().to_owned());
+            public.insert(service.to_owned(), key);
         }
         Ok(Self {
             private,
             public,
-            encryption_key: STANDARD.encode(random::<32>()?),
-            demo_password: hex(&random::<12>()?),
+            encryption_key: STANDARD.encode(Entropy.bytes::<32>()),
+            demo_password: Entropy.token::<18>(),
         })
     }
 
@@ -102,21 +100,4 @@ impl Keys {
     pub fn demo_password(&self) -> &str {
         &self.demo_password
     }
-}
-
-fn random<const N: usize>() -> anyhow::Result<[u8; N]> {
-    let mut bytes = [0; N];
-    aws_lc_rs::rand::fill(&mut bytes).map_err(|_| anyhow::anyhow!("the system gives no random numbers"))?;
-    Ok(bytes)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn pem(der: &[u8]) -> String {
-    let encoded = STANDARD.encode(der);
-    let lines: Vec<&str> =
-        encoded.as_bytes().chunks(64).filter_map(|line| std::str::from_utf8(line).ok()).collect();
-    format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", lines.join("\n"))
 }

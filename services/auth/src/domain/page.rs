@@ -95,7 +95,9 @@ impl Page {
         if token.is_empty() {
             return Ok(None);
         }
-        Cursor::parse(list, token).map(Some).ok_or(Problem::malformed("must be the next_page_token of the page before"))
+        Cursor::parse(list, token)
+            .map(Some)
+            .ok_or(Problem::malformed("must be the next_page_token of the page before"))
     }
 
     /// The token of the next page, of one item more than asked for: that one is left out.

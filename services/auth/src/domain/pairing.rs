@@ -64,10 +64,16 @@ fn not_in_the_future(wanted: Option<Timestamp>, now: Timestamp) -> Result<Timest
 ///
 /// # Errors
 /// `CollarPaired`.
-pub fn make_room(account_id: AccountId, start_at: Timestamp, others: &[Pairing]) -> Result<Option<&Pairing>, Error> {
+pub fn make_room(
+    account_id: AccountId,
+    start_at: Timestamp,
+    others: &[Pairing],
+) -> Result<Option<&Pairing>, Error> {
     match others {
         [] => Ok(None),
-        [live] if live.end_at.is_none() && live.account_id == account_id && live.start_at < start_at => Ok(Some(live)),
+        [live] if live.end_at.is_none() && live.account_id == account_id && live.start_at < start_at => {
+            Ok(Some(live))
+        }
         _ => Err(Error::CollarPaired),
     }
 }

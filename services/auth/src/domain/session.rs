@@ -58,7 +58,9 @@ pub fn judge(session: Standing, token: Presented, now: Timestamp) -> Verdict {
     match token.used_at {
         None => Verdict::Rotate,
         // The clock of another replica may be behind: a negative age is a young one.
-        Some(used_at) if token.generation + 1 == session.live_generation && now.duration_since(used_at) <= GRACE => {
+        Some(used_at)
+            if token.generation + 1 == session.live_generation && now.duration_since(used_at) <= GRACE =>
+        {
             Verdict::Repeat
         }
         Some(_) => Verdict::Reused,

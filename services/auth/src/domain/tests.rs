@@ -92,10 +92,14 @@ fn names_are_short_and_printable() {
 
 #[test]
 fn time_zones_are_those_of_the_iana_database() {
-    for (zone, name) in [("Europe/Berlin", "Europe/Berlin"), ("europe/berlin", "Europe/Berlin"), ("UTC", "UTC")] {
+    for (zone, name) in
+        [("Europe/Berlin", "Europe/Berlin"), ("europe/berlin", "Europe/Berlin"), ("UTC", "UTC")]
+    {
         assert_eq!(TimeZoneName::parse(zone).unwrap().as_str(), name);
     }
-    for zone in ["", "Berlin", "Europe/Atlantis", "+02:00", "CET-1CEST", "../../etc/passwd", &"a".repeat(1_000)] {
+    for zone in
+        ["", "Berlin", "Europe/Atlantis", "+02:00", "CET-1CEST", "../../etc/passwd", &"a".repeat(1_000)]
+    {
         assert!(TimeZoneName::parse(zone).is_err(), "{zone}");
     }
 }
@@ -142,7 +146,11 @@ fn shares_end_in_the_future_and_within_five_years() {
 #[test]
 fn a_presented_refresh_token_is_judged_by_its_place_and_age() {
     let now = time("2026-03-01T12:00:00Z");
-    let session = |ended, live_generation| Standing { expires_at: time("2026-03-05T12:00:00Z"), ended, live_generation };
+    let session = |ended, live_generation| Standing {
+        expires_at: time("2026-03-05T12:00:00Z"),
+        ended,
+        live_generation,
+    };
     let used = |seconds: i64| Some(now - SignedDuration::from_secs(seconds));
     for (session, generation, used_at, verdict) in [
         (session(false, 1), 1, None, Verdict::Rotate),
@@ -157,7 +165,11 @@ fn a_presented_refresh_token_is_judged_by_its_place_and_age() {
         (session(true, 1), 1, None, Verdict::Over),
         (session(true, 2), 1, used(3_600), Verdict::Over),
     ] {
-        assert_eq!(judge(session, Presented { generation, used_at }, now), verdict, "{session:?} {generation}");
+        assert_eq!(
+            judge(session, Presented { generation, used_at }, now),
+            verdict,
+            "{session:?} {generation}"
+        );
     }
     let expired = Standing { expires_at: now, ended: false, live_generation: 1 };
     assert_eq!(judge(expired, Presented { generation: 1, used_at: None }, now), Verdict::Over);

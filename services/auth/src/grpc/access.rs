@@ -46,7 +46,12 @@ impl AccessSource for LocalAccess {
     }
 }
 
-async fn for_account(tx: &Tx, caller: &Caller, target: &Target, now: Timestamp) -> Result<Decision, ApiError> {
+async fn for_account(
+    tx: &Tx,
+    caller: &Caller,
+    target: &Target,
+    now: Timestamp,
+) -> Result<Decision, ApiError> {
     let account = caller.account_id();
     if !access::session_stands(tx, caller.session_id(), account, now).await? {
         return Err(Error::SessionEnded.into());
@@ -75,7 +80,9 @@ async fn for_device(
             decision(Some(Grant { role: Role::Caregiver, expires_at: None }), &[])
         }
         Target::Pet(_) => decision(None, &[]),
-        Target::Collar(asked) if *asked == own.collar_id => decision(None, &access::own_collar(tx, &own).await?),
+        Target::Collar(asked) if *asked == own.collar_id => {
+            decision(None, &access::own_collar(tx, &own).await?)
+        }
         Target::Collar(_) => decision(None, &[]),
     })
 }
@@ -104,7 +111,8 @@ impl AccessServiceHandler for Grpc {
         };
         let Some(target) = target else { return Err(fields.into_error()) };
         // Whether the session still stands is part of the decision.
-        let Decision { role, pairings, expires } = self.access.decide(call.claimed_caller()?, &target).await?;
+        let Decision { role, pairings, expires } =
+            self.access.decide(call.claimed_caller()?, &target).await?;
         match target {
             Target::Pet(_) if role.is_none() => return Err(Error::PetNotFound.into()),
             Target::Collar(_) if pairings.is_empty() => return Err(Error::CollarNotFound.into()),

@@ -8,22 +8,27 @@ use petty_proto::auth::v1 as wire;
 use super::errors::{Fields, refused};
 use super::{Grpc, convert};
 use crate::config::SignUpMode;
+use crate::domain::Error;
 use crate::domain::account::{self, Account, Email, NewAccount, Passphrase};
 use crate::domain::text::{self, TimeZoneName};
-use crate::domain::Error;
 use crate::store::audit::{self, Actor, Entry};
 use crate::store::{accounts, sessions};
 
 #[tonic::async_trait]
 impl AccountServiceHandler for Grpc {
-    async fn sign_up(&self, call: Call, request: wire::SignUpRequest) -> Result<wire::TokenResponse, ApiError> {
+    async fn sign_up(
+        &self,
+        call: Call,
+        request: wire::SignUpRequest,
+    ) -> Result<wire::TokenResponse, ApiError> {
         let NewAccount { email, password, name, time_zone } = new_account(&request)?;
         if self.sign_up == SignUpMode::Closed {
             return Err(Error::SignUpClosed.into());
         }
         let hash = &self.passwords.hash(password).await?;
         let created_at = self.now();
-        let account = &Account { account_id: AccountId::new(&self.clock), email, name, time_zone, created_at };
+        let account =
+            &Account { account_id: AccountId::new(&self.clock), email, name, time_zone, created_at };
         let opening = &self.opening(account.account_id);
         let request_id = call.request_id();
         self.db
@@ -42,7 +47,8 @@ impl AccountServiceHandler for Grpc {
 
     async fn get_me(&self, call: Call, _request: wire::GetMeRequest) -> Result<wire::Account, ApiError> {
         let account_id = call.caller().await?.account_id();
-        let account = self.db.read("get_me", |tx| async move { accounts::get(&tx, account_id).await }).await?;
+        let account =
+            self.db.read("get_me", |tx| async move { accounts::get(&tx, account_id).await }).await?;
         Ok(convert::account(&account.ok_or(Error::SessionEnded)?))
     }
 }

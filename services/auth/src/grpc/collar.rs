@@ -1,8 +1,8 @@
 //! PetService: collars.
 
 use petty_chassis::grpc::gate::Call;
-use petty_chassis::postgres::requests::{self, Before};
 use petty_chassis::postgres::Tx;
+use petty_chassis::postgres::requests::{self, Before};
 use petty_chassis::types::{Clock, CollarId, PairingId, SessionId};
 use petty_chassis::{ApiError, FieldError};
 use petty_proto::auth::v1 as wire;
@@ -10,9 +10,9 @@ use serde_json::json;
 
 use super::errors::{Fields, refused};
 use super::{Grpc, convert};
+use crate::domain::Error;
 use crate::domain::page::{Cursor, List};
 use crate::domain::pairing::{self, Pairing};
-use crate::domain::Error;
 use crate::store::audit::{self, Actor, Entry};
 use crate::store::{pairings, pets};
 use crate::{announce, revocation, seal};
@@ -162,7 +162,8 @@ pub(super) async fn rotate_secret(
         .transaction("rotate_collar_secret", |tx| async move {
             begin(&tx, &grpc.clock, &request.request_id, "RotateCollarSecret", request).await?;
             let newest = pairings::lock_newest(&tx, pet_id, collar_id).await?;
-            let (pairing, _) = newest.filter(|(pairing, _)| pairing.end_at.is_none()).ok_or(Error::CollarNotFound)?;
+            let (pairing, _) =
+                newest.filter(|(pairing, _)| pairing.end_at.is_none()).ok_or(Error::CollarNotFound)?;
             let event = announce::credential_ended(&tx, &grpc.clock, &pairing).await?;
             pairings::replace_secret(&tx, pairing.pairing_id, credential, secret_hash).await?;
             let entry = Entry::done(Actor::Account(account_id), "ROTATE_COLLAR_SECRET", pet_id, request_id)

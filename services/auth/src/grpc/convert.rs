@@ -112,7 +112,11 @@ pub(crate) fn jwks(keys: Vec<PublicKey>) -> wire::Jwks {
 }
 
 /// Reads a new pet.
-pub(super) fn new_pet(fields: &mut Fields, request: &wire::CreatePetRequest, now: Timestamp) -> Option<NewPet> {
+pub(super) fn new_pet(
+    fields: &mut Fields,
+    request: &wire::CreatePetRequest,
+    now: Timestamp,
+) -> Option<NewPet> {
     let name = fields.take("name", text::required(&request.name));
     let species = fields.take("species", species(request.species));
     let breed = fields.take("breed", text::optional(request.breed.as_deref().unwrap_or_default()));
@@ -148,7 +152,10 @@ pub(super) fn changes(fields: &mut Fields, request: &wire::UpdatePetRequest, now
             Some("") => Some(None),
             Some(date) => fields.take("birth_date", pet::birth_date(date, now)).map(Some),
         },
-        time_zone: request.time_zone.as_deref().and_then(|zone| fields.take("time_zone", text::TimeZoneName::parse(zone))),
+        time_zone: request
+            .time_zone
+            .as_deref()
+            .and_then(|zone| fields.take("time_zone", text::TimeZoneName::parse(zone))),
     }
 }
 

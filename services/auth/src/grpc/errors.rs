@@ -57,7 +57,9 @@ impl Fields {
             self.0.push(FieldError::required(field));
             return None;
         }
-        text.parse().map_err(|error: T::Err| self.0.push(FieldError::malformed(field, error.to_string()))).ok()
+        text.parse()
+            .map_err(|error: T::Err| self.0.push(FieldError::malformed(field, error.to_string())))
+            .ok()
     }
 
     /// Notes what is wrong with a field.

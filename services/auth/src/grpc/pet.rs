@@ -31,7 +31,8 @@ impl PetServiceHandler for Grpc {
         let (pet_id, request, request_id) = (PetId::new(&self.clock), &request, call.request_id());
         self.db
             .transaction("create_pet", |tx| async move {
-                let before = requests::begin(&tx, &self.clock, &request.request_id, "CreatePet", request).await?;
+                let before =
+                    requests::begin(&tx, &self.clock, &request.request_id, "CreatePet", request).await?;
                 if let Before::Answered(answer) = before {
                     return Ok(answer);
                 }
@@ -51,14 +52,20 @@ impl PetServiceHandler for Grpc {
             .await
     }
 
-    async fn list_pets(&self, call: Call, request: wire::ListPetsRequest) -> Result<wire::ListPetsResponse, ApiError> {
+    async fn list_pets(
+        &self,
+        call: Call,
+        request: wire::ListPetsRequest,
+    ) -> Result<wire::ListPetsResponse, ApiError> {
         let mut fields = Fields::default();
         let page = convert::page(&mut fields, List::Pets, request.page_size, &request.page_token);
         let Some(page) = page else { return Err(fields.into_error()) };
         let account_id = call.caller().await?.account_id();
         let (now, page) = (self.now(), &page);
-        let mut found: Vec<(Pet, Role)> =
-            self.db.read("list_pets", |tx| async move { pets::list(&tx, account_id, now, page).await }).await?;
+        let mut found: Vec<(Pet, Role)> = self
+            .db
+            .read("list_pets", |tx| async move { pets::list(&tx, account_id, now, page).await })
+            .await?;
         let cursor = |(pet, _): &(Pet, Role)| Cursor { time: pet.created_at, id: pet.pet_id.0 };
         let next_page_token = page.next(List::Pets, &mut found, cursor);
         let pets = found.iter().map(|(pet, role)| convert::pet(pet, convert::role(*role))).collect();
@@ -144,7 +151,11 @@ impl PetServiceHandler for Grpc {
         collar::rotate_secret(self, &call, &request).await
     }
 
-    async fn create_share(&self, call: Call, request: wire::CreateShareRequest) -> Result<wire::Share, ApiError> {
+    async fn create_share(
+        &self,
+        call: Call,
+        request: wire::CreateShareRequest,
+    ) -> Result<wire::Share, ApiError> {
         share::create(self, &call, &request).await
     }
 
@@ -167,7 +178,11 @@ impl PetServiceHandler for Grpc {
 
 impl Grpc {
     /// Removes a pet; the events to wait for.
-    async fn delete(&self, call: &Call, pet_id: PetId) -> Result<Vec<petty_chassis::types::EventId>, ApiError> {
+    async fn delete(
+        &self,
+        call: &Call,
+        pet_id: PetId,
+    ) -> Result<Vec<petty_chassis::types::EventId>, ApiError> {
         let account_id = call.claimed_caller()?.account_id();
         let (now, request_id) = (self.now(), call.request_id());
         self.db
@@ -201,8 +216,10 @@ impl Grpc {
             return Err(refusal);
         }
         let account_id = call.caller().await?.account_id();
-        let deletion =
-            self.db.read("deletion", |tx| async move { pets::deletion(&tx, pet_id, account_id).await }).await?;
+        let deletion = self
+            .db
+            .read("deletion", |tx| async move { pets::deletion(&tx, pet_id, account_id).await })
+            .await?;
         deletion.ok_or(refusal)
     }
 }

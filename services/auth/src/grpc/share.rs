@@ -9,10 +9,10 @@ use serde_json::json;
 
 use super::errors::{Fields, refused};
 use super::{Grpc, convert};
+use crate::domain::Error;
 use crate::domain::access::{self, NewShare, Share};
 use crate::domain::account::Email;
 use crate::domain::page::{Cursor, List};
-use crate::domain::Error;
 use crate::store::audit::{self, Actor, Entry};
 use crate::store::{accounts, pets, shares};
 use crate::{announce, revocation};
@@ -40,7 +40,8 @@ pub(super) async fn create(
     let (share_id, request_id) = (ShareId::new(&grpc.clock), call.request_id());
     grpc.db
         .transaction("create_share", |tx| async move {
-            let before = requests::begin(&tx, &grpc.clock, &request.request_id, "CreateShare", request).await?;
+            let before =
+                requests::begin(&tx, &grpc.clock, &request.request_id, "CreateShare", request).await?;
             if let Before::Answered(answer) = before {
                 return Ok(answer);
             }
@@ -64,11 +65,12 @@ pub(super) async fn create(
             let inserted = shares::insert(&tx, &share).await;
             inserted.map_err(|error| refused(error, shares::EXISTS, Error::ShareExists))?;
             announce::share_changed(&tx, &grpc.clock, share.account_id, pet_id).await?;
-            let entry = Entry::done(Actor::Account(account_id), "SHARE_PET", pet_id, request_id).with(json!({
-                "share_id": share_id.to_string(),
-                "account_id": share.account_id.to_string(),
-                "role": role.as_str(),
-            }));
+            let entry =
+                Entry::done(Actor::Account(account_id), "SHARE_PET", pet_id, request_id).with(json!({
+                    "share_id": share_id.to_string(),
+                    "account_id": share.account_id.to_string(),
+                    "role": role.as_str(),
+                }));
             audit::write(&tx, now, &entry).await?;
             let answer = convert::share(&share);
             requests::finish(&tx, &request.request_id, &answer).await?;

@@ -11,9 +11,9 @@ use serde_json::json;
 
 use super::errors::Fields;
 use super::{Grpc, convert};
+use crate::domain::Error;
 use crate::domain::account::{Email, Passphrase};
 use crate::domain::session::{self, Verdict};
-use crate::domain::Error;
 use crate::store::audit::{self, Actor, Entry, Outcome};
 use crate::store::sessions::{self, Chain, EndReason, NewSession};
 use crate::store::{accounts, pairings};
@@ -72,7 +72,12 @@ impl Grpc {
     }
 
     /// Rotates, repeats, or ends the session, in one transaction; `None` where the token is good for nothing.
-    async fn rotate(&self, tx: &Tx, presented: &str, request_id: &str) -> Result<Option<Refreshed>, ApiError> {
+    async fn rotate(
+        &self,
+        tx: &Tx,
+        presented: &str,
+        request_id: &str,
+    ) -> Result<Option<Refreshed>, ApiError> {
         let now = self.now();
         let used = seal::digest(presented);
         let Some(chain) = sessions::lock_chain(tx, &used).await? else { return Ok(None) };
@@ -92,9 +97,11 @@ impl Grpc {
             }
             Verdict::Rotate => {
                 let successor = self.entropy.token::<32>();
-                let sealed = seal::seal(self.entropy, &key, &context, successor.as_bytes()).ok_or_else(unsealable)?;
+                let sealed =
+                    seal::seal(self.entropy, &key, &context, successor.as_bytes()).ok_or_else(unsealable)?;
                 let expires_at = session::expiry(now, chain.ends_at);
-                sessions::rotate(tx, &chain, (&used, &seal::digest(&successor)), &sealed, (now, expires_at)).await?;
+                sessions::rotate(tx, &chain, (&used, &seal::digest(&successor)), &sealed, (now, expires_at))
+                    .await?;
                 (successor, expires_at)
             }
         };
@@ -103,7 +110,13 @@ impl Grpc {
     }
 
     /// Somebody has a token that was used up: whoever else has the session loses it too.
-    async fn end_reused(&self, tx: &Tx, chain: &Chain, now: Timestamp, request_id: &str) -> Result<(), ApiError> {
+    async fn end_reused(
+        &self,
+        tx: &Tx,
+        chain: &Chain,
+        now: Timestamp,
+        request_id: &str,
+    ) -> Result<(), ApiError> {
         let event = announce::session_ended(tx, &self.clock, chain.session_id, chain.account_id).await?;
         sessions::end(tx, chain.session_id, EndReason::TokenReused, now, event).await?;
         let entry = Entry::done(Actor::Anybody, "END_REUSED_SESSION", chain.account_id, request_id)
@@ -122,7 +135,11 @@ impl Grpc {
             detail: json!({}),
         };
         let now = self.now();
-        match self.db.transaction("audit_refusal", |tx| async move { audit::write(&tx, now, entry).await }).await {
+        match self
+            .db
+            .transaction("audit_refusal", |tx| async move { audit::write(&tx, now, entry).await })
+            .await
+        {
             Ok(()) => Error::BadCredentials.into(),
             Err(error) => error.into(),
         }
@@ -137,7 +154,8 @@ impl TokenServiceHandler for Grpc {
         let password = fields.take("password", Passphrase::attempt(&request.password));
         let (Some(email), Some(password)) = (email, password) else { return Err(fields.into_error()) };
         let email = &email;
-        let known = self.db.read("credentials", |tx| async move { accounts::credentials(&tx, email).await }).await?;
+        let known =
+            self.db.read("credentials", |tx| async move { accounts::credentials(&tx, email).await }).await?;
         let hash = known.as_ref().map(|known| known.password_hash.clone());
         let right = self.passwords.verify(password, hash).await?;
         let subject = known.as_ref().map(|known| known.account_id.to_string()).unwrap_or_default();
@@ -158,11 +176,17 @@ impl TokenServiceHandler for Grpc {
         self.signed_in(opening, scope)
     }
 
-    async fn refresh(&self, call: Call, request: wire::RefreshRequest) -> Result<wire::TokenResponse, ApiError> {
+    async fn refresh(
+        &self,
+        call: Call,
+        request: wire::RefreshRequest,
+    ) -> Result<wire::TokenResponse, ApiError> {
         let presented = secret("refresh_token", &request.refresh_token)?;
         let request_id = call.request_id();
-        let refreshed =
-            self.db.transaction("refresh", |tx| async move { self.rotate(&tx, presented, request_id).await }).await?;
+        let refreshed = self
+            .db
+            .transaction("refresh", |tx| async move { self.rotate(&tx, presented, request_id).await })
+            .await?;
         let refreshed: Refreshed = refreshed.ok_or(Error::RefreshTokenInvalid)?;
         let Refreshed { account_id, session_id, scope, refresh_token, expires_at } = refreshed;
         let minted = self.minter.account((account_id, session_id), &scope, self.now(), expires_at)?;
@@ -176,7 +200,11 @@ impl TokenServiceHandler for Grpc {
         })
     }
 
-    async fn log_out(&self, call: Call, _request: wire::LogOutRequest) -> Result<wire::LogOutResponse, ApiError> {
+    async fn log_out(
+        &self,
+        call: Call,
+        _request: wire::LogOutRequest,
+    ) -> Result<wire::LogOutResponse, ApiError> {
         // Not whether the session stands: sent again, it waits again for what was told of its end.
         let caller = call.claimed_caller()?;
         let (session, account) = (caller.session_id(), caller.account_id());
@@ -184,7 +212,9 @@ impl TokenServiceHandler for Grpc {
         let told = self
             .db
             .transaction("log_out", |tx| async move {
-                if let Some(event) = sessions::lock_end(&tx, session, account).await?.ok_or(Error::SessionEnded)? {
+                if let Some(event) =
+                    sessions::lock_end(&tx, session, account).await?.ok_or(Error::SessionEnded)?
+                {
                     return Ok(event);
                 }
                 let event = announce::session_ended(&tx, &self.clock, session, account).await?;
@@ -214,17 +244,26 @@ impl TokenServiceHandler for Grpc {
         };
         let secret = secret("secret", &request.secret)?;
         let wanted = &collar;
-        let live = self.db.read("live_pairing", |tx| async move { pairings::live(&tx, wanted).await }).await?;
+        let live =
+            self.db.read("live_pairing", |tx| async move { pairings::live(&tx, wanted).await }).await?;
         // Compared for unknown collars too, with a hash that nothing has.
         let kept = live.as_ref().map_or_else(|| vec![0; 32], |(_, hash)| hash.clone());
         let right = seal::matches(secret, &kept);
         let Some((pairing, _)) = live.filter(|_| right) else {
-            return Err(self.refused_credentials("ISSUE_COLLAR_TOKEN", collar.to_string(), call.request_id()).await);
+            return Err(self
+                .refused_credentials("ISSUE_COLLAR_TOKEN", collar.to_string(), call.request_id())
+                .await);
         };
         let device = DeviceClaims { pet: pairing.pet_id, account: pairing.account_id };
-        let minted = self.minter.device((&collar, pairing.credential_id), device, DEVICE_SCOPE, self.now())?;
-        let (entry, now) = (&Entry::done(Actor::Collar(&collar), "ISSUE_COLLAR_TOKEN", &collar, call.request_id()), self.now());
-        self.db.transaction("audit_collar_token", |tx| async move { audit::write(&tx, now, entry).await }).await?;
+        let minted =
+            self.minter.device((&collar, pairing.credential_id), device, DEVICE_SCOPE, self.now())?;
+        let (entry, now) = (
+            &Entry::done(Actor::Collar(&collar), "ISSUE_COLLAR_TOKEN", &collar, call.request_id()),
+            self.now(),
+        );
+        self.db
+            .transaction("audit_collar_token", |tx| async move { audit::write(&tx, now, entry).await })
+            .await?;
         Ok(wire::CollarTokenResponse {
             access_token: minted.token,
             token_type: BEARER.to_owned(),

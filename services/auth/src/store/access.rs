@@ -34,7 +34,12 @@ pub(crate) async fn credential_stands(
 }
 
 /// What an account is to a pet.
-pub(crate) async fn pet(tx: &Tx, pet: PetId, account: AccountId, now: Timestamp) -> Result<Option<Grant>, Error> {
+pub(crate) async fn pet(
+    tx: &Tx,
+    pet: PetId,
+    account: AccountId,
+    now: Timestamp,
+) -> Result<Option<Grant>, Error> {
     let sql = "-- pet_grant\nSELECT 'OWNER' AS role, NULL::timestamptz AS expires_at FROM pets
                WHERE pet_id = $1 AND account_id = $2
                UNION ALL
@@ -60,13 +65,16 @@ pub(crate) async fn collar(
                WHERE g.collar_id = $1 AND (p.account_id = $2 OR s.share_id IS NOT NULL)
                ORDER BY g.start_at";
     let rows = tx.query(sql, &[&collar.as_str(), &account.0, &now]).await?;
-    rows.iter().map(|row| Ok(VisiblePairing { pairing: pairings::read(row)?, grant: grant(row, 7)? })).collect()
+    rows.iter()
+        .map(|row| Ok(VisiblePairing { pairing: pairings::read(row)?, grant: grant(row, 7)? }))
+        .collect()
 }
 
 /// A collar's pairings up to the one its own token hangs on, of the same account: what was measured before it was moved
 /// may still be on its way.
 pub(crate) async fn own_collar(tx: &Tx, own: &Pairing) -> Result<Vec<VisiblePairing>, Error> {
-    let sql = "-- own_collar\nSELECT pairing_id, collar_id, pet_id, account_id, start_at, end_at, credential_id
+    let sql =
+        "-- own_collar\nSELECT pairing_id, collar_id, pet_id, account_id, start_at, end_at, credential_id
                FROM pairings WHERE collar_id = $1 AND account_id = $2 AND start_at <= $3 ORDER BY start_at";
     let rows = tx.query(sql, &[&own.collar_id.as_str(), &own.account_id.0, &own.start_at]).await?;
     let grant = Grant { role: Role::Caregiver, expires_at: None };

@@ -19,7 +19,12 @@ pub(crate) struct Credentials {
 }
 
 /// Opens an account; a conflict with [`EMAIL_TAKEN`] where the address has one.
-pub(crate) async fn insert(tx: &Tx, account: &Account, password_hash: &str, scope: &str) -> Result<(), Error> {
+pub(crate) async fn insert(
+    tx: &Tx,
+    account: &Account,
+    password_hash: &str,
+    scope: &str,
+) -> Result<(), Error> {
     let sql = "-- insert_account\nINSERT INTO accounts
                (account_id, email, email_key, name, time_zone, password_hash, scope, created_at)
                VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";

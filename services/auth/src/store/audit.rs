@@ -45,7 +45,12 @@ pub(crate) struct Entry<'a> {
 
 impl<'a> Entry<'a> {
     /// Something that was done.
-    pub(crate) fn done(actor: Actor<'a>, action: &'static str, subject: impl ToString, request_id: &'a str) -> Self {
+    pub(crate) fn done(
+        actor: Actor<'a>,
+        action: &'static str,
+        subject: impl ToString,
+        request_id: &'a str,
+    ) -> Self {
         let detail = serde_json::json!({});
         Self { actor, action, subject: subject.to_string(), outcome: Outcome::Done, request_id, detail }
     }
@@ -71,6 +76,7 @@ pub(crate) async fn write(tx: &Tx, now: Timestamp, entry: &Entry<'_>) -> Result<
         Outcome::Refused => "REFUSED",
     };
     let Entry { action, subject, request_id, detail, .. } = entry;
-    let touched = tx.execute(sql, &[&now, &kind, &actor, action, subject, &outcome, request_id, detail]).await?;
+    let touched =
+        tx.execute(sql, &[&now, &kind, &actor, action, subject, &outcome, request_id, detail]).await?;
     one(touched, "audit_log")
 }

@@ -32,13 +32,15 @@ pub(crate) async fn lock(tx: &Tx) -> Result<(), Error> {
 
 /// Makes a key the current one; the one before it is retired, and published on.
 pub(crate) async fn install(tx: &Tx, key: &StoredKey, now: Timestamp) -> Result<(), Error> {
-    let sql = "-- retire_key\nUPDATE signing_keys SET state = 'retired', retired_at = $1 WHERE state = 'current'";
+    let sql =
+        "-- retire_key\nUPDATE signing_keys SET state = 'retired', retired_at = $1 WHERE state = 'current'";
     tx.execute(sql, &[&now]).await?;
     let sql = "-- install_key\nINSERT INTO signing_keys (kid, algorithm, state, public_jwk, private_sealed, created_at)
                VALUES ($1, $2, 'current', $3, $4, $5)";
     let public = serde_json::to_value(&key.public).map_err(|_| inconsistent(TABLE, "public_jwk"))?;
-    let touched =
-        tx.execute(sql, &[&key.public.kid, &key.algorithm.as_str(), &public, &key.private_sealed, &now]).await?;
+    let touched = tx
+        .execute(sql, &[&key.public.kid, &key.algorithm.as_str(), &public, &key.private_sealed, &now])
+        .await?;
     one(touched, TABLE)
 }
 

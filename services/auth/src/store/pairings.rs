@@ -27,7 +27,12 @@ pub(crate) async fn beyond(tx: &Tx, collar: &CollarId, time: Timestamp) -> Resul
 }
 
 /// A conflict with [`OVERLAP`] where the collar was paired in that time.
-pub(crate) async fn insert(tx: &Tx, pairing: &Pairing, secret_hash: &[u8; 32], now: Timestamp) -> Result<(), Error> {
+pub(crate) async fn insert(
+    tx: &Tx,
+    pairing: &Pairing,
+    secret_hash: &[u8; 32],
+    now: Timestamp,
+) -> Result<(), Error> {
     let sql = "-- insert_pairing\nINSERT INTO pairings
                (pairing_id, collar_id, pet_id, account_id, start_at, end_at, credential_id, secret_hash, created_at)
                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
@@ -60,7 +65,8 @@ pub(crate) async fn lock_newest(
     let sql = "-- lock_pairing\nSELECT pairing_id, collar_id, pet_id, account_id, start_at, end_at, credential_id, ended_event
                FROM pairings WHERE pet_id = $1 AND collar_id = $2 ORDER BY start_at DESC LIMIT 1 FOR UPDATE";
     let row = tx.query_opt(sql, &[&pet.0, &collar.as_str()]).await?;
-    row.map(|row| Ok((read(&row)?, Error::column::<Option<uuid::Uuid>>(&row, TABLE, 7)?.map(EventId)))).transpose()
+    row.map(|row| Ok((read(&row)?, Error::column::<Option<uuid::Uuid>>(&row, TABLE, 7)?.map(EventId))))
+        .transpose()
 }
 
 /// Ends a pairing that lasts.
@@ -91,14 +97,16 @@ pub(crate) async fn live(tx: &Tx, collar: &CollarId) -> Result<Option<(Pairing, 
 
 /// A pet's pairings that last.
 pub(crate) async fn live_of_pet(tx: &Tx, pet: PetId) -> Result<Vec<Pairing>, Error> {
-    let sql = "-- live_pairings\nSELECT pairing_id, collar_id, pet_id, account_id, start_at, end_at, credential_id
+    let sql =
+        "-- live_pairings\nSELECT pairing_id, collar_id, pet_id, account_id, start_at, end_at, credential_id
                FROM pairings WHERE pet_id = $1 AND end_at IS NULL ORDER BY start_at";
     tx.query(sql, &[&pet.0]).await?.iter().map(read).collect()
 }
 
 /// A page of a pet's pairings, newest first, and one more.
 pub(crate) async fn list(tx: &Tx, pet: PetId, page: &Page) -> Result<Vec<Pairing>, Error> {
-    let sql = "-- list_pairings\nSELECT pairing_id, collar_id, pet_id, account_id, start_at, end_at, credential_id
+    let sql =
+        "-- list_pairings\nSELECT pairing_id, collar_id, pet_id, account_id, start_at, end_at, credential_id
                FROM pairings
                WHERE pet_id = $1 AND ($2::timestamptz IS NULL OR (start_at, pairing_id) < ($2, $3::uuid))
                ORDER BY start_at DESC, pairing_id DESC LIMIT $4";

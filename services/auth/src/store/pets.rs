@@ -41,7 +41,8 @@ pub(crate) async fn insert(tx: &Tx, pet: &Pet) -> Result<(), Error> {
 }
 
 pub(crate) async fn get(tx: &Tx, pet_id: PetId) -> Result<Option<Pet>, Error> {
-    let sql = "-- get_pet\nSELECT pet_id, account_id, name, species, breed, sex, neutered, birth_date, time_zone,
+    let sql =
+        "-- get_pet\nSELECT pet_id, account_id, name, species, breed, sex, neutered, birth_date, time_zone,
                       created_at, updated_at, version
                FROM pets WHERE pet_id = $1";
     tx.query_opt(sql, &[&pet_id.0]).await?.map(|row| read(&row)).transpose()
@@ -49,7 +50,8 @@ pub(crate) async fn get(tx: &Tx, pet_id: PetId) -> Result<Option<Pet>, Error> {
 
 /// Locks an owner's pet, to change it or to delete it.
 pub(crate) async fn lock(tx: &Tx, pet_id: PetId, owner: AccountId) -> Result<Option<Pet>, Error> {
-    let sql = "-- lock_pet\nSELECT pet_id, account_id, name, species, breed, sex, neutered, birth_date, time_zone,
+    let sql =
+        "-- lock_pet\nSELECT pet_id, account_id, name, species, breed, sex, neutered, birth_date, time_zone,
                       created_at, updated_at, version
                FROM pets WHERE pet_id = $1 AND account_id = $2 FOR UPDATE";
     tx.query_opt(sql, &[&pet_id.0, &owner.0]).await?.map(|row| read(&row)).transpose()
@@ -63,7 +65,8 @@ pub(crate) async fn hold(tx: &Tx, pet_id: PetId, owner: AccountId) -> Result<boo
 
 /// Writes a pet that is locked.
 pub(crate) async fn update(tx: &Tx, pet: &Pet) -> Result<(), Error> {
-    let sql = "-- update_pet\nUPDATE pets SET name = $2, breed = $3, sex = $4, neutered = $5, birth_date = $6,
+    let sql =
+        "-- update_pet\nUPDATE pets SET name = $2, breed = $3, sex = $4, neutered = $5, birth_date = $6,
                       time_zone = $7, updated_at = $8, version = $9
                WHERE pet_id = $1";
     let Profile { name, species: _, breed, sex, neutered, birth_date, time_zone } = &pet.profile;
@@ -89,7 +92,8 @@ pub(crate) async fn update(tx: &Tx, pet: &Pet) -> Result<(), Error> {
 /// Removes a pet that is locked, with its pairings and shares; what is left is whose it was.
 pub(crate) async fn delete(tx: &Tx, pet: &Pet, now: Timestamp, event: EventId) -> Result<(), Error> {
     one(tx.execute("-- delete_pet\nDELETE FROM pets WHERE pet_id = $1", &[&pet.pet_id.0]).await?, TABLE)?;
-    let sql = "-- remember_deleted_pet\nINSERT INTO deleted_pets (pet_id, account_id, deleted_at, deleted_event)
+    let sql =
+        "-- remember_deleted_pet\nINSERT INTO deleted_pets (pet_id, account_id, deleted_at, deleted_event)
                VALUES ($1, $2, $3, $4)";
     one(tx.execute(sql, &[&pet.pet_id.0, &pet.account_id.0, &now, &event.0]).await?, "deleted_pets")
 }
@@ -102,7 +106,12 @@ pub(crate) async fn deletion(tx: &Tx, pet_id: PetId, owner: AccountId) -> Result
 }
 
 /// A page of the pets that an account owns or was given a share of, newest first, and one more.
-pub(crate) async fn list(tx: &Tx, account: AccountId, now: Timestamp, page: &Page) -> Result<Vec<(Pet, Role)>, Error> {
+pub(crate) async fn list(
+    tx: &Tx,
+    account: AccountId,
+    now: Timestamp,
+    page: &Page,
+) -> Result<Vec<(Pet, Role)>, Error> {
     let sql = "-- list_pets\nSELECT p.pet_id, p.account_id, p.name, p.species, p.breed, p.sex, p.neutered, p.birth_date,
                       p.time_zone, p.created_at, p.updated_at, p.version, seen.role
                FROM (SELECT pet_id, 'OWNER' AS role FROM pets WHERE account_id = $1

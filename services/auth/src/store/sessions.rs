@@ -53,7 +53,8 @@ pub(crate) async fn open(tx: &Tx, session: &NewSession, scope: &str, token: &[u8
     let sql = "-- open_session\nINSERT INTO sessions (session_id, account_id, scope, created_at, expires_at, ends_at)
                VALUES ($1, $2, $3, $4, $5, $6)";
     let NewSession { session_id, account_id, created_at, expires_at, ends_at } = session;
-    let touched = tx.execute(sql, &[&session_id.0, &account_id.0, &scope, created_at, expires_at, ends_at]).await?;
+    let touched =
+        tx.execute(sql, &[&session_id.0, &account_id.0, &scope, created_at, expires_at, ends_at]).await?;
     one(touched, TABLE)?;
     add_token(tx, *session_id, 1, token, *created_at).await
 }
@@ -82,7 +83,10 @@ pub(crate) async fn lock_chain(tx: &Tx, token: &[u8; 32]) -> Result<Option<Chain
             ended: ended_at.is_some(),
             live_generation: Error::column(&row, TOKENS, 3)?,
         },
-        token: Presented { generation: Error::column(&row, TOKENS, 0)?, used_at: Error::column(&row, TOKENS, 1)? },
+        token: Presented {
+            generation: Error::column(&row, TOKENS, 0)?,
+            used_at: Error::column(&row, TOKENS, 1)?,
+        },
         successor: Error::column(&row, TOKENS, 2)?,
     }))
 }
@@ -107,14 +111,24 @@ pub(crate) async fn rotate(
     one(tx.execute(sql, &[&chain.session_id.0, &expires_at]).await?, TABLE)
 }
 
-async fn add_token(tx: &Tx, session: SessionId, generation: i32, token: &[u8; 32], now: Timestamp) -> Result<(), Error> {
+async fn add_token(
+    tx: &Tx,
+    session: SessionId,
+    generation: i32,
+    token: &[u8; 32],
+    now: Timestamp,
+) -> Result<(), Error> {
     let sql = "-- add_token\nINSERT INTO refresh_tokens (token_hash, session_id, generation, created_at)
                VALUES ($1, $2, $3, $4)";
     one(tx.execute(sql, &[&token.as_slice(), &session.0, &generation, &now]).await?, TOKENS)
 }
 
 /// Locks a session: `None` where there is none of that account's; otherwise the event that told of its end, if it ended.
-pub(crate) async fn lock_end(tx: &Tx, session: SessionId, account: AccountId) -> Result<Option<Option<EventId>>, Error> {
+pub(crate) async fn lock_end(
+    tx: &Tx,
+    session: SessionId,
+    account: AccountId,
+) -> Result<Option<Option<EventId>>, Error> {
     let sql = "-- lock_session_end\nSELECT ended_event FROM sessions WHERE session_id = $1 AND account_id = $2 FOR UPDATE";
     let row = tx.query_opt(sql, &[&session.0, &account.0]).await?;
     row.map(|row| Ok(Error::column::<Option<uuid::Uuid>>(&row, TABLE, 0)?.map(EventId))).transpose()

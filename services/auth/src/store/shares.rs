@@ -19,11 +19,13 @@ pub(crate) async fn insert(tx: &Tx, share: &Share) -> Result<(), Error> {
     let sql = "-- withdraw_expired\nUPDATE shares SET withdrawn_at = expires_at
                WHERE pet_id = $1 AND account_id = $2 AND withdrawn_at IS NULL AND expires_at <= $3";
     tx.execute(sql, &[&share.pet_id.0, &share.account_id.0, &share.created_at]).await?;
-    let sql = "-- insert_share\nINSERT INTO shares (share_id, pet_id, account_id, role, created_at, expires_at)
+    let sql =
+        "-- insert_share\nINSERT INTO shares (share_id, pet_id, account_id, role, created_at, expires_at)
                VALUES ($1, $2, $3, $4, $5, $6)";
     let Share { share_id, pet_id, account_id, email: _, role, expires_at, created_at } = share;
-    let touched =
-        tx.execute(sql, &[&share_id.0, &pet_id.0, &account_id.0, &role.as_str(), created_at, expires_at]).await?;
+    let touched = tx
+        .execute(sql, &[&share_id.0, &pet_id.0, &account_id.0, &role.as_str(), created_at, expires_at])
+        .await?;
     one(touched, TABLE)
 }
 
@@ -39,7 +41,11 @@ pub(crate) async fn list(tx: &Tx, pet: PetId, now: Timestamp, page: &Page) -> Re
 }
 
 /// Locks a share of a pet: with whom, and, where it was withdrawn, the event that told of it.
-pub(crate) async fn lock(tx: &Tx, pet: PetId, share: ShareId) -> Result<Option<(AccountId, Option<EventId>)>, Error> {
+pub(crate) async fn lock(
+    tx: &Tx,
+    pet: PetId,
+    share: ShareId,
+) -> Result<Option<(AccountId, Option<EventId>)>, Error> {
     let sql = "-- lock_share\nSELECT account_id, withdrawn_event FROM shares WHERE pet_id = $1 AND share_id = $2 FOR UPDATE";
     let row = tx.query_opt(sql, &[&pet.0, &share.0]).await?;
     row.map(|row| {
@@ -51,7 +57,8 @@ pub(crate) async fn lock(tx: &Tx, pet: PetId, share: ShareId) -> Result<Option<(
 
 /// Withdraws a share that is locked.
 pub(crate) async fn withdraw(tx: &Tx, share: ShareId, now: Timestamp, event: EventId) -> Result<(), Error> {
-    let sql = "-- withdraw_share\nUPDATE shares SET withdrawn_at = coalesce(withdrawn_at, $2), withdrawn_event = $3
+    let sql =
+        "-- withdraw_share\nUPDATE shares SET withdrawn_at = coalesce(withdrawn_at, $2), withdrawn_event = $3
                WHERE share_id = $1 AND withdrawn_event IS NULL";
     one(tx.execute(sql, &[&share.0, &now, &event.0]).await?, TABLE)
 }

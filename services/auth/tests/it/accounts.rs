@@ -28,7 +28,10 @@ async fn an_account_signs_up_once_and_in_as_often_as_it_likes() {
     assert_eq!(harness.value("SELECT count(*) FROM accounts").await, "1");
 
     // The address in another case, the passphrase in another normal form.
-    let login = wire::LogInRequest { email: "ADA@example.org".to_owned(), password: "\u{e9}veryone likes dogs".to_owned() };
+    let login = wire::LogInRequest {
+        email: "ADA@example.org".to_owned(),
+        password: "\u{e9}veryone likes dogs".to_owned(),
+    };
     let first = harness.tokens().log_in(harness.anonymous(login.clone())).await.unwrap().into_inner();
     let second = harness.tokens().log_in(harness.anonymous(login)).await.unwrap().into_inner();
     assert_eq!(first.account_id, answer.account_id);

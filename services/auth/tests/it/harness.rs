@@ -60,10 +60,12 @@ impl Harness {
     pub(crate) async fn start_with(stack: &Stack, more: &[(&str, &str)]) -> Self {
         let number = MADE.fetch_add(1, Ordering::Relaxed);
         let database = stack.postgres().ensure_database(&format!("auth_{number}")).await.unwrap();
-        let (auth, gateway, ingest) = (generate_key().unwrap(), generate_key().unwrap(), generate_key().unwrap());
+        let (auth, gateway, ingest) =
+            (generate_key().unwrap(), generate_key().unwrap(), generate_key().unwrap());
         let redis = stack.redis().url();
         // A logical database each, as far as there are.
-        let redis = format!("{}/{}", redis.expose_secret().trim_end_matches("/0").trim_end_matches('/'), number % 16);
+        let redis =
+            format!("{}/{}", redis.expose_secret().trim_end_matches("/0").trim_end_matches('/'), number % 16);
         let mut environment = Environment::from_iter([
             ("PETTY_GRPC_LISTEN", "127.0.0.1:0".to_owned()),
             ("PETTY_ADMIN_LISTEN", "127.0.0.1:0".to_owned()),
@@ -76,6 +78,8 @@ impl Harness {
             ("PETTY_MIGRATION_URL", database.owner_url.expose_secret().to_owned()),
             ("PETTY_EVENTS_REDIS_URL", redis),
             ("PETTY_KEY_ENCRYPTION_KEY", "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=".to_owned()),
+            // Many harnesses share one Postgres.
+            ("PETTY_DATABASE_POOL", "5".to_owned()),
             // RSA keys take a while to make in a debug build.
             ("PETTY_TOKEN_ALGORITHM", "ES256".to_owned()),
         ]);
@@ -147,9 +151,15 @@ impl Harness {
 
     pub(crate) async fn user(&self, name: &str) -> User {
         let email = format!("{name}@example.org");
-        let request = wire::SignUpRequest { email: email.clone(), password: PASSWORD.to_owned(), ..Default::default() };
+        let request =
+            wire::SignUpRequest { email: email.clone(), password: PASSWORD.to_owned(), ..Default::default() };
         let answer = self.accounts().sign_up(self.anonymous(request)).await.unwrap().into_inner();
-        User { email, account_id: answer.account_id, token: answer.access_token, refresh: answer.refresh_token }
+        User {
+            email,
+            account_id: answer.account_id,
+            token: answer.access_token,
+            refresh: answer.refresh_token,
+        }
     }
 
     pub(crate) async fn pet(&self, owner: &User, name: &str) -> wire::Pet {
@@ -181,8 +191,13 @@ impl Harness {
         self.pets().pair_collar(self.with(&owner.token, request)).await.map(tonic::Response::into_inner)
     }
 
-    pub(crate) async fn device(&self, collar: &str, secret: &str) -> Result<wire::CollarTokenResponse, Status> {
-        let request = wire::IssueCollarTokenRequest { collar_id: collar.to_owned(), secret: secret.to_owned() };
+    pub(crate) async fn device(
+        &self,
+        collar: &str,
+        secret: &str,
+    ) -> Result<wire::CollarTokenResponse, Status> {
+        let request =
+            wire::IssueCollarTokenRequest { collar_id: collar.to_owned(), secret: secret.to_owned() };
         self.tokens().issue_collar_token(self.anonymous(request)).await.map(tonic::Response::into_inner)
     }
 
@@ -204,11 +219,19 @@ impl Harness {
         self.access().check_access(request).await.map(tonic::Response::into_inner)
     }
 
-    pub(crate) async fn check_pet(&self, token: &str, pet: &wire::Pet) -> Result<wire::CheckAccessResponse, Status> {
+    pub(crate) async fn check_pet(
+        &self,
+        token: &str,
+        pet: &wire::Pet,
+    ) -> Result<wire::CheckAccessResponse, Status> {
         self.check(token, Some(wire::check_access_request::Resource::PetId(pet.pet_id.clone()))).await
     }
 
-    pub(crate) async fn check_collar(&self, token: &str, collar: &str) -> Result<wire::CheckAccessResponse, Status> {
+    pub(crate) async fn check_collar(
+        &self,
+        token: &str,
+        collar: &str,
+    ) -> Result<wire::CheckAccessResponse, Status> {
         self.check(token, Some(wire::check_access_request::Resource::CollarId(collar.to_owned()))).await
     }
 
@@ -245,7 +268,8 @@ async fn serve(environment: &Environment, clock: &Clock) -> (Channel, Shutdown) 
     let server = petty_auth::bind(context, config).await.unwrap();
     let address = server.address();
     tasks.spawn("auth", server.serve());
-    let endpoint = Channel::from_shared(format!("http://{address}")).unwrap().timeout(Duration::from_secs(20));
+    let endpoint =
+        Channel::from_shared(format!("http://{address}")).unwrap().timeout(Duration::from_secs(20));
     (endpoint.connect().await.unwrap(), shutdown)
 }
 

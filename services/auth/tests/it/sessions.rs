@@ -24,8 +24,7 @@ async fn each_refresh_token_is_used_once_and_gives_a_successor() {
         harness.me(&answer.access_token).await.unwrap();
         refresh = answer.refresh_token;
     }
-    let kept = harness.value("SELECT count(*) FROM refresh_tokens WHERE encode(token_hash, 'escape') LIKE '%_____%'").await;
-    assert_eq!(kept, "6");
+    assert_eq!(harness.value("SELECT count(*) FROM refresh_tokens").await, "6");
     for token in seen {
         let plain = format!("SELECT count(*) FROM refresh_tokens WHERE token_hash = '{token}'::bytea");
         assert_eq!(harness.value(&plain).await, "0");
@@ -86,7 +85,10 @@ async fn a_predecessor_whose_successor_was_used_ends_the_session_at_once() {
     let second = harness.refresh(&first.refresh_token).await.unwrap();
     assert_eq!(refusal(harness.refresh(&user.refresh).await), invalid());
     assert_eq!(refusal(harness.refresh(&second.refresh_token).await), invalid());
-    assert_eq!(harness.value("SELECT count(*) FROM refresh_tokens WHERE successor_sealed IS NOT NULL").await, "1");
+    assert_eq!(
+        harness.value("SELECT count(*) FROM refresh_tokens WHERE successor_sealed IS NOT NULL").await,
+        "1"
+    );
 }
 
 #[tokio::test]
@@ -126,13 +128,14 @@ async fn tokens_are_signed_with_one_key_whichever_replica_booted_first_and_whate
         let replica = harness.replica().await;
         let user = harness.user("ada").await;
         replica.me(&user.token).await.unwrap();
-        let jwks = harness.tokens().get_jwks(harness.anonymous(wire::GetJwksRequest {})).await.unwrap().into_inner();
+        let jwks =
+            harness.tokens().get_jwks(harness.anonymous(wire::GetJwksRequest {})).await.unwrap().into_inner();
         assert_eq!(jwks.keys.len(), 1, "{algorithm}");
         assert_eq!((jwks.keys[0].alg.as_str(), jwks.keys[0].r#use.as_str()), (algorithm, "sig"));
-        let mut forged = user.token.clone();
-        let last = if forged.pop() == Some('A') { 'Q' } else { 'A' };
-        forged.push(last);
-        let garbled = forged.replacen('.', ".A", 1);
-        assert_eq!(refusal(harness.me(&garbled).await), (Code::Unauthenticated, "TOKEN_INVALID".to_owned()));
+        let other = harness.user("bob").await.token;
+        // One token's claims under another's signature.
+        let forged =
+            format!("{}.{}", user.token.rsplit_once('.').unwrap().0, other.rsplit_once('.').unwrap().1);
+        assert_eq!(refusal(harness.me(&forged).await), (Code::Unauthenticated, "TOKEN_INVALID".to_owned()));
     }
 }

@@ -311,10 +311,13 @@ fn wire_pet(pet: PetId, species: Species, version: i64) -> auth::Pet {
     }
 }
 
+/// Species and version; `None`: the pet is gone.
+type Said = Option<(Species, i64)>;
+
 /// What auth would say of pets.
 #[derive(Clone, Default)]
 pub(crate) struct Pets {
-    known: Arc<Mutex<BTreeMap<PetId, Option<(Species, i64)>>>>,
+    known: Arc<Mutex<BTreeMap<PetId, Said>>>,
 }
 
 impl Pets {

@@ -78,10 +78,8 @@ pub(crate) fn change(changed: BehaviorChanged, pet: PetId, version: i64) -> Resu
     }
     let metadata = evidence(episode.evidence.unwrap_or_default());
     let (open, confidence) = (episode.open, episode.confidence);
-    Ok((
-        id,
-        Change::Stands(Entry { id, pet, behavior, start_at, end_at, open, confidence, metadata, version }),
-    ))
+    let entry = Entry { id, pet, behavior, start_at, end_at, open, confidence, metadata, version };
+    Ok((id, Change::Stands(Box::new(entry))))
 }
 
 fn time(field: &'static str, time: Option<wkt::Timestamp>) -> Result<Timestamp, Unusable> {
