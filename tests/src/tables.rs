@@ -29,6 +29,16 @@ impl Tables {
         Self::connect(&url.parse()?).await
     }
 
+    /// With a URL's role, but to another database.
+    ///
+    /// # Errors
+    /// Where it is refused.
+    pub async fn elsewhere(url: &str, database: &str) -> Result<Self, tokio_postgres::Error> {
+        let mut config: Config = url.parse()?;
+        config.dbname(database);
+        Self::connect(&config).await
+    }
+
     async fn connect(config: &Config) -> Result<Self, tokio_postgres::Error> {
         let (client, connection) = config.connect(NoTls).await?;
         // Ends with the client. Tests have no shutdown to wait for.

@@ -91,12 +91,14 @@ impl Section for AuthConfig {
     }
 }
 
-/// Whether the service can be reached from this machine alone. Read from the same variable as the chassis reads, which
+/// Whether the service can be reached from this machine alone. Read from the same variables as the chassis reads, which
 /// names their faults.
 fn is_loopback(reader: &mut Reader<'_>) -> bool {
-    let listen = reader.optional::<String>("PETTY_GRPC_LISTEN");
-    listen.is_none_or(|text| {
-        text.parse::<std::net::SocketAddr>().is_ok_and(|address| address.ip().is_loopback())
+    ["PETTY_GRPC_LISTEN", "PETTY_ADMIN_LISTEN"].into_iter().all(|name| {
+        let listen = reader.optional::<String>(name);
+        listen.is_none_or(|text| {
+            text.parse::<std::net::SocketAddr>().is_ok_and(|address| address.ip().is_loopback())
+        })
     })
 }
 

@@ -1,6 +1,6 @@
 //! Readings in, behaviour episodes out. The domain is pure; everything that touches the world stands around it.
 //!
-//! A reading's way: `readings.accepted` is split by pet ([`worker`]); the pet's state is read under its lock ([`store`]),
+//! A reading's way: `readings.accepted` is split by pet ([`worker`]); the pet's state is read under its lock (`store`),
 //! the [`domain`] says what changed, and state, episodes and one `behavior.changed` a changed episode are written in the
 //! transaction that notes the event as handled. [`grpc`] answers from the episodes.
 

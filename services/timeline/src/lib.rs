@@ -1,7 +1,7 @@
 //! A pet's timeline: what happened, newest first.
 //!
 //! An entry's way: `behavior.changed` tells of an episode at a version ([`worker`]); a higher version than was seen
-//! replaces the entry, or removes it, in the transaction that notes the event as handled ([`store`]). [`grpc`] answers from
+//! replaces the entry, or removes it, in the transaction that notes the event as handled (`store`). [`grpc`] answers from
 //! the entries, to the first system's clients too.
 
 mod config;

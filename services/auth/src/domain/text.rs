@@ -54,7 +54,7 @@ impl TimeZoneName {
             return Err(unknown);
         }
         let zone = TimeZoneDatabase::bundled().get(text).map_err(|_| unknown)?;
-        zone.iana_name().map(|name| Self(name.to_owned())).ok_or(unknown)
+        zone.iana_name().filter(|_| !zone.is_unknown()).map(|name| Self(name.to_owned())).ok_or(unknown)
     }
 
     /// One that was parsed before, as it was stored.

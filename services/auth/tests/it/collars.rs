@@ -106,7 +106,7 @@ async fn a_collar_moves_between_an_accounts_own_pets_and_its_old_token_is_dead()
     let first = harness.pair(&ada, &rex, COLLAR).await;
     let old = harness.device(COLLAR, &first.secret).await.unwrap().access_token;
     let begun = harness.clock.now();
-    let moved_at = harness.pass(3_600) - SignedDuration::from_secs(600);
+    let moved_at = harness.pass(300) - SignedDuration::from_secs(60);
     let second = harness.try_pair(&ada, &tom, COLLAR, Some(moved_at)).await.unwrap();
     assert_eq!(refusal(harness.check_pet(&old, &rex).await), ended());
     assert_eq!(refusal(harness.device(COLLAR, &first.secret).await).0, Code::Unauthenticated);
@@ -135,13 +135,13 @@ async fn pairings_of_one_collar_never_overlap() {
     let (ada, bob) = (harness.user("ada").await, harness.user("bob").await);
     let (rex, tom) = (harness.pet(&ada, "Rex").await, harness.pet(&bob, "Tom").await);
     harness.pair(&ada, &rex, COLLAR).await;
-    let noon = harness.pass(3_600);
+    let noon = harness.pass(300);
     assert_eq!(refusal(harness.try_pair(&bob, &tom, COLLAR, None).await), paired());
     // One's own that began later does not make room for one before it.
-    let before = noon - SignedDuration::from_secs(7_200);
+    let before = noon - SignedDuration::from_secs(600);
     assert_eq!(refusal(harness.try_pair(&ada, &rex, COLLAR, Some(before)).await), paired());
 
-    harness.pass(3_600);
+    harness.pass(300);
     unpair(&harness, &ada, &rex, Some(noon)).await.unwrap();
     let early = noon - SignedDuration::from_secs(1);
     assert_eq!(refusal(harness.try_pair(&bob, &tom, COLLAR, Some(early)).await), paired());

@@ -261,16 +261,21 @@ impl Harness {
 }
 
 async fn serve(environment: &Environment, clock: &Clock) -> (Channel, Shutdown) {
+    boot(environment, clock).await.unwrap()
+}
+
+/// Boots an auth and connects to it.
+pub(crate) async fn boot(environment: &Environment, clock: &Clock) -> anyhow::Result<(Channel, Shutdown)> {
     let (base, config) = petty_chassis::config::load::<(BaseConfig, AuthConfig)>(environment).unwrap();
     let shutdown = Shutdown::new();
     let tasks = Tasks::new(shutdown.clone());
     let context = Context { clock: clock.clone(), ..Context::new("auth", base, shutdown.clone(), &tasks) };
-    let server = petty_auth::bind(context, config).await.unwrap();
+    let server = petty_auth::bind(context, config).await?;
     let address = server.address();
     tasks.spawn("auth", server.serve());
     let endpoint =
         Channel::from_shared(format!("http://{address}")).unwrap().timeout(Duration::from_secs(20));
-    (endpoint.connect().await.unwrap(), shutdown)
+    Ok((endpoint.connect().await?, shutdown))
 }
 
 /// A refusal's code and reason.

@@ -2,9 +2,12 @@
 
 use petty_auth::config::AuthConfig;
 use petty_chassis::config::{Environment, load};
+use petty_chassis::types::{EventId, PetId};
+use petty_proto::events::v1::{DataErased, Envelope};
+use prost::Message as _;
 use secrecy::ExposeSecret as _;
 
-use crate::harness::{Harness, PASSWORD};
+use crate::harness::{Harness, PASSWORD, boot};
 
 #[tokio::test]
 async fn the_audit_log_can_only_be_added_to() {
@@ -92,4 +95,61 @@ async fn bad_configuration_is_named_whole_and_shows_no_secret() {
         !shown.contains("AAECAwQF") && !shown.contains(harness.database.runtime_url.expose_secret()),
         "{shown}"
     );
+}
+
+#[tokio::test]
+async fn replicas_that_boot_at_once_make_one_signing_key_and_another_wrapping_key_opens_none() {
+    let harness = Harness::start().await;
+    harness.rows("DELETE FROM signing_keys").await.unwrap();
+    let (one, two) = tokio::join!(harness.replica(), harness.replica());
+    assert_eq!(harness.value("SELECT count(*) FROM signing_keys").await, "1");
+    let user = one.user("ada").await;
+    two.me(&user.token).await.unwrap();
+
+    let other = harness
+        .environment
+        .clone()
+        .with("PETTY_KEY_ENCRYPTION_KEY", "HwECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=");
+    let refused = boot(&other, &harness.clock).await.unwrap_err();
+    assert!(format!("{refused:#}").contains("PETTY_KEY_ENCRYPTION_KEY"), "{refused:#}");
+    // Another algorithm takes another key; what the one before signed is still believed.
+    let other = harness.environment.clone().with("PETTY_TOKEN_ALGORITHM", "EdDSA");
+    let (_channel, shutdown) = boot(&other, &harness.clock).await.unwrap();
+    let states = harness.rows("SELECT algorithm, state FROM signing_keys ORDER BY state").await.unwrap();
+    assert_eq!(states, [["EdDSA", "current"], ["ES256", "retired"]]);
+    two.me(&user.token).await.unwrap();
+    shutdown.cancel();
+}
+
+#[tokio::test]
+async fn what_a_service_has_forgotten_is_noted_once() {
+    let harness = Harness::start().await;
+    let pet = PetId::new(&harness.clock);
+    let payload = DataErased { pet_id: pet.to_string(), service: "ingest".to_owned() };
+    let envelope = Envelope {
+        event_id: EventId::new(&harness.clock).to_string(),
+        topic: "data.erased".to_owned(),
+        subject: pet.to_string(),
+        version: 0,
+        time: Some(harness.clock.now().into()),
+        schema_version: 1,
+        traceparent: String::new(),
+        payload: payload.encode_to_vec().into(),
+        source: "ingest".to_owned(),
+        shard: 0,
+        number: 1,
+    };
+    let client = redis::Client::open(harness.environment.get("PETTY_EVENTS_REDIS_URL").unwrap()).unwrap();
+    let mut redis = client.get_multiplexed_async_connection().await.unwrap();
+    for _ in 0..2 {
+        let mut command = redis::cmd("XADD");
+        command.arg("petty:data.erased:{0}").arg("*").arg("e").arg(envelope.encode_to_vec());
+        command.query_async::<()>(&mut redis).await.unwrap();
+    }
+    let noted = format!("SELECT count(*) FROM erasures WHERE pet_id = '{pet}' AND service = 'ingest'");
+    let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(20);
+    while harness.value(&noted).await != "1" {
+        assert!(tokio::time::Instant::now() < deadline, "it was not noted");
+        tokio::task::yield_now().await;
+    }
 }

@@ -60,6 +60,29 @@ impl Drop for Bench {
     }
 }
 
+/// What a service with a database of this name reads.
+pub(crate) async fn environment(name: &str, redis_database: u32) -> Environment {
+    let stack = petty_provision::shared().await.unwrap();
+    let database = stack.postgres().ensure_database(&format!("behavior_{name}")).await.unwrap();
+    let (service_key, service_public) = generate_key().unwrap();
+    [
+        ("PETTY_GRPC_LISTEN", "127.0.0.1:0".to_owned()),
+        ("PETTY_ADMIN_LISTEN", "127.0.0.1:0".to_owned()),
+        ("PETTY_SERVICE_KEY", service_key.expose_secret().to_owned()),
+        ("PETTY_SERVICE_KEYS", format!(r#"{{"behavior": "{service_public}"}}"#)),
+        ("PETTY_DATABASE_URL", database.runtime_url.expose_secret().to_owned()),
+        ("PETTY_MIGRATION_URL", database.owner_url.expose_secret().to_owned()),
+        ("PETTY_DATABASE_POOL", "8".to_owned()),
+        (
+            "PETTY_EVENTS_REDIS_URL",
+            format!("{}/{redis_database}", stack.redis().url().expose_secret().strip_suffix("/0").unwrap()),
+        ),
+        ("PETTY_SHARDS", SHARDS.to_string()),
+    ]
+    .into_iter()
+    .collect()
+}
+
 impl Bench {
     /// One with a database of this name, whose events are applied by hand.
     pub(crate) async fn new(name: &str) -> Self {
@@ -74,26 +97,7 @@ impl Bench {
     }
 
     async fn with_redis(name: &str, redis_database: u32) -> Self {
-        let stack = petty_provision::shared().await.unwrap();
-        let database = stack.postgres().ensure_database(&format!("behavior_{name}")).await.unwrap();
-        let (service_key, service_public) = generate_key().unwrap();
-        let environment: Environment = [
-            ("PETTY_SERVICE_KEY", service_key.expose_secret().to_owned()),
-            ("PETTY_SERVICE_KEYS", format!(r#"{{"behavior": "{service_public}"}}"#)),
-            ("PETTY_DATABASE_URL", database.runtime_url.expose_secret().to_owned()),
-            ("PETTY_MIGRATION_URL", database.owner_url.expose_secret().to_owned()),
-            ("PETTY_DATABASE_POOL", "8".to_owned()),
-            (
-                "PETTY_EVENTS_REDIS_URL",
-                format!(
-                    "{}/{redis_database}",
-                    stack.redis().url().expose_secret().strip_suffix("/0").unwrap()
-                ),
-            ),
-            ("PETTY_SHARDS", SHARDS.to_string()),
-        ]
-        .into_iter()
-        .collect();
+        let environment = environment(name, redis_database).await;
         let (base, config) = load::<(BaseConfig, Config)>(&environment).unwrap();
         let shutdown = Shutdown::new();
         let clock = Clock::manual(now());

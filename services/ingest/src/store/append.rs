@@ -119,7 +119,7 @@ impl Store {
         let shards: BTreeSet<i32> = pets.iter().map(|pet| i32::from(shard_of(*pet, self.shards))).collect();
         let shards: Vec<i32> = shards.into_iter().collect();
         let sql =
-            "-- hold_shards\nSELECT ($1::int4 + shard) FROM unnest($2::int4[]) AS shard";
+            "-- hold_shards\nSELECT pg_advisory_xact_lock_shared($1, shard) FROM unnest($2::int4[]) AS shard";
         tx.query(sql, &[&SHARD_LOCKS, &shards]).await?;
         // A statement of its own: it sees what was committed while the locks were waited for.
         let pets: Vec<Uuid> = pets.into_iter().map(|pet| pet.0).collect();
@@ -209,6 +209,6 @@ async fn upsert_latest(tx: &Tx, inserted: &[&Keyed<'_>]) -> Result<(), Error> {
             accuracy_m = EXCLUDED.accuracy_m, longitude_e6 = EXCLUDED.longitude_e6,
             latitude_e6 = EXCLUDED.latitude_e6, sequence_id = EXCLUDED.sequence_id,
             activity_level = EXCLUDED.activity_level
-";
+        WHERE EXCLUDED.measured_at > s.measured_at";
     tx.execute(sql, &columns.parameters()).await.map(|_| ())
 }

@@ -34,7 +34,7 @@ impl Store {
             rows.iter().map(|row| Error::column(row, "latest_states", 0)).collect::<Result<Vec<i32>, _>>()?;
         let sql = "-- erase_latest\nDELETE FROM latest_states WHERE collar_key = ANY($1)";
         tx.execute(sql, &[&collars]).await?;
-        let _ = restore_latest;
+        restore_latest(tx, &collars).await?;
         let sql = "-- erase_pet_collars\nDELETE FROM pet_collars WHERE pet_id = $1";
         tx.execute(sql, &[&pet.0]).await?;
         Ok(readings)

@@ -55,7 +55,7 @@ impl Store {
             CROSS JOIN LATERAL (
                 SELECT * FROM readings r
                 WHERE r.collar_key = p.collar_key AND r.pet_id = p.pet_id
-                  AND r.measured_at >= $2 AND r.measured_at <= $3 AND (r.measured_at, r.collar_key) <= ($3, $4)
+                  AND r.measured_at >= $2 AND r.measured_at <= $3 AND (r.measured_at, r.collar_key) < ($3, $4)
                 ORDER BY r.measured_at DESC LIMIT $5
             ) r
             WHERE p.pet_id = $1 ORDER BY r.measured_at DESC, r.collar_key DESC LIMIT $5";
