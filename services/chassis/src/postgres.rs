@@ -95,7 +95,7 @@ impl Db {
         let shutdown = context.shutdown.clone();
         let detail = if lossy.is_empty() { "reachable".to_owned() } else { format!("reachable, but set up to lose data: {lossy}") };
         check.ok(detail.clone());
-        context.tasks.spawn("postgres-readiness", async move {
+        context.tasks.spawn_background("postgres-readiness", async move {
             loop {
                 tokio::select! {
                     () = shutdown.cancelled() => return,

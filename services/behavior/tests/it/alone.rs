@@ -6,7 +6,7 @@ use petty_behavior::Behavior;
 use petty_chassis::{Shutdown, Tasks, embed};
 use tokio::time::timeout;
 
-use crate::bench::environment;
+use crate::bench::{environment, eventually};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_service_becomes_ready_without_the_others_and_drains() {
@@ -18,8 +18,9 @@ async fn the_service_becomes_ready_without_the_others_and_drains() {
     shutdown.begin();
     timeout(Duration::from_secs(30), running.join).await.unwrap().unwrap();
     assert_eq!(shutdown.failure(), None);
-    tokio::time::sleep(Duration::from_secs(4)).await;
-    for name in ["postgres-readiness", "redis-readiness", "access-broadcast", "event-relay", "relay", "events-gaps", "event-gaps", "gaps", "event-consumer", "event-worker", "events-maintenance", "behavior"] {
-        println!("{name}: {}", tasks.running(name));
+    for task in ["event-consumer", "event-worker"] {
+        let tasks = &tasks;
+        eventually(task, || async move { tasks.running(task) == 0 }).await;
     }
+    tasks.wait(Duration::ZERO).await;
 }

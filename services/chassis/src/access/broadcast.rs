@@ -50,7 +50,8 @@ impl Broadcast {
     pub fn listen(redis: Connector, tasks: &Tasks, shutdown: Shutdown) -> Self {
         let broadcast = Self { inner: Arc::new(Inner { heard: Mutex::new(None), listeners: Mutex::default() }) };
         let listener = broadcast.clone();
-        tasks.spawn("access-broadcast", async move {
+        // Requests that are being finished still need it.
+        tasks.spawn_background("access-broadcast", async move {
             tokio::select! {
                 () = listener.run(redis) => {}
                 () = shutdown.cancelled() => {}

@@ -39,8 +39,9 @@ pub(super) fn start(consumer: &Arc<Consumer>, mesh: &Mesh) {
                 () = shutdown.draining() => return,
                 () = tokio::time::sleep(consumer.config.gap_interval) => {}
             }
+            // A repair that is cut off is found handled, or not, by the next one.
             tokio::select! {
-                () = shutdown.cancelled() => return,
+                () = shutdown.draining() => return,
                 () = look(&consumer, &mesh, &mut standing) => {}
             }
         }

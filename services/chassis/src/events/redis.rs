@@ -64,7 +64,7 @@ impl Connector {
         let gauge = crate::telemetry::meter().u64_gauge("petty_events_redis_durable").build();
         let connector = self.clone();
         let shutdown = context.shutdown.clone();
-        context.tasks.spawn("redis-readiness", async move {
+        context.tasks.spawn_background("redis-readiness", async move {
             let mut said = String::new();
             loop {
                 match connector.lossy_settings().await {

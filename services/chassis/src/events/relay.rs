@@ -26,6 +26,8 @@ const LEASE: Duration = Duration::from_secs(3);
 const RENEW_INTERVAL: Duration = Duration::from_millis(1_000);
 /// The longest wait for a commit of another replica's.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
+/// How long it goes on after a drain began.
+const LINGER: Duration = Duration::from_millis(300);
 const TRIM_INTERVAL: Duration = Duration::from_secs(2);
 /// So many rows are numbered at once.
 const BATCH: i64 = 500;
@@ -80,8 +82,17 @@ impl Relay {
         let written = self.db.events_written();
         let shutdown = self.context.shutdown.clone();
         let mut pause = POLL_INTERVAL;
+        let mut draining: Option<Instant> = None;
         loop {
-            pause = match self.round().await {
+            let round = tokio::select! {
+                () = shutdown.cancelled() => break,
+                round = self.round() => round,
+            };
+            // Requests that are being finished may still write events: a little longer, then until all is sent.
+            if draining.is_some_and(|since| since.elapsed() > LINGER) && !matches!(round, Ok(sent) if sent > 0) {
+                break;
+            }
+            pause = match round {
                 // More may be waiting: no pause.
                 Ok(sent) if sent > 0 => Duration::ZERO,
                 Ok(_) => POLL_INTERVAL,
@@ -91,7 +102,7 @@ impl Relay {
                 }
             };
             tokio::select! {
-                () = shutdown.cancelled() => break,
+                () = shutdown.draining(), if draining.is_none() => draining = Some(Instant::now()),
                 () = written.notified() => {}
                 () = tokio::time::sleep(pause) => {}
             }
