@@ -136,22 +136,35 @@ impl Scene<'_> {
     /// Rule 9.
     fn anxious_pacing(&self, claims: &mut [Option<Behavior>]) {
         let levelled = self.having(|sample| sample.level.is_some());
-        for window in levelled.windows(rules::PACING_WINDOW) {
+        for begin in 0..levelled.len() {
+            let Some(window) = self.pacing_window(&levelled[begin..]) else { continue };
             if !self.chained(window) || window.iter().any(|index| self.samples[*index].level != Some(1)) {
                 continue;
             }
             let rates = window.iter().filter_map(|index| self.samples[*index].heart_rate);
             let fixes: Vec<usize> =
                 window.iter().copied().filter(|index| self.track.usable[*index]).collect();
-            let enough =
-                rates.clone().count() >= rules::PACING_PRESENT && fixes.len() >= rules::PACING_PRESENT;
-            if enough
-                && self.priors.pacing.contains(mean_and_sd(rates).0)
-                && self.greatest_distance(&fixes, &fixes) <= rules::PACING_DIAMETER_M
-            {
+            let enough = rates.clone().count() * 2 >= window.len() && fixes.len() * 2 >= window.len();
+            if enough && self.priors.pacing.contains(mean_and_sd(rates).0) && self.in_a_small_place(&fixes) {
                 claims[window[0]..window[window.len() - 1]].fill(Some(Behavior::AnxiousPacing));
             }
         }
+    }
+
+    /// The shortest window from the first reading on that has enough readings and lasts long enough.
+    fn pacing_window<'w>(&self, levelled: &'w [usize]) -> Option<&'w [usize]> {
+        let first = self.samples[*levelled.first()?].at;
+        let long = levelled.iter().position(|index| self.samples[*index].at - first >= rules::PACING_SPAN_US)?;
+        levelled.get(..(long + 1).max(rules::PACING_WINDOW))
+    }
+
+    /// Whether no two fixes are more than the pacing diameter apart. What the first fix's distances tell is not computed
+    /// for every pair.
+    fn in_a_small_place(&self, fixes: &[usize]) -> bool {
+        let reach = self.greatest_distance(&fixes[..fixes.len().min(1)], fixes);
+        reach <= rules::PACING_DIAMETER_M / 2.0
+            || reach <= rules::PACING_DIAMETER_M
+                && self.greatest_distance(fixes, fixes) <= rules::PACING_DIAMETER_M
     }
 
     /// Rule 8.

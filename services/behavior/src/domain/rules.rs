@@ -37,9 +37,10 @@
 //!    level 1, then one at level 0, its rest; of the chain only readings within 5 min before the rest count, and there must be one. Two
 //!    consecutive cycles whose rests are at most 10 min apart claim all intervals from the first counted reading of the first to
 //!    the rest of the second, if some fix of a counted level 2 reading and some fix of a rest are more than 100 m apart.
-//! 9. *Anxious Pacing.* Six consecutive level-stating readings of a run, all at level 1 and each at most 10 min after the one before, claim the
-//!    intervals between them if at least three carry a heart rate, of mean in the pacing band; and at least three carry a
-//!    fix, no two more than 70 m apart.
+//! 9. *Anxious Pacing.* Consecutive level-stating readings of a run, each at most 10 min after the one before, from any one on to
+//!    the first with which they are six or more and last 3 min or longer, all at level 1, claim the intervals between them
+//!    if at least half carry a heart rate, of mean in the pacing band; and at least half carry a fix, no two more than 70 m
+//!    apart. Without the 3 min, six readings 10 s apart of a straight walk would be pacing: it covers 60 m in that time.
 //! 10. *Deep Sleep.* Four consecutive heart-rate readings of a run, each at most 10 min after the one before, claim the intervals between
 //!     them if no reading from the first to the last states level 1 or 2, no interval between them has a gait, the four heart
 //!     rates' mean lies in the sleeping band (ends included), and their population SD is under 3.
@@ -89,8 +90,8 @@ pub const SLEEP_SD_BPM: f64 = 3.0;
 pub const PACING_WINDOW: usize = 6;
 /// Anxious Pacing's greatest distance between two fixes (first system, "about 70 m").
 pub const PACING_DIAMETER_M: f64 = 70.0;
-/// How many of the window must carry heart rate, and how many a fix: half, since field data has gaps (domain.md).
-pub const PACING_PRESENT: usize = 3;
+/// The shortest Anxious Pacing, µs: a walk at 1 m/s leaves the 70 m in half that time, whatever the sampling interval (~).
+pub const PACING_SPAN_US: i64 = 180 * 1_000_000;
 /// Playing Fetch's distance, exclusive (first system, "more than about 100 m apart").
 pub const FETCH_REACH_M: f64 = 100.0;
 /// How long before its rest a high reading belongs to a cycle: a bout of fetch lasts minutes (~).
