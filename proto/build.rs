@@ -83,7 +83,11 @@ fn policies(pool: &DescriptorPool) -> Result<String> {
         }
     }
     writeln!(code, "/// Every method of every service.")?;
-    writeln!(code, "pub static METHODS: &[&MethodPolicy] = &[{}];", names.iter().map(|n| format!("&{n}, ")).collect::<String>())?;
+    writeln!(
+        code,
+        "pub static METHODS: &[&MethodPolicy] = &[{}];",
+        names.iter().map(|n| format!("&{n}, ")).collect::<String>()
+    )?;
     Ok(code)
 }
 
@@ -94,7 +98,9 @@ fn policy_constant(name: &str, method: &MethodDescriptor, policy: &DynamicMessag
     let scope = text(policy, "scope");
     let services: Vec<String> = policy
         .get_field_by_name("services")
-        .and_then(|v| v.as_list().map(|list| list.iter().filter_map(|v| v.as_str().map(str::to_owned)).collect()))
+        .and_then(|v| {
+            v.as_list().map(|list| list.iter().filter_map(|v| v.as_str().map(str::to_owned)).collect())
+        })
         .unwrap_or_default();
     ensure!(!services.is_empty(), "names no service that may call it");
     ensure!(
@@ -144,9 +150,7 @@ fn resource(method: &MethodDescriptor, policy: &DynamicMessage) -> Result<String
             other => bail!("resource.field {field:?} is a {other:?}"),
         }
     }
-    Ok(format!(
-        "Some(Resource {{ field: {field:?}, kind: ResourceKind::{kind}, need: Need::{need} }})"
-    ))
+    Ok(format!("Some(Resource {{ field: {field:?}, kind: ResourceKind::{kind}, need: Need::{need} }})"))
 }
 
 /// The macro `petty_handlers!`: for each service a handler trait, and tonic's server trait for the chassis' `Guarded`
@@ -160,7 +164,10 @@ fn handlers(pool: &DescriptorPool) -> Result<String> {
          #[macro_export]\nmacro_rules! petty_handlers { () => {\n",
     );
     for service in pool.services().filter(|service| service.full_name().starts_with("petty.")) {
-        let module = format!("$crate::{}", service.parent_file().package_name().replacen("petty.", "", 1).replace('.', "::"));
+        let module = format!(
+            "$crate::{}",
+            service.parent_file().package_name().replacen("petty.", "", 1).replace('.', "::")
+        );
         let name = service.name();
         let server = format!("{module}::{}_server", snake(name));
         let mut traits = String::new();
@@ -180,7 +187,11 @@ fn handlers(pool: &DescriptorPool) -> Result<String> {
             let named = if policy.has_field_by_name("resource") {
                 let resource = policy.get_field_by_name("resource").context("resource")?;
                 let field = text(resource.as_message().context("resource")?, "field");
-                if field.contains('.') { "None".to_owned() } else { format!("Some(request.get_ref().{field}.as_str())") }
+                if field.contains('.') {
+                    "None".to_owned()
+                } else {
+                    format!("Some(request.get_ref().{field}.as_str())")
+                }
             } else {
                 "None".to_owned()
             };
@@ -237,11 +248,7 @@ fn enum_value(message: &DynamicMessage, field: &str) -> Result<String> {
     let Value::EnumNumber(number) = value else { bail!("{field} is not an enum") };
     ensure!(number != 0, "{field} is not stated");
     let value = kind.get_value(number).ok_or_else(|| anyhow!("{field} has no value {number}"))?;
-    Ok(value
-        .name()
-        .split('_')
-        .map(|word| word[..1].to_owned() + &word[1..].to_ascii_lowercase())
-        .collect())
+    Ok(value.name().split('_').map(|word| word[..1].to_owned() + &word[1..].to_ascii_lowercase()).collect())
 }
 
 /// `PetServiceGetPet` to `PET_SERVICE_GET_PET`.

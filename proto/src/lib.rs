@@ -17,7 +17,7 @@ macro_rules! package {
         $(#[$doc])*
         pub mod $name {
             /// Version 1.
-            #[expect(clippy::allow_attributes, clippy::cast_sign_loss, reason = "generated")]
+            #[expect(clippy::allow_attributes, reason = "generated")]
             pub mod v1 {
                 include!(concat!(env!("OUT_DIR"), "/", $file));
                 $(include!(concat!(env!("OUT_DIR"), "/", $json));)?

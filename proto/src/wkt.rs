@@ -104,7 +104,14 @@ mod tests {
 
     #[test]
     fn what_is_no_rfc_3339_time_is_refused() {
-        for text in ["", "now", "2026-01-31", "2026-01-31T12:00:00", "2026-13-31T12:00:00Z", "2026-01-31T12:00:00Z[UTC]"] {
+        for text in [
+            "",
+            "now",
+            "2026-01-31",
+            "2026-01-31T12:00:00",
+            "2026-13-31T12:00:00Z",
+            "2026-01-31T12:00:00Z[UTC]",
+        ] {
             assert!(serde_json::from_value::<Timestamp>(text.into()).is_err(), "{text}");
         }
         assert!(jiff::Timestamp::try_from(Timestamp { seconds: i64::MAX, nanos: 0 }).is_err());

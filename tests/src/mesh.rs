@@ -82,9 +82,16 @@ impl Mesh {
     /// Where the process cannot be started.
     pub fn spawn(&mut self, service: &'static str, replica: usize) {
         let environment = self.plan.environment(service, replica).expect("a planned replica");
-        let log = File::options().create(true).append(true).open(self.log(service, replica)).expect("a log file");
+        let log =
+            File::options().create(true).append(true).open(self.log(service, replica)).expect("a log file");
         let mut command = Command::new(&self.node);
-        command.arg(service).env_clear().envs(environment).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+        command
+            .arg(service)
+            .env_clear()
+            .envs(environment)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log);
         die_with_parent(&mut command);
         let child = command.spawn().expect("petty-node starts");
         self.running.insert((service, replica), child);
@@ -111,12 +118,17 @@ impl Mesh {
                     break;
                 }
                 let late = tokio::time::Instant::now() > deadline;
-                assert!(!late, "{service} is not ready within a minute:\n{}", self.log_end(service, *replica));
+                assert!(
+                    !late,
+                    "{service} is not ready within a minute:\n{}",
+                    self.log_end(service, *replica)
+                );
                 tokio::time::sleep(Duration::from_millis(25)).await;
             }
         }
         let client = self.client();
-        eventually("the gateway answers", Duration::from_secs(30), || async { client.is_ready().await }).await;
+        eventually("the gateway answers", Duration::from_secs(30), || async { client.is_ready().await })
+            .await;
     }
 
     /// The end of a replica's log.
@@ -178,7 +190,9 @@ impl Drop for Mesh {
 
 /// The logs of a failed test stay behind, below the target directory, for whoever looks into it.
 fn keep_logs(data_dir: &Path) {
-    let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/failed-tests").join(data_dir.file_name().unwrap_or_default());
+    let kept = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../target/failed-tests")
+        .join(data_dir.file_name().unwrap_or_default());
     if std::fs::create_dir_all(&kept).is_err() {
         return;
     }
@@ -197,7 +211,10 @@ pub fn nowhere() -> SocketAddr {
 }
 
 #[cfg(target_os = "linux")]
-#[expect(unsafe_code, reason = "prctl between fork and exec is async-signal-safe, and nothing else is done there")]
+#[expect(
+    unsafe_code,
+    reason = "prctl between fork and exec is async-signal-safe, and nothing else is done there"
+)]
 fn die_with_parent(command: &mut Command) {
     unsafe {
         command.pre_exec(|| {

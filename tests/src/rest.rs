@@ -47,7 +47,12 @@ impl Answer {
     /// Where they are others.
     #[track_caller]
     pub fn is_problem(&self, status: u16, code: &str) {
-        assert_eq!((self.status.as_u16(), self.body["code"].as_str().unwrap_or_default()), (status, code), "{}", self.text);
+        assert_eq!(
+            (self.status.as_u16(), self.body["code"].as_str().unwrap_or_default()),
+            (status, code),
+            "{}",
+            self.text
+        );
     }
 
     /// Checks a 400 that names a field.
@@ -57,7 +62,9 @@ impl Answer {
     #[track_caller]
     pub fn names(&self, field: &str) {
         assert_eq!(self.status.as_u16(), 400, "{}", self.text);
-        let named = self.body["errors"].as_array().is_some_and(|errors| errors.iter().any(|error| error["field"] == field));
+        let named = self.body["errors"]
+            .as_array()
+            .is_some_and(|errors| errors.iter().any(|error| error["field"] == field));
         assert!(named, "the answer does not name {field:?}: {}", self.text);
     }
 }
@@ -85,7 +92,6 @@ impl Client {
     }
 
     /// A request to be completed.
-    #[must_use]
     pub fn request(&self, method: Method, path: &str, token: Option<&str>) -> RequestBuilder {
         let request = self.http.request(method, format!("{}{path}", self.base));
         match token {
@@ -147,12 +153,19 @@ impl Client {
 
     /// A new pet; its id.
     pub async fn pet(&self, owner: &Account, name: &str, species: &str) -> String {
-        let answer = self.post("/v1/pets", &owner.token, &json!({"name": name, "species": species})).await.good();
+        let answer =
+            self.post("/v1/pets", &owner.token, &json!({"name": name, "species": species})).await.good();
         answer["pet_id"].as_str().expect("an id").to_owned()
     }
 
     /// Pairs a collar from a time on; its device token.
-    pub async fn pair(&self, owner: &Account, pet_id: &str, collar_id: &str, start: Option<jiff::Timestamp>) -> String {
+    pub async fn pair(
+        &self,
+        owner: &Account,
+        pet_id: &str,
+        collar_id: &str,
+        start: Option<jiff::Timestamp>,
+    ) -> String {
         let mut body = json!({"collar_id": collar_id});
         if let Some(start) = start {
             body["start_time"] = json!(start.to_string());
@@ -165,7 +178,8 @@ impl Client {
     /// A collar's device token.
     pub async fn device_token(&self, collar_id: &str, secret: &str) -> String {
         let body = json!({"collar_id": collar_id, "secret": secret});
-        let answer = self.send(self.request(Method::POST, "/v1/collars/token", None).json(&body)).await.good();
+        let answer =
+            self.send(self.request(Method::POST, "/v1/collars/token", None).json(&body)).await.good();
         answer["access_token"].as_str().expect("a token").to_owned()
     }
 
@@ -178,10 +192,14 @@ impl Client {
         let deadline = tokio::time::Instant::now() + Duration::from_secs(120);
         let mut accepted = 0;
         loop {
-            let request = self.request(Method::POST, "/v1/ingest:batch", Some(token)).timeout(Duration::from_secs(8)).json(&body);
+            let request = self
+                .request(Method::POST, "/v1/ingest:batch", Some(token))
+                .timeout(Duration::from_secs(8))
+                .json(&body);
             match self.try_send(request).await {
                 Ok(answer) if answer.status.is_success() => {
-                    let number = |field: &str| usize::try_from(answer.body[field].as_u64().unwrap_or(0)).unwrap_or(0);
+                    let number =
+                        |field: &str| usize::try_from(answer.body[field].as_u64().unwrap_or(0)).unwrap_or(0);
                     assert_eq!(answer.body["rejected"], json!([]), "{}", answer.text);
                     accepted += number("accepted");
                     assert_eq!(number("accepted") + number("duplicates"), readings.len(), "{}", answer.text);
@@ -204,7 +222,8 @@ impl Client {
         let mut page = String::new();
         loop {
             let joint = if path.contains('?') { '&' } else { '?' };
-            let answer = self.get(&format!("{path}{joint}page_size=1000&page_token={page}"), token).await.good();
+            let answer =
+                self.get(&format!("{path}{joint}page_size=1000&page_token={page}"), token).await.good();
             items.extend(answer[field].as_array().expect("a list").iter().cloned());
             answer["next_page_token"].as_str().expect("a token").clone_into(&mut page);
             if page.is_empty() {

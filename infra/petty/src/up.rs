@@ -114,7 +114,7 @@ fn http_address(port: u16) -> anyhow::Result<SocketAddr> {
 async fn start_stack(args: &UpArgs) -> anyhow::Result<Stack> {
     let mut options = Options::new(&args.data_dir);
     options.install = if args.no_install { Install::Never } else { Install::Auto };
-    options.progress = Arc::new(|text| tell(text));
+    options.progress = Arc::new(tell);
     Ok(Stack::start(options).await?)
 }
 

@@ -12,7 +12,9 @@ fn main() -> ExitCode {
         "timeline" => petty_chassis::main::<petty_timeline::Timeline>(),
         "gateway" => petty_chassis::main::<petty_gateway::Gateway>(),
         _ => {
-            eprintln!("petty-node: no service {service:?}; there are auth, ingest, behavior, timeline, gateway");
+            eprintln!(
+                "petty-node: no service {service:?}; there are auth, ingest, behavior, timeline, gateway"
+            );
             ExitCode::from(64)
         }
     }

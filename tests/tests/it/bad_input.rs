@@ -22,7 +22,13 @@ fn get(rpc: &'static str, path: impl Into<String>, field: &'static str) -> Case 
     Case { rpc, method: Method::GET, path: path.into(), body: None, field }
 }
 
-fn send(rpc: &'static str, method: Method, path: impl Into<String>, body: Value, field: &'static str) -> Case {
+fn send(
+    rpc: &'static str,
+    method: Method,
+    path: impl Into<String>,
+    body: Value,
+    field: &'static str,
+) -> Case {
     Case { rpc, method, path: path.into(), body: Some(body), field }
 }
 
@@ -36,10 +42,30 @@ fn credentials() -> Vec<Case> {
         post("SignUp", "/v1/auth/signup", json!({"password": good}), "email"),
         post("SignUp", "/v1/auth/signup", json!({"email": "nobody", "password": good}), "email"),
         post("SignUp", "/v1/auth/signup", json!({"email": "a@example.com", "password": "short"}), "password"),
-        post("SignUp", "/v1/auth/signup", json!({"email": "a@example.com", "password": "x".repeat(257)}), "password"),
-        post("SignUp", "/v1/auth/signup", json!({"email": "a@example.com", "password": good, "name": "n".repeat(101)}), "name"),
-        post("SignUp", "/v1/auth/signup", json!({"email": "a@example.com", "password": good, "time_zone": "Mars/Base"}), "time_zone"),
-        post("SignUp", "/v1/auth/signup", json!({"email": "a@example.com", "password": good, "admin": true}), "admin"),
+        post(
+            "SignUp",
+            "/v1/auth/signup",
+            json!({"email": "a@example.com", "password": "x".repeat(257)}),
+            "password",
+        ),
+        post(
+            "SignUp",
+            "/v1/auth/signup",
+            json!({"email": "a@example.com", "password": good, "name": "n".repeat(101)}),
+            "name",
+        ),
+        post(
+            "SignUp",
+            "/v1/auth/signup",
+            json!({"email": "a@example.com", "password": good, "time_zone": "Mars/Base"}),
+            "time_zone",
+        ),
+        post(
+            "SignUp",
+            "/v1/auth/signup",
+            json!({"email": "a@example.com", "password": good, "admin": true}),
+            "admin",
+        ),
         post("SignUp", "/v1/auth/signup", json!({"email": 7, "password": good}), "email"),
         post("LogIn", "/v1/auth/login", json!({"email": "a@example.com"}), "password"),
         post("LogIn", "/v1/auth/login", json!({"email": "a@example.com", "password": ["x"]}), "password"),
@@ -61,10 +87,30 @@ fn pets(pet: &str, share: &str) -> Vec<Case> {
         post("CreatePet", "/v1/pets", json!({"name": "n".repeat(101), "species": "DOG"}), "name"),
         post("CreatePet", "/v1/pets", json!({"name": "Rex"}), "species"),
         post("CreatePet", "/v1/pets", json!({"name": "Rex", "species": "HORSE"}), "species"),
-        post("CreatePet", "/v1/pets", json!({"name": "Rex", "species": "DOG", "birth_date": "2026-02-30"}), "birth_date"),
-        post("CreatePet", "/v1/pets", json!({"name": "Rex", "species": "DOG", "time_zone": "Nowhere"}), "time_zone"),
-        post("CreatePet", "/v1/pets", json!({"name": "Rex", "species": "DOG", "neutered": "yes"}), "neutered"),
-        post("CreatePet", "/v1/pets", json!({"name": "Rex", "species": "DOG", "request_id": "mine"}), "request_id"),
+        post(
+            "CreatePet",
+            "/v1/pets",
+            json!({"name": "Rex", "species": "DOG", "birth_date": "2026-02-30"}),
+            "birth_date",
+        ),
+        post(
+            "CreatePet",
+            "/v1/pets",
+            json!({"name": "Rex", "species": "DOG", "time_zone": "Nowhere"}),
+            "time_zone",
+        ),
+        post(
+            "CreatePet",
+            "/v1/pets",
+            json!({"name": "Rex", "species": "DOG", "neutered": "yes"}),
+            "neutered",
+        ),
+        post(
+            "CreatePet",
+            "/v1/pets",
+            json!({"name": "Rex", "species": "DOG", "request_id": "mine"}),
+            "request_id",
+        ),
         get("ListPets", "/v1/pets?page_size=1001", "page_size"),
         get("ListPets", "/v1/pets?page_size=many", "page_size"),
         get("ListPets", "/v1/pets?page_token=%21", "page_token"),
@@ -73,27 +119,72 @@ fn pets(pet: &str, share: &str) -> Vec<Case> {
         send("UpdatePet", Method::PATCH, &at, json!({"name": ""}), "name"),
         send("UpdatePet", Method::PATCH, &at, json!({"birth_date": "3026-01-01"}), "birth_date"),
         send("UpdatePet", Method::PATCH, "/v1/pets/rex", json!({"name": "Rex"}), "pet_id"),
-        Case { rpc: "DeletePet", method: Method::DELETE, path: "/v1/pets/rex".to_owned(), body: None, field: "pet_id" },
+        Case {
+            rpc: "DeletePet",
+            method: Method::DELETE,
+            path: "/v1/pets/rex".to_owned(),
+            body: None,
+            field: "pet_id",
+        },
         post("PairCollar", &collars, json!({}), "collar_id"),
         post("PairCollar", &collars, json!({"collar_id": "c".repeat(10_000)}), "collar_id"),
         post("PairCollar", &collars, json!({"collar_id": "collar-1", "start_time": soon}), "start_time"),
-        post("PairCollar", &collars, json!({"collar_id": "collar-1", "start_time": "2020-01-01T00:00:00Z"}), "start_time"),
-        post("PairCollar", &collars, json!({"collar_id": "collar-1", "start_time": "yesterday"}), "start_time"),
+        post(
+            "PairCollar",
+            &collars,
+            json!({"collar_id": "collar-1", "start_time": "2020-01-01T00:00:00Z"}),
+            "start_time",
+        ),
+        post(
+            "PairCollar",
+            &collars,
+            json!({"collar_id": "collar-1", "start_time": "yesterday"}),
+            "start_time",
+        ),
         get("ListCollars", format!("{collars}?page_size=-1"), "page_size"),
-        Case { rpc: "UnpairCollar", method: Method::DELETE, path: format!("{collars}/c"), body: None, field: "collar_id" },
-        Case { rpc: "UnpairCollar", method: Method::DELETE, path: format!("{collars}/collar-1?end_time=noon"), body: None, field: "end_time" },
+        Case {
+            rpc: "UnpairCollar",
+            method: Method::DELETE,
+            path: format!("{collars}/c"),
+            body: None,
+            field: "collar_id",
+        },
+        Case {
+            rpc: "UnpairCollar",
+            method: Method::DELETE,
+            path: format!("{collars}/collar-1?end_time=noon"),
+            body: None,
+            field: "end_time",
+        },
         post("RotateCollarSecret", format!("{collars}/c:rotateSecret"), json!({}), "collar_id"),
         post("CreateShare", format!("{at}/shares"), json!({"email": "nobody", "role": "VIEWER"}), "email"),
         post("CreateShare", format!("{at}/shares"), json!({"email": "a@example.com"}), "role"),
-        post("CreateShare", format!("{at}/shares"), json!({"email": "a@example.com", "role": "OWNER"}), "role"),
-        post("CreateShare", format!("{at}/shares"), json!({"email": "a@example.com", "role": "VET", "expire_time": "2020-01-01T00:00:00Z"}), "expire_time"),
+        post(
+            "CreateShare",
+            format!("{at}/shares"),
+            json!({"email": "a@example.com", "role": "OWNER"}),
+            "role",
+        ),
+        post(
+            "CreateShare",
+            format!("{at}/shares"),
+            json!({"email": "a@example.com", "role": "VET", "expire_time": "2020-01-01T00:00:00Z"}),
+            "expire_time",
+        ),
         get("ListShares", format!("{at}/shares?page_token=%21"), "page_token"),
-        Case { rpc: "DeleteShare", method: Method::DELETE, path: format!("{at}/shares/{share}"), body: None, field: "share_id" },
+        Case {
+            rpc: "DeleteShare",
+            method: Method::DELETE,
+            path: format!("{at}/shares/{share}"),
+            body: None,
+            field: "share_id",
+        },
     ]
 }
 
 fn reading(change: Value) -> Value {
-    let mut reading = json!({"collar_id": "collar-bad", "timestamp": Clock::system().now().to_string(), "heart_rate": 70});
+    let mut reading =
+        json!({"collar_id": "collar-bad", "timestamp": Clock::system().now().to_string(), "heart_rate": 70});
     for (name, value) in change.as_object().unwrap() {
         reading[name] = value.clone();
     }
@@ -134,14 +225,28 @@ fn readings(pet: &str) -> Vec<Case> {
     let at = format!("/v1/pets/{pet}");
     cases.extend([
         post("IngestReadings", "/v1/ingest:batch", json!({"readings": []}), "readings"),
-        post("IngestReadings", "/v1/ingest:batch", json!({"readings": vec![reading(json!({})); 1_001]}), "readings"),
-        post("IngestReadings", "/v1/ingest:batch", json!({"readings": [reading(json!({"heart_rate": "fast"}))]}), "readings[0].heart_rate"),
+        post(
+            "IngestReadings",
+            "/v1/ingest:batch",
+            json!({"readings": vec![reading(json!({})); 1_001]}),
+            "readings",
+        ),
+        post(
+            "IngestReadings",
+            "/v1/ingest:batch",
+            json!({"readings": [reading(json!({"heart_rate": "fast"}))]}),
+            "readings[0].heart_rate",
+        ),
         post("IngestReadings", "/v1/ingest:batch", json!({"reading": []}), "reading"),
         get("GetRealtime", "/v1/realtime", "collar_id"),
         get("GetRealtime", "/v1/realtime?collar_id=c", "collar_id"),
         get("ListReadings", "/v1/pets/rex/readings", "pet_id"),
         get("ListReadings", format!("{at}/readings?start_time=noon"), "start_time"),
-        get("ListReadings", format!("{at}/readings?start_time=2026-01-02T00:00:00Z&end_time=2026-01-01T00:00:00Z"), "start_time"),
+        get(
+            "ListReadings",
+            format!("{at}/readings?start_time=2026-01-02T00:00:00Z&end_time=2026-01-01T00:00:00Z"),
+            "start_time",
+        ),
         get("ListReadings", format!("{at}/readings?resolution=WEEK"), "resolution"),
         get("ListReadings", format!("{at}/readings?page_size=0x10"), "page_size"),
         get("ListBehaviors", format!("{at}/behaviors?end_time=noon"), "end_time"),
@@ -179,25 +284,32 @@ async fn bad_input_on_every_route_names_the_field_and_stores_nothing() {
     let pet = client.pet(&owner, "Rex", "DOG").await;
     client.pair(&owner, &pet, "collar-bad", None).await;
     let before = rows(&mesh).await;
-    let cases: Vec<Case> = [credentials(), pets(&pet, "not-a-share"), readings(&pet)].into_iter().flatten().collect();
+    let cases: Vec<Case> =
+        [credentials(), pets(&pet, "not-a-share"), readings(&pet)].into_iter().flatten().collect();
     for case in &cases {
         let mut request = client.request(case.method.clone(), &case.path, Some(&owner.token));
         if let Some(body) = &case.body {
             request = request.json(body);
         }
         let answer = client.send(request).await;
-        let told = format!("{} {} {}", case.rpc, case.path.chars().take(120).collect::<String>(), answer.text);
+        let told =
+            format!("{} {} {}", case.rpc, case.path.chars().take(120).collect::<String>(), answer.text);
         assert_eq!(answer.status.as_u16(), 400, "{told}");
         assert_eq!(answer.headers["content-type"], "application/problem+json", "{told}");
-        let named = answer.body["errors"].as_array().is_some_and(|errors| errors.iter().any(|error| error["field"] == case.field));
+        let named = answer.body["errors"]
+            .as_array()
+            .is_some_and(|errors| errors.iter().any(|error| error["field"] == case.field));
         assert!(named, "does not name {:?}: {told}", case.field);
         assert!(answer.body["request_id"].as_str().is_some_and(|id| !id.is_empty()), "{told}");
     }
     let tried: BTreeSet<&str> = cases.iter().map(|case| case.rpc).collect();
     // What services ask each other has no route; everything else has one.
     let for_services = [Audience::Service, Audience::ServiceForCaller];
-    let routed: BTreeSet<&str> =
-        METHODS.iter().filter(|policy| !for_services.contains(&policy.audience)).map(|policy| policy.method).collect();
+    let routed: BTreeSet<&str> = METHODS
+        .iter()
+        .filter(|policy| !for_services.contains(&policy.audience))
+        .map(|policy| policy.method)
+        .collect();
     assert_eq!(tried, routed, "every route is tried");
     assert_eq!(rows(&mesh).await, before, "nothing was stored");
     for service in ["auth", "ingest", "behavior", "timeline", "gateway"] {

@@ -16,7 +16,8 @@ pub(crate) async fn stored(mesh: &Mesh) -> BTreeMap<String, Vec<(String, Measure
     let mut stored: BTreeMap<String, Vec<(String, Measured)>> = BTreeMap::new();
     for row in Tables::of(&mesh.stack, "ingest").await.rows(sql).await {
         let degrees = |index: usize| row.get::<_, Option<i32>>(index).map(|value| f64::from(value) / 1e6);
-        let position = degrees(4).zip(degrees(5)).map(|(latitude, longitude)| (latitude, longitude, row.get(6)));
+        let position =
+            degrees(4).zip(degrees(5)).map(|(latitude, longitude)| (latitude, longitude, row.get(6)));
         let measured = Measured { at_us: row.get(2), heart_rate: row.get(3), position };
         stored.entry(row.get(0)).or_default().push((row.get(1), measured));
     }
@@ -61,7 +62,9 @@ pub(crate) async fn agree(mesh: &Mesh, species: &BTreeMap<String, Species>) {
         .collect();
     let known: BTreeMap<String, BTreeSet<Span>> = expected
         .iter()
-        .map(|(pet, spans)| (pet.clone(), spans.iter().filter(|span| span.behavior != "Unknown").cloned().collect()))
+        .map(|(pet, spans)| {
+            (pet.clone(), spans.iter().filter(|span| span.behavior != "Unknown").cloned().collect())
+        })
         .filter(|(_, spans): &(String, BTreeSet<Span>)| !spans.is_empty())
         .collect();
     let behavior = Tables::of(&mesh.stack, "behavior").await;
@@ -72,16 +75,26 @@ pub(crate) async fn agree(mesh: &Mesh, species: &BTreeMap<String, Species>) {
                    (extract(epoch FROM end_at) * 1000000)::int8 FROM entries";
     let patience = Duration::from_secs(90);
     let what = "the episodes are those of the rule, read literally";
-    let settled = tokio::time::timeout(patience, eventually(what, patience * 2, || async { standing(&behavior, episodes).await == expected }));
+    let settled = tokio::time::timeout(
+        patience,
+        eventually(what, patience * 2, || async { standing(&behavior, episodes).await == expected }),
+    );
     if settled.await.is_err() {
         assert_eq!(standing(&behavior, episodes).await, expected, "{what}");
     }
     let what = "the timeline's entries are the known ones";
-    let settled = tokio::time::timeout(patience, eventually(what, patience * 2, || async { standing(&timeline, entries).await == known }));
+    let settled = tokio::time::timeout(
+        patience,
+        eventually(what, patience * 2, || async { standing(&timeline, entries).await == known }),
+    );
     if settled.await.is_err() {
         assert_eq!(standing(&timeline, entries).await, known, "{what}");
     }
     for (name, tables) in [("behavior", &behavior), ("timeline", &timeline)] {
-        assert_eq!(tables.count("SELECT count(*) FROM event_dead_letters").await, 0, "{name} gave up on nothing");
+        assert_eq!(
+            tables.count("SELECT count(*) FROM event_dead_letters").await,
+            0,
+            "{name} gave up on nothing"
+        );
     }
 }

@@ -61,12 +61,17 @@ async fn survives(victim: Victim) {
         collars.push((device, readings(&collar, pet, begin)));
     }
     let acknowledged = Arc::new(AtomicUsize::new(0));
-    let senders = collars.into_iter().map(|(device, readings)| post_all(client.clone(), device, readings, acknowledged.clone()));
+    let senders = collars
+        .into_iter()
+        .map(|(device, readings)| post_all(client.clone(), device, readings, acknowledged.clone()));
     let replay = async { join_all(senders).await.into_iter().sum::<usize>() };
     let faults = async {
         for moment in [1, 2, 3] {
             let reached = PETS * BATCHES * moment / 4;
-            eventually("the replay goes on", Duration::from_secs(120), || async { acknowledged.load(Ordering::Acquire) >= reached }).await;
+            eventually("the replay goes on", Duration::from_secs(120), || async {
+                acknowledged.load(Ordering::Acquire) >= reached
+            })
+            .await;
             strike(&mut mesh, victim).await;
         }
     };
@@ -85,7 +90,12 @@ async fn survives(victim: Victim) {
     episodes::agree(&mesh, &species).await;
 }
 
-async fn post_all(client: Client, device: String, readings: Vec<Value>, acknowledged: Arc<AtomicUsize>) -> usize {
+async fn post_all(
+    client: Client,
+    device: String,
+    readings: Vec<Value>,
+    acknowledged: Arc<AtomicUsize>,
+) -> usize {
     let mut new = 0;
     for batch in readings.chunks(BATCH) {
         new += client.ingest_patiently(&device, batch).await;

@@ -18,7 +18,9 @@ const ANIMALS: usize = 10;
 #[tokio::test(flavor = "multi_thread")]
 async fn ten_dogs_and_ten_cats_are_stored_exactly_once_and_interpreted_by_the_rule() {
     let Some(data) = recordings() else {
-        eprintln!("SKIPPED: no recordings; set PETTY_DATA to the folder that holds dog-heartbeats and cats-gps");
+        eprintln!(
+            "SKIPPED: no recordings; set PETTY_DATA to the folder that holds dog-heartbeats and cats-gps"
+        );
         return;
     };
     let mesh = Mesh::start(crate::NODE).await;
@@ -30,7 +32,10 @@ async fn ten_dogs_and_ten_cats_are_stored_exactly_once_and_interpreted_by_the_ru
     let later = now + jiff::SignedDuration::from_millis(1);
     let cats = plan::plan(positions::read(cats).unwrap(), later, Some(ANIMALS));
     let client = Client::new(&format!("http://{}", mesh.plan.http)).unwrap();
-    let account = Account { email: "replay@example.com".to_owned(), password: "recordings of real animals".to_owned().into() };
+    let account = Account {
+        email: "replay@example.com".to_owned(),
+        password: "recordings of real animals".to_owned().into(),
+    };
     let mut species = BTreeMap::new();
     let mut planned: BTreeMap<String, Vec<i64>> = BTreeMap::new();
     for (plan, kind) in [(&dogs, Species::Dog), (&cats, Species::Cat)] {
@@ -67,9 +72,19 @@ async fn ten_dogs_and_ten_cats_are_stored_exactly_once_and_interpreted_by_the_ru
     let owner = rest.send(request).await.good()["access_token"].as_str().unwrap().to_owned();
     let mut seen = BTreeMap::<String, usize>::new();
     for pet in species.keys() {
-        let readings = rest.all(&format!("/v1/pets/{pet}/readings?start_time={}", now - jiff::SignedDuration::from_hours(720)), &owner, "readings").await;
+        let readings = rest
+            .all(
+                &format!(
+                    "/v1/pets/{pet}/readings?start_time={}",
+                    now - jiff::SignedDuration::from_hours(720)
+                ),
+                &owner,
+                "readings",
+            )
+            .await;
         assert_eq!(readings.len(), stored[pet].len());
-        let path = format!("/v1/pets/{pet}/timeline?start_time={}", now - jiff::SignedDuration::from_hours(720));
+        let path =
+            format!("/v1/pets/{pet}/timeline?start_time={}", now - jiff::SignedDuration::from_hours(720));
         for entry in rest.all(&path, &owner, "entries").await {
             *seen.entry(entry["behavior"].as_str().unwrap().to_owned()).or_default() += 1;
         }
@@ -85,6 +100,9 @@ async fn ten_dogs_and_ten_cats_are_stored_exactly_once_and_interpreted_by_the_ru
         }
     }
     for behavior in ["Deep Sleep", "Walking", "Running"] {
-        assert!(seen.get(behavior).is_some_and(|count| *count > 0), "{behavior} is on some timeline: {seen:?}");
+        assert!(
+            seen.get(behavior).is_some_and(|count| *count > 0),
+            "{behavior} is on some timeline: {seen:?}"
+        );
     }
 }

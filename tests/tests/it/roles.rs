@@ -27,12 +27,17 @@ async fn a_runtime_role_is_refused_other_databases_ddl_and_changes_of_the_audit_
         }
         for (other, foreign) in databases.iter().filter(|(other, _)| *other != service) {
             let refused = Tables::elsewhere(url, &foreign.name).await.expect_err("it may not connect");
-            assert_eq!(refused.code().map(|code| code.code()), Some("42501"), "{service} to {other}: {refused:?}");
+            assert_eq!(
+                refused.code().map(|code| code.code()),
+                Some("42501"),
+                "{service} to {other}: {refused:?}"
+            );
         }
         let refused = Tables::elsewhere(url, "postgres").await.expect_err("it may not connect");
         assert_eq!(refused.code().map(|code| code.code()), Some("42501"), "{service}: {refused:?}");
     }
-    let auth = Tables::with_url(databases["auth"].runtime_url.expose_secret()).await.expect("its own database");
+    let auth =
+        Tables::with_url(databases["auth"].runtime_url.expose_secret()).await.expect("its own database");
     assert!(auth.count("SELECT count(*) FROM audit_log").await > 0, "signing up is on the audit log");
     for change in ["UPDATE audit_log SET actor = 'x'", "DELETE FROM audit_log", "TRUNCATE audit_log"] {
         assert_eq!(auth.refused(change).await.as_deref(), Some("42501"), "{change}");

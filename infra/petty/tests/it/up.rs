@@ -32,7 +32,9 @@ impl Up {
         let begin = Instant::now();
         loop {
             let pid = i64::from(self.child.id());
-            let file = fs::read(&self.ready_file).ok().and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok());
+            let file = fs::read(&self.ready_file)
+                .ok()
+                .and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok());
             if let Some(ready) = file.filter(|ready| ready["pid"] == pid) {
                 return ready;
             }
@@ -125,7 +127,14 @@ fn it_starts_says_who_holds_the_directory_recovers_from_a_kill_and_leaves_nothin
     let ready = first.ready();
     let mode = fs::metadata(&first.ready_file).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode, 0o600, "the ready file holds credentials");
-    for field in ["/gateway", "/services/auth/grpc", "/services/gateway/admin", "/postgres/admin_url", "/redis/url", "/staff/email"] {
+    for field in [
+        "/gateway",
+        "/services/auth/grpc",
+        "/services/gateway/admin",
+        "/postgres/admin_url",
+        "/redis/url",
+        "/staff/email",
+    ] {
         assert!(ready.pointer(field).is_some_and(Value::is_string), "{field}: {ready}");
     }
     let greeting = first.greeting();
@@ -156,7 +165,8 @@ fn it_starts_says_who_holds_the_directory_recovers_from_a_kill_and_leaves_nothin
 
 /// Runs the three lines as a person would, in one shell.
 fn pasted_lines_work(greeting: &[String]) {
-    let lines: Vec<&str> = greeting.iter().map(String::as_str).filter(|line| line.contains("curl ")).collect();
+    let lines: Vec<&str> =
+        greeting.iter().map(String::as_str).filter(|line| line.contains("curl ")).collect();
     assert_eq!(lines.len(), 3, "{greeting:?}");
     let begin = Instant::now();
     loop {
