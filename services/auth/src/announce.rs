@@ -95,7 +95,7 @@ async fn access_changed(
 /// A pet is new, or has changed.
 pub(crate) async fn pet_changed(tx: &Tx, clock: &Clock, shards: i16, pet: &Pet) -> Result<(), Error> {
     let payload = wire::PetChanged {
-        pet: Some(convert::pet(pet, petty_proto::auth::v1::pet::Role::Unspecified)),
+        pet: Some(convert::pet(pet, None)),
         account_id: pet.account_id.to_string(),
         deleted: false,
     };

@@ -4,7 +4,6 @@
 
 pub mod access;
 pub mod account;
-pub mod page;
 pub mod pairing;
 pub mod pet;
 pub mod session;

@@ -1,15 +1,19 @@
 //! What the behavior service answers.
 
 pub(crate) mod convert;
-mod page;
 
+use jiff::SignedDuration;
 use petty_chassis::grpc::gate::{BehaviorServiceHandler, Call};
+use petty_chassis::page::{Asked, Page, Place};
 use petty_chassis::postgres::Db;
 use petty_chassis::types::Clock;
 use petty_chassis::{ApiError, FieldError};
 use petty_proto::behavior::v1 as wire;
 
-use crate::store::episodes::{self, Cursor};
+use crate::store::episodes;
+
+/// Where `start_time` of a list is absent.
+const DEFAULT_SPAN: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 /// Answers `BehaviorService`.
 #[derive(Debug)]
@@ -33,29 +37,26 @@ impl BehaviorServiceHandler for Grpc {
         call: Call,
         request: wire::ListBehaviorsRequest,
     ) -> Result<wire::ListBehaviorsResponse, ApiError> {
-        let asked = page::Asked {
+        let asked = Asked {
             start_time: request.start_time,
             end_time: request.end_time,
             page_size: request.page_size,
             page_token: &request.page_token,
         };
-        let page = &page::parse(&asked, self.clock.now())?;
+        let list = format!("pets/{}/behaviors", request.pet_id);
+        let page = &Page::read_span(list, &asked, DEFAULT_SPAN, self.clock.now())?;
         let access = call.pet().await?;
-        // One more than is answered, to know whether there is a next page.
-        let window = &page.window(1);
         let mut found = self
             .db
             .read("list_behaviors", |tx| async move {
-                episodes::list(&tx, access.pet_id, window).await.map_err(ApiError::from)
+                episodes::list(&tx, access.pet_id, page).await.map_err(ApiError::from)
             })
             .await?;
-        let more = found.len() > page.size;
-        found.truncate(page.size);
-        let last = found.last().filter(|_| more);
-        let next_page_token = last.map(|last| page.token(Cursor { start_at: last.start_at, id: last.id }));
+        let next_page_token =
+            page.cut(&mut found, |episode| Place { time: episode.start_at, id: episode.id });
         Ok(wire::ListBehaviorsResponse {
             episodes: found.into_iter().map(convert::episode).collect(),
-            next_page_token: next_page_token.unwrap_or_default(),
+            next_page_token,
         })
     }
 

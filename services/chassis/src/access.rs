@@ -15,11 +15,42 @@ pub use remote::{RemoteAccess, RemoteKeys};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use petty_proto::auth::v1::pet::Role;
 use petty_proto::policy::Need;
 
 use crate::error::{ApiError, Code};
 use crate::types::{CollarId, PairingId, PetId};
+
+/// What a caller is to a pet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// Sees it.
+    Viewer,
+    /// Sees it and adds to it.
+    Caregiver,
+    /// Sees it as a vet does.
+    Vet,
+    /// Has it.
+    Owner,
+}
+
+impl Role {
+    /// As it is stored and answered.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Viewer => "VIEWER",
+            Self::Caregiver => "CAREGIVER",
+            Self::Vet => "VET",
+            Self::Owner => "OWNER",
+        }
+    }
+
+    /// From how it is stored.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Viewer, Self::Caregiver, Self::Vet, Self::Owner].into_iter().find(|role| role.as_str() == text)
+    }
+}
 
 /// What access is asked to.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -95,7 +126,7 @@ pub trait AccessSource: Send + Sync + 'static {
 #[must_use]
 pub fn allows(role: Role, need: Need) -> bool {
     match need {
-        Need::Read => role != Role::Unspecified,
+        Need::Read => true,
         Need::Write => matches!(role, Role::Owner | Role::Caregiver),
         Need::Own => role == Role::Owner,
     }

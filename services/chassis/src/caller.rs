@@ -184,7 +184,8 @@ impl Verifier {
     /// A verifier for one issuer and audience.
     #[must_use]
     pub fn new(source: Box<dyn KeySource>, issuer: &str, audience: &str, clock: Clock) -> Self {
-        let verified = moka::sync::Cache::builder().max_capacity(20_000).time_to_live(Duration::from_secs(900)).build();
+        let verified =
+            moka::sync::Cache::builder().max_capacity(20_000).time_to_live(Duration::from_secs(900)).build();
         Self {
             inner: Arc::new(Inner {
                 source,
@@ -221,7 +222,9 @@ impl Verifier {
         // Times are checked below, by our own clock.
         validation.validate_exp = false;
         validation.validate_nbf = false;
-        let claims = jsonwebtoken::decode::<Claims>(token, &key, &validation).map_err(|_| refused("TOKEN_INVALID"))?.claims;
+        let claims = jsonwebtoken::decode::<Claims>(token, &key, &validation)
+            .map_err(|_| refused("TOKEN_INVALID"))?
+            .claims;
         if now >= claims.exp + LEEWAY {
             return Err(refused("TOKEN_EXPIRED"));
         }

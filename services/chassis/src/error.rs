@@ -110,13 +110,23 @@ impl ApiError {
     /// A failure with a reason and a text.
     #[must_use]
     pub fn new(code: Code, reason: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, reason, message: message.into(), violations: Vec::new(), retry_after: None, source: None }
+        Self {
+            code,
+            reason,
+            message: message.into(),
+            violations: Vec::new(),
+            retry_after: None,
+            source: None,
+        }
     }
 
     /// Bad input.
     #[must_use]
     pub fn invalid(violations: Vec<FieldError>) -> Self {
-        Self { violations, ..Self::new(Code::InvalidArgument, "INVALID_ARGUMENT", "the request is not valid") }
+        Self {
+            violations,
+            ..Self::new(Code::InvalidArgument, "INVALID_ARGUMENT", "the request is not valid")
+        }
     }
 
     /// It does not exist, as far as the caller may know.
@@ -164,7 +174,11 @@ impl ApiError {
             GrpcCode::ResourceExhausted => Code::ResourceExhausted,
             GrpcCode::Unavailable | GrpcCode::Cancelled => Code::Unavailable,
             GrpcCode::DeadlineExceeded => Code::DeadlineExceeded,
-            GrpcCode::Ok | GrpcCode::Unknown | GrpcCode::Unimplemented | GrpcCode::Internal | GrpcCode::DataLoss => Code::Internal,
+            GrpcCode::Ok
+            | GrpcCode::Unknown
+            | GrpcCode::Unimplemented
+            | GrpcCode::Internal
+            | GrpcCode::DataLoss => Code::Internal,
         };
         let reason = details.error_info().and_then(|info| known_reason(&info.reason)).unwrap_or("UPSTREAM");
         Self::new(code, reason, "refused by another service")
@@ -173,8 +187,14 @@ impl ApiError {
 
 /// The reasons that pass from one service through another.
 fn known_reason(reason: &str) -> Option<&'static str> {
-    const KNOWN: &[&str] =
-        &["SESSION_ENDED", "PET_NOT_FOUND", "COLLAR_NOT_FOUND", "TOKEN_INVALID", "UPSTREAM_UNAVAILABLE", "ACCESS_UNKNOWN"];
+    const KNOWN: &[&str] = &[
+        "SESSION_ENDED",
+        "PET_NOT_FOUND",
+        "COLLAR_NOT_FOUND",
+        "TOKEN_INVALID",
+        "UPSTREAM_UNAVAILABLE",
+        "ACCESS_UNKNOWN",
+    ];
     KNOWN.iter().copied().find(|known| *known == reason)
 }
 
@@ -263,7 +283,8 @@ mod tests {
             FieldError::out_of_range("heart_rate", "must be 30 to 300"),
         ]));
         let details = status.get_error_details();
-        let fields: Vec<_> = details.bad_request().unwrap().field_violations.iter().map(|v| v.field.clone()).collect();
+        let fields: Vec<_> =
+            details.bad_request().unwrap().field_violations.iter().map(|v| v.field.clone()).collect();
         assert_eq!(fields, ["name", "heart_rate"]);
         assert_eq!(details.error_info().unwrap().reason, "INVALID_ARGUMENT");
     }

@@ -55,10 +55,18 @@ impl Events {
     ///
     /// # Errors
     /// Where the database is away, or was set up with another number of shards.
-    pub async fn start(context: &Context, db: &Db, redis: &redis::Connector, config: EventsConfig) -> anyhow::Result<Self> {
+    pub async fn start(
+        context: &Context,
+        db: &Db,
+        redis: &redis::Connector,
+        config: EventsConfig,
+    ) -> anyhow::Result<Self> {
         let fixed = fixed_shards(db, config.shards).await.context("read the number of shards")?;
         if fixed != config.shards {
-            anyhow::bail!("PETTY_SHARDS is {}, but this database was set up with {fixed}: shards are fixed at install", config.shards);
+            anyhow::bail!(
+                "PETTY_SHARDS is {}, but this database was set up with {fixed}: shards are fixed at install",
+                config.shards
+            );
         }
         maintenance::start(context, db).await.context("make the events tables' partitions")?;
         redis.watch(context);
@@ -138,7 +146,8 @@ impl Event {
     /// # Errors
     /// Where it is not of that type: a deterministic failure.
     pub fn read<M: prost::Message + Default>(&self) -> Result<M, Failure> {
-        M::decode(self.payload.clone()).map_err(|error| Failure::Poison(format!("payload of {}: {error}", self.topic.name)))
+        M::decode(self.payload.clone())
+            .map_err(|error| Failure::Poison(format!("payload of {}: {error}", self.topic.name)))
     }
 }
 

@@ -70,7 +70,11 @@ impl Foundation {
     ///
     /// # Errors
     /// Where the database is away or its schema too old, or an address is wrong.
-    pub async fn lay(context: &Context, config: &FoundationConfig, migrations: Migrations) -> anyhow::Result<Self> {
+    pub async fn lay(
+        context: &Context,
+        config: &FoundationConfig,
+        migrations: Migrations,
+    ) -> anyhow::Result<Self> {
         let db = Db::open(context, &config.postgres, migrations).await?;
         let redis = Connector::new(&config.redis.events_url)?;
         let events = Events::start(context, &db, &redis, config.events.clone()).await?;

@@ -14,6 +14,7 @@ pub mod error;
 pub mod events;
 pub mod foundation;
 pub mod grpc;
+pub mod page;
 pub mod postgres;
 pub mod service;
 pub mod shutdown;
@@ -21,8 +22,8 @@ pub mod tasks;
 pub mod telemetry;
 pub mod types;
 
-pub use foundation::{Foundation, FoundationConfig};
 pub use error::{ApiError, Code, FieldError};
+pub use foundation::{Foundation, FoundationConfig};
 pub use service::{Context, Service, embed, main};
 pub use shutdown::Shutdown;
 pub use tasks::Tasks;

@@ -45,7 +45,11 @@ impl Db {
     ///
     /// # Errors
     /// Where the database cannot be reached or migrated, or its schema is older than this program.
-    pub async fn open(context: &Context, config: &PostgresConfig, migrations: Migrations) -> anyhow::Result<Self> {
+    pub async fn open(
+        context: &Context,
+        config: &PostgresConfig,
+        migrations: Migrations,
+    ) -> anyhow::Result<Self> {
         if let Some(owner) = &config.owner_url {
             migrate::run(owner, migrations.runners()).await?;
         }
@@ -63,7 +67,9 @@ impl Db {
         let mut address: tokio_postgres::Config = config.runtime_url.expose_secret().parse()?;
         address.connect_timeout(std::time::Duration::from_secs(2));
         // A statement or lock that takes longer than any deadline helps nobody, and holds what others wait for.
-        address.options("-c statement_timeout=30s -c lock_timeout=10s -c idle_in_transaction_session_timeout=60s");
+        address.options(
+            "-c statement_timeout=30s -c lock_timeout=10s -c idle_in_transaction_session_timeout=60s",
+        );
         address.keepalives_idle(std::time::Duration::from_secs(30));
         let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
         let manager = Manager::from_config(address, NoTls, recycling);
@@ -89,11 +95,18 @@ impl Db {
         if !lossy.is_empty() {
             tracing::error!(settings = lossy, "Postgres is set up to lose acknowledged data");
         }
-        crate::telemetry::meter().u64_gauge("petty_postgres_durable").build().record(u64::from(lossy.is_empty()), &[]);
+        crate::telemetry::meter()
+            .u64_gauge("petty_postgres_durable")
+            .build()
+            .record(u64::from(lossy.is_empty()), &[]);
         let check = context.readiness.check("postgres");
         let db = self.clone();
         let shutdown = context.shutdown.clone();
-        let detail = if lossy.is_empty() { "reachable".to_owned() } else { format!("reachable, but set up to lose data: {lossy}") };
+        let detail = if lossy.is_empty() {
+            "reachable".to_owned()
+        } else {
+            format!("reachable, but set up to lose data: {lossy}")
+        };
         check.ok(detail.clone());
         context.tasks.spawn_background("postgres-readiness", async move {
             loop {

@@ -60,7 +60,11 @@ pub fn init(service: &'static str, config: &BaseConfig) -> Result<Guard, io::Err
 /// # Errors
 ///
 /// As [`init`], or where the file cannot be written.
-pub fn init_to_file(process: &'static str, environment: &Environment, path: &Path) -> Result<Guard, io::Error> {
+pub fn init_to_file(
+    process: &'static str,
+    environment: &Environment,
+    path: &Path,
+) -> Result<Guard, io::Error> {
     let file = std::fs::File::create(path)?;
     let log = environment.get("PETTY_LOG").unwrap_or("info");
     start(process, "", log, environment.get("PETTY_OTLP_ENDPOINT"), BoxMakeWriter::new(Arc::new(file)))

@@ -5,7 +5,6 @@
 
 mod batch;
 mod convert;
-mod page;
 
 use opentelemetry::metrics::Counter;
 use petty_chassis::access::{CollarAccess, collar_not_found};
@@ -111,15 +110,14 @@ impl ReadingServiceHandler for Grpc {
         call: Call,
         request: wire::ListReadingsRequest,
     ) -> Result<wire::ListReadingsResponse, ApiError> {
-        let mut page = page::Page::read(&request, self.clock.now())?;
+        let (page, seconds) = &convert::page(&request, self.clock.now())?;
         let access = call.pet().await?;
         let precision = Precision::of(access.role);
-        let query = page.query(access.pet_id);
-        let mut found = match page.seconds() {
-            None => self.store.list(&query).await?,
-            Some(seconds) => self.store.list_means(&query, seconds).await?,
+        let mut found = match seconds {
+            None => self.store.list(access.pet_id, page).await?,
+            Some(seconds) => self.store.list_means(access.pet_id, page, *seconds).await?,
         };
-        let next_page_token = page.cut(&mut found);
+        let next_page_token = page.cut(&mut found, |(_, place)| *place);
         let readings = found.into_iter().map(|(stored, _)| convert::reading(stored, precision)).collect();
         Ok(wire::ListReadingsResponse { readings, next_page_token })
     }

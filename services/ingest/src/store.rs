@@ -18,7 +18,7 @@ use petty_chassis::postgres::Db;
 use petty_chassis::types::{Clock, CollarId, PetId};
 
 pub use append::Outcome;
-pub use list::{ListQuery, Place};
+pub use list::{Page, Place};
 
 use crate::domain::reading::Signals;
 

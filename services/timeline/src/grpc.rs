@@ -1,11 +1,11 @@
 //! What the timeline service answers.
 
 pub(crate) mod convert;
-mod page;
 
 use jiff::SignedDuration;
 use petty_chassis::access::allows;
 use petty_chassis::grpc::gate::{Call, TimelineServiceHandler};
+use petty_chassis::page::{Asked, Page, Place};
 use petty_chassis::postgres::Db;
 use petty_chassis::types::{Clock, micros};
 use petty_chassis::{ApiError, FieldError};
@@ -14,8 +14,10 @@ use petty_proto::timeline::v1 as wire;
 use petty_proto::timeline::v1::get_pet_timeline_response::Metadata;
 
 use crate::domain::{Wearing, poll_after_seconds, seen_by};
-use crate::store::{self, Cursor};
+use crate::store;
 
+/// Where `start_time` of a list is absent.
+const DEFAULT_SPAN: SignedDuration = SignedDuration::from_hours(7 * 24);
 /// Where `hours` is absent.
 const DEFAULT_HOURS: i32 = 24;
 const MOST_HOURS: i32 = 720;
@@ -44,29 +46,25 @@ impl TimelineServiceHandler for Grpc {
         call: Call,
         request: wire::ListTimelineRequest,
     ) -> Result<wire::ListTimelineResponse, ApiError> {
-        let asked = page::Asked {
+        let asked = Asked {
             start_time: request.start_time,
             end_time: request.end_time,
             page_size: request.page_size,
             page_token: &request.page_token,
         };
-        let page = &page::parse(&asked, self.clock.now())?;
+        let list = format!("pets/{}/timeline", request.pet_id);
+        let page = &Page::read_span(list, &asked, DEFAULT_SPAN, self.clock.now())?;
         let access = call.pet().await?;
-        // One more than is answered, to know whether there is a next page.
-        let window = &page.window(1);
         let mut found = self
             .db
             .read("list_timeline", |tx| async move {
-                store::list(&tx, access.pet_id, window).await.map_err(ApiError::from)
+                store::list(&tx, access.pet_id, page).await.map_err(ApiError::from)
             })
             .await?;
-        let more = found.len() > page.size;
-        found.truncate(page.size);
-        let last = found.last().filter(|_| more);
-        let next_page_token = last.map(|last| page.token(Cursor { start_at: last.start_at, id: last.id }));
+        let next_page_token = page.cut(&mut found, |entry| Place { time: entry.start_at, id: entry.id });
         Ok(wire::ListTimelineResponse {
             entries: found.into_iter().map(convert::entry).collect(),
-            next_page_token: next_page_token.unwrap_or_default(),
+            next_page_token,
         })
     }
 

@@ -4,6 +4,7 @@
 //! being forgotten beside it.
 
 use jiff::Timestamp;
+use petty_chassis::page::{self, Page, Place};
 use petty_chassis::postgres::{Error, Row, ToSql, Tx};
 use petty_chassis::types::{Clock, PetId, micros};
 use serde_json::Value;
@@ -13,26 +14,6 @@ use crate::domain::{Behavior, Entry, Span};
 
 const TABLE: &str = "entries";
 const KIND_BEHAVIOR: &str = "behavior";
-
-/// A place in a list, newest first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Cursor {
-    pub(crate) start_at: Timestamp,
-    pub(crate) id: Uuid,
-}
-
-/// What of a list is wanted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Window {
-    /// Entries that end at or after then.
-    pub(crate) start: Timestamp,
-    /// Entries that start before then.
-    pub(crate) end: Timestamp,
-    /// Those after this place.
-    pub(crate) after: Option<Cursor>,
-    /// At most so many.
-    pub(crate) limit: i64,
-}
 
 /// Waits until nobody else changes the pet's entries, and keeps others waiting until the transaction ends. There is no row
 /// of the pet to lock: its first entry may be what is being written.
@@ -80,21 +61,21 @@ pub(crate) async fn delete_all(tx: &Tx, pet: PetId) -> Result<u64, Error> {
     tx.execute("-- delete_entries\nDELETE FROM entries WHERE pet_id = $1", &[&pet.0]).await
 }
 
-/// A pet's entries that reach into a window, newest first.
-pub(crate) async fn list(tx: &Tx, pet: PetId, window: &Window) -> Result<Vec<Entry>, Error> {
-    let Window { start, end, after, limit } = window;
-    let rows = match after {
+/// A pet's entries that reach into a span, newest first.
+pub(crate) async fn list(tx: &Tx, pet: PetId, page: &Page<Uuid, page::Span>) -> Result<Vec<Entry>, Error> {
+    let (page::Span { start, end }, limit) = (page.span, page.limit());
+    let rows = match page.after {
         None => {
             let sql = "-- list_entries\nSELECT event_id, pet_id, behavior, start_at, end_at, open, confidence, metadata, version
                        FROM entries WHERE pet_id = $1 AND end_at >= $2 AND start_at < $3
                        ORDER BY start_at DESC, event_id DESC LIMIT $4";
-            tx.query(sql, &[&pet.0, start, end, limit]).await?
+            tx.query(sql, &[&pet.0, &start, &end, &limit]).await?
         }
-        Some(Cursor { start_at, id }) => {
+        Some(Place { time, id }) => {
             let sql = "-- list_more_entries\nSELECT event_id, pet_id, behavior, start_at, end_at, open, confidence, metadata, version
                        FROM entries WHERE pet_id = $1 AND end_at >= $2 AND start_at < $3 AND (start_at, event_id) < ($5, $6)
                        ORDER BY start_at DESC, event_id DESC LIMIT $4";
-            tx.query(sql, &[&pet.0, start, end, limit, start_at, id]).await?
+            tx.query(sql, &[&pet.0, &start, &end, &limit, &time, &id]).await?
         }
     };
     rows.iter().map(entry).collect()

@@ -1,6 +1,7 @@
 //! Who may do what.
 
 use jiff::Timestamp;
+use petty_chassis::access::Role;
 use petty_chassis::types::{AccountId, PetId, ShareId};
 
 use super::Problem;
@@ -9,38 +10,6 @@ use super::pairing::Pairing;
 
 /// A share may be given for this long at most, hours (5 years).
 const LONGEST: i64 = 5 * 366 * 24;
-
-/// What an account is to a pet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    /// Has it.
-    Owner,
-    /// Sees it and adds to it.
-    Caregiver,
-    /// Sees it as a vet does.
-    Vet,
-    /// Sees it.
-    Viewer,
-}
-
-impl Role {
-    /// As it is stored and answered.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Owner => "OWNER",
-            Self::Caregiver => "CAREGIVER",
-            Self::Vet => "VET",
-            Self::Viewer => "VIEWER",
-        }
-    }
-
-    /// From how it is stored.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        [Self::Owner, Self::Caregiver, Self::Vet, Self::Viewer].into_iter().find(|role| role.as_str() == text)
-    }
-}
 
 /// What the caller is to a pet, and until when that is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

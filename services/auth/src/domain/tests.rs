@@ -2,11 +2,9 @@
 
 use jiff::{SignedDuration, Timestamp};
 use petty_chassis::types::{AccountId, Clock, PairingId, PetId, SessionId};
-use uuid::Uuid;
 
 use super::access::share_expiry;
 use super::account::{Email, Passphrase};
-use super::page::{Cursor, List, Page};
 use super::pairing::{self, Pairing};
 use super::pet::birth_date;
 use super::session::{Presented, Standing, Verdict, expiry, judge};
@@ -240,19 +238,4 @@ fn only_an_accounts_own_lasting_pairing_makes_room() {
     assert_eq!(end(before, true), None);
     assert_eq!(end("2026-03-31T08:00:00Z", true), None);
     assert_eq!(end("2026-03-31T08:00:00Z", false), Some(time("2026-03-31T09:00:00.000001Z")));
-}
-
-#[test]
-fn page_tokens_lead_back_to_their_place_in_their_own_list_only() {
-    let cursor = Cursor { time: time("2026-03-31T12:00:00.123456Z"), id: Uuid::from_u128(42) };
-    let token = cursor.token(List::Pets);
-    assert_eq!(Page::after(List::Pets, &token), Ok(Some(cursor)));
-    assert_eq!(Page::after(List::Pets, ""), Ok(None));
-    assert!(Page::after(List::Collars, &token).is_err());
-    for bad in ["x", "!!!!", &token[1..], &format!("{token}AA"), &"A".repeat(10_000)] {
-        assert!(Page::after(List::Pets, bad).is_err(), "{bad}");
-    }
-    for (size, read) in [(0, Some(50)), (1, Some(1)), (1_000, Some(1_000)), (1_001, None), (-1, None)] {
-        assert_eq!(Page::size(size).ok(), read, "{size}");
-    }
 }

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use petty_chassis::ApiError;
-use petty_chassis::access::{AccessSource, Asker, Decision, Target};
+use petty_chassis::access::{AccessSource, Asker, Decision, Role, Target};
 use petty_chassis::caller::Caller;
 use petty_chassis::grpc::gate::{AccessServiceHandler, Call};
 use petty_chassis::postgres::{Db, Tx};
@@ -14,7 +14,7 @@ use petty_proto::auth::v1::pet::Role as WireRole;
 use super::errors::Fields;
 use super::{Grpc, convert};
 use crate::domain::Error;
-use crate::domain::access::{Grant, Role, VisiblePairing};
+use crate::domain::access::{Grant, VisiblePairing};
 use crate::domain::pairing::Pairing;
 use crate::store::{access, pets};
 
@@ -90,7 +90,7 @@ async fn for_device(
 fn decision(grant: Option<Grant>, pairings: &[VisiblePairing]) -> Decision {
     let expiries = grant.iter().chain(pairings.iter().map(|visible| &visible.grant));
     Decision {
-        role: grant.map(|grant| convert::role(grant.role)),
+        role: grant.map(|grant| grant.role),
         expires: expiries.filter_map(|grant| grant.expires_at).min(),
         pairings: pairings.iter().map(convert::visible).collect(),
     }
@@ -123,10 +123,10 @@ impl AccessServiceHandler for Grpc {
             pet_id: pairing.pet_id.to_string(),
             start_time: Some(pairing.start.into()),
             end_time: pairing.end.map(Into::into),
-            role: pairing.role.into(),
+            role: WireRole::from(pairing.role).into(),
         });
         Ok(wire::CheckAccessResponse {
-            role: role.unwrap_or(WireRole::Unspecified).into(),
+            role: role.map_or(WireRole::Unspecified, WireRole::from).into(),
             pairings: pairings.collect(),
             expire_time: expires.map(Into::into),
         })
@@ -143,7 +143,7 @@ impl AccessServiceHandler for Grpc {
         let pet = pet.ok_or(Error::PetNotFound)?;
         Ok(wire::DescribePetResponse {
             account_id: pet.account_id.to_string(),
-            pet: Some(convert::pet(&pet, WireRole::Unspecified)),
+            pet: Some(convert::pet(&pet, None)),
         })
     }
 }

@@ -1,6 +1,7 @@
 //! PetService: collars.
 
 use petty_chassis::grpc::gate::Call;
+use petty_chassis::page::{Page, Place};
 use petty_chassis::postgres::Tx;
 use petty_chassis::postgres::requests::{self, Before};
 use petty_chassis::types::{Clock, CollarId, PairingId, SessionId};
@@ -11,7 +12,6 @@ use serde_json::json;
 use super::errors::{Fields, refused};
 use super::{Grpc, convert};
 use crate::domain::Error;
-use crate::domain::page::{Cursor, List};
 use crate::domain::pairing::{self, Pairing};
 use crate::store::audit::{self, Actor, Entry};
 use crate::store::{pairings, pets};
@@ -92,14 +92,13 @@ pub(super) async fn list(
     call: &Call,
     request: &wire::ListCollarsRequest,
 ) -> Result<wire::ListCollarsResponse, ApiError> {
-    let mut fields = Fields::default();
-    let page = convert::page(&mut fields, List::Collars, request.page_size, &request.page_token);
-    let Some(page) = page else { return Err(fields.into_error()) };
-    let (pet_id, page) = (call.pet().await?.pet_id, &page);
+    let list = format!("pets/{}/collars", request.pet_id);
+    let page = &Page::read(list, request.page_size, &request.page_token)?;
+    let pet_id = call.pet().await?.pet_id;
     let mut found: Vec<Pairing> =
         grpc.db.read("list_collars", |tx| async move { pairings::list(&tx, pet_id, page).await }).await?;
-    let cursor = |pairing: &Pairing| Cursor { time: pairing.start_at, id: pairing.pairing_id.0 };
-    let next_page_token = page.next(List::Collars, &mut found, cursor);
+    let next_page_token =
+        page.cut(&mut found, |pairing| Place { time: pairing.start_at, id: pairing.pairing_id.0 });
     Ok(wire::ListCollarsResponse { collars: found.iter().map(convert::collar).collect(), next_page_token })
 }
 

@@ -2,15 +2,15 @@
 
 use jiff::Timestamp;
 use petty_chassis::FieldError;
+use petty_chassis::access::Role;
 use petty_chassis::types::micros;
 use petty_proto::auth::v1 as wire;
 use petty_proto::auth::v1::pet::Role as WireRole;
 use petty_proto::wkt;
 
 use super::errors::Fields;
-use crate::domain::access::{Role, Share, VisiblePairing};
+use crate::domain::access::{Share, VisiblePairing};
 use crate::domain::account::Account;
-use crate::domain::page::{List, Page};
 use crate::domain::pairing::Pairing;
 use crate::domain::pet::{self, Changes, NewPet, Pet, Profile, Sex, Species};
 use crate::domain::{Problem, text};
@@ -29,7 +29,7 @@ pub(crate) fn account(account: &Account) -> wire::Account {
     }
 }
 
-pub(crate) fn pet(pet: &Pet, role: WireRole) -> wire::Pet {
+pub(crate) fn pet(pet: &Pet, role: Option<Role>) -> wire::Pet {
     let Profile { name, species, breed, sex, neutered, birth_date, time_zone } = &pet.profile;
     let species = match species {
         Species::Dog => wire::pet::Species::Dog,
@@ -52,16 +52,7 @@ pub(crate) fn pet(pet: &Pet, role: WireRole) -> wire::Pet {
         create_time: Some(pet.created_at.into()),
         update_time: Some(pet.updated_at.into()),
         version: pet.version,
-        role: role.into(),
-    }
-}
-
-pub(crate) fn role(role: Role) -> WireRole {
-    match role {
-        Role::Owner => WireRole::Owner,
-        Role::Caregiver => WireRole::Caregiver,
-        Role::Vet => WireRole::Vet,
-        Role::Viewer => WireRole::Viewer,
+        role: role.map_or(WireRole::Unspecified, WireRole::from).into(),
     }
 }
 
@@ -79,7 +70,7 @@ pub(crate) fn share(share: &Share) -> wire::Share {
         share_id: share.share_id.to_string(),
         pet_id: share.pet_id.to_string(),
         email: share.email.address().to_owned(),
-        role: role(share.role).into(),
+        role: WireRole::from(share.role).into(),
         expire_time: share.expires_at.map(Into::into),
         create_time: Some(share.created_at.into()),
     }
@@ -92,7 +83,7 @@ pub(crate) fn visible(visible: &VisiblePairing) -> petty_chassis::access::Pairin
         pet_id: pairing.pet_id,
         start: pairing.start_at,
         end: pairing.end_at,
-        role: role(grant.role),
+        role: grant.role,
     }
 }
 
@@ -201,13 +192,6 @@ pub(super) fn time(
             None
         }
     }
-}
-
-/// Reads which page of a list is wanted.
-pub(super) fn page(fields: &mut Fields, list: List, size: i32, token: &str) -> Option<Page> {
-    let size = fields.take("page_size", Page::size(size));
-    let after = fields.take("page_token", Page::after(list, token));
-    Some(Page { size: size?, after: after? })
 }
 
 /// Checks a request's id.

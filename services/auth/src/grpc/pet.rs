@@ -1,18 +1,17 @@
 //! PetService: pets themselves. Collars and shares are in modules of their own.
 
 use petty_chassis::ApiError;
+use petty_chassis::access::Role;
 use petty_chassis::grpc::gate::{Call, PetServiceHandler};
+use petty_chassis::page::{Page, Place};
 use petty_chassis::postgres::requests::{self, Before};
 use petty_chassis::types::{PetId, micros};
 use petty_proto::auth::v1 as wire;
-use petty_proto::auth::v1::pet::Role as WireRole;
 use serde_json::json;
 
 use super::errors::Fields;
 use super::{Grpc, collar, convert, share};
 use crate::domain::Error;
-use crate::domain::access::Role;
-use crate::domain::page::{Cursor, List};
 use crate::domain::pet::{NewPet, Pet, Profile};
 use crate::store::audit::{self, Actor, Entry};
 use crate::store::{accounts, pairings, pets};
@@ -45,7 +44,7 @@ impl PetServiceHandler for Grpc {
                 announce::pet_changed(&tx, &self.clock, self.shards, &pet).await?;
                 let entry = Entry::done(Actor::Account(account_id), "CREATE_PET", pet_id, request_id);
                 audit::write(&tx, now, &entry).await?;
-                let answer = convert::pet(&pet, WireRole::Owner);
+                let answer = convert::pet(&pet, Some(Role::Owner));
                 requests::finish(&tx, &request.request_id, &answer).await?;
                 Ok::<_, ApiError>(answer)
             })
@@ -57,25 +56,23 @@ impl PetServiceHandler for Grpc {
         call: Call,
         request: wire::ListPetsRequest,
     ) -> Result<wire::ListPetsResponse, ApiError> {
-        let mut fields = Fields::default();
-        let page = convert::page(&mut fields, List::Pets, request.page_size, &request.page_token);
-        let Some(page) = page else { return Err(fields.into_error()) };
-        let account_id = call.caller().await?.account_id();
-        let (now, page) = (self.now(), &page);
+        // The caller's own: in somebody else's hands the token would be of a place in theirs.
+        let page = &Page::read("pets".to_owned(), request.page_size, &request.page_token)?;
+        let (account_id, now) = (call.caller().await?.account_id(), self.now());
         let mut found: Vec<(Pet, Role)> = self
             .db
             .read("list_pets", |tx| async move { pets::list(&tx, account_id, now, page).await })
             .await?;
-        let cursor = |(pet, _): &(Pet, Role)| Cursor { time: pet.created_at, id: pet.pet_id.0 };
-        let next_page_token = page.next(List::Pets, &mut found, cursor);
-        let pets = found.iter().map(|(pet, role)| convert::pet(pet, convert::role(*role))).collect();
+        let next_page_token =
+            page.cut(&mut found, |(pet, _)| Place { time: pet.created_at, id: pet.pet_id.0 });
+        let pets = found.iter().map(|(pet, role)| convert::pet(pet, Some(*role))).collect();
         Ok(wire::ListPetsResponse { pets, next_page_token })
     }
 
     async fn get_pet(&self, call: Call, _request: wire::GetPetRequest) -> Result<wire::Pet, ApiError> {
         let access = call.pet().await?;
         let pet = self.db.read("get_pet", |tx| async move { pets::get(&tx, access.pet_id).await }).await?;
-        Ok(convert::pet(&pet.ok_or(Error::PetNotFound)?, access.role))
+        Ok(convert::pet(&pet.ok_or(Error::PetNotFound)?, Some(access.role)))
     }
 
     async fn update_pet(&self, call: Call, request: wire::UpdatePetRequest) -> Result<wire::Pet, ApiError> {
@@ -91,7 +88,7 @@ impl PetServiceHandler for Grpc {
                 let profile = changes.apply(&before.profile);
                 // Sent again, it changes nothing, and there is nothing to tell.
                 if profile == before.profile {
-                    return Ok(convert::pet(&before, access.role));
+                    return Ok(convert::pet(&before, Some(access.role)));
                 }
                 // Times of one pet go forward, whatever the clocks of two replicas say.
                 let updated_at = micros(now.max(before.updated_at));
@@ -101,7 +98,7 @@ impl PetServiceHandler for Grpc {
                 let entry = Entry::done(Actor::Account(account_id), "UPDATE_PET", pet.pet_id, request_id)
                     .with(json!({"version": pet.version}));
                 audit::write(&tx, now, &entry).await?;
-                Ok::<_, ApiError>(convert::pet(&pet, access.role))
+                Ok::<_, ApiError>(convert::pet(&pet, Some(access.role)))
             })
             .await
     }

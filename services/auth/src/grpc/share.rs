@@ -1,6 +1,7 @@
 //! PetService: shares.
 
 use petty_chassis::grpc::gate::Call;
+use petty_chassis::page::{Page, Place};
 use petty_chassis::postgres::requests::{self, Before};
 use petty_chassis::types::ShareId;
 use petty_chassis::{ApiError, FieldError};
@@ -12,7 +13,6 @@ use super::{Grpc, convert};
 use crate::domain::Error;
 use crate::domain::access::{self, NewShare, Share};
 use crate::domain::account::Email;
-use crate::domain::page::{Cursor, List};
 use crate::store::audit::{self, Actor, Entry};
 use crate::store::{accounts, pets, shares};
 use crate::{announce, revocation};
@@ -84,14 +84,13 @@ pub(super) async fn list(
     call: &Call,
     request: &wire::ListSharesRequest,
 ) -> Result<wire::ListSharesResponse, ApiError> {
-    let mut fields = Fields::default();
-    let page = convert::page(&mut fields, List::Shares, request.page_size, &request.page_token);
-    let Some(page) = page else { return Err(fields.into_error()) };
-    let (pet_id, now, page) = (call.pet().await?.pet_id, grpc.now(), &page);
+    let list = format!("pets/{}/shares", request.pet_id);
+    let page = &Page::read(list, request.page_size, &request.page_token)?;
+    let (pet_id, now) = (call.pet().await?.pet_id, grpc.now());
     let mut found: Vec<Share> =
         grpc.db.read("list_shares", |tx| async move { shares::list(&tx, pet_id, now, page).await }).await?;
-    let cursor = |share: &Share| Cursor { time: share.created_at, id: share.share_id.0 };
-    let next_page_token = page.next(List::Shares, &mut found, cursor);
+    let next_page_token =
+        page.cut(&mut found, |share| Place { time: share.created_at, id: share.share_id.0 });
     Ok(wire::ListSharesResponse { shares: found.iter().map(convert::share).collect(), next_page_token })
 }
 

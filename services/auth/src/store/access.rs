@@ -1,11 +1,12 @@
 //! What a caller is to a session, a pet, a collar: one statement for each question.
 
 use jiff::Timestamp;
+use petty_chassis::access::Role;
 use petty_chassis::postgres::{Error, Row, Tx};
 use petty_chassis::types::{AccountId, CollarId, PetId, SessionId};
 
 use super::{inconsistent, pairings};
-use crate::domain::access::{Grant, Role, VisiblePairing};
+use crate::domain::access::{Grant, VisiblePairing};
 use crate::domain::pairing::Pairing;
 
 /// Whether an account's session still stands.

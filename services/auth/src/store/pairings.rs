@@ -1,12 +1,12 @@
 //! Pairings of collars with pets.
 
 use jiff::Timestamp;
+use petty_chassis::page::Page;
 use petty_chassis::postgres::{Error, Row, Tx};
 use petty_chassis::types::{AccountId, CollarId, EventId, PairingId, PetId, SessionId};
 
 use super::pets::after;
 use super::{inconsistent, one};
-use crate::domain::page::Page;
 use crate::domain::pairing::Pairing;
 
 const TABLE: &str = "pairings";
@@ -110,8 +110,8 @@ pub(crate) async fn list(tx: &Tx, pet: PetId, page: &Page) -> Result<Vec<Pairing
                FROM pairings
                WHERE pet_id = $1 AND ($2::timestamptz IS NULL OR (start_at, pairing_id) < ($2, $3::uuid))
                ORDER BY start_at DESC, pairing_id DESC LIMIT $4";
-    let (time, id) = after(page.after);
-    tx.query(sql, &[&pet.0, &time, &id, &(page.size + 1)]).await?.iter().map(read).collect()
+    let (time, id) = after(page);
+    tx.query(sql, &[&pet.0, &time, &id, &page.limit()]).await?.iter().map(read).collect()
 }
 
 /// Columns: pairing_id, collar_id, pet_id, account_id, start_at, end_at, credential_id.

@@ -1,12 +1,12 @@
 //! Pets. A version is given under the row's lock.
 
 use jiff::Timestamp;
+use petty_chassis::access::Role;
+use petty_chassis::page::Page;
 use petty_chassis::postgres::{Error, Row, Tx};
 use petty_chassis::types::{AccountId, EventId, PetId};
 
 use super::{inconsistent, one};
-use crate::domain::access::Role;
-use crate::domain::page::{Cursor, Page};
 use crate::domain::pet::{Pet, Profile, Sex, Species};
 use crate::domain::text::TimeZoneName;
 
@@ -121,8 +121,8 @@ pub(crate) async fn list(
                JOIN pets p USING (pet_id)
                WHERE $3::timestamptz IS NULL OR (p.created_at, p.pet_id) < ($3, $4::uuid)
                ORDER BY p.created_at DESC, p.pet_id DESC LIMIT $5";
-    let (time, id) = after(page.after);
-    let rows = tx.query(sql, &[&account.0, &now, &time, &id, &(page.size + 1)]).await?;
+    let (time, id) = after(page);
+    let rows = tx.query(sql, &[&account.0, &now, &time, &id, &page.limit()]).await?;
     rows.iter()
         .map(|row| {
             let role: String = Error::column(row, TABLE, 12)?;
@@ -131,9 +131,9 @@ pub(crate) async fn list(
         .collect()
 }
 
-/// A cursor's two columns.
-pub(super) fn after(cursor: Option<Cursor>) -> (Option<Timestamp>, Option<uuid::Uuid>) {
-    (cursor.map(|cursor| cursor.time), cursor.map(|cursor| cursor.id))
+/// The two columns of the place that a page begins behind.
+pub(super) fn after(page: &Page) -> (Option<Timestamp>, Option<uuid::Uuid>) {
+    (page.after.map(|place| place.time), page.after.map(|place| place.id))
 }
 
 fn read(row: &Row) -> Result<Pet, Error> {

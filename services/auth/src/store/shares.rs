@@ -1,14 +1,15 @@
 //! Shares of pets.
 
 use jiff::Timestamp;
+use petty_chassis::access::Role;
+use petty_chassis::page::Page;
 use petty_chassis::postgres::{Error, Row, Tx};
 use petty_chassis::types::{AccountId, EventId, PetId, ShareId};
 
 use super::pets::after;
 use super::{inconsistent, one};
-use crate::domain::access::{Role, Share};
+use crate::domain::access::Share;
 use crate::domain::account::Email;
-use crate::domain::page::Page;
 
 const TABLE: &str = "shares";
 /// The constraint that allows one share a pet and account.
@@ -36,8 +37,8 @@ pub(crate) async fn list(tx: &Tx, pet: PetId, now: Timestamp, page: &Page) -> Re
                WHERE s.pet_id = $1 AND s.withdrawn_at IS NULL AND (s.expires_at IS NULL OR s.expires_at > $2)
                  AND ($3::timestamptz IS NULL OR (s.created_at, s.share_id) < ($3, $4::uuid))
                ORDER BY s.created_at DESC, s.share_id DESC LIMIT $5";
-    let (time, id) = after(page.after);
-    tx.query(sql, &[&pet.0, &now, &time, &id, &(page.size + 1)]).await?.iter().map(read).collect()
+    let (time, id) = after(page);
+    tx.query(sql, &[&pet.0, &now, &time, &id, &page.limit()]).await?.iter().map(read).collect()
 }
 
 /// Locks a share of a pet: with whom, and, where it was withdrawn, the event that told of it.

@@ -154,7 +154,8 @@ impl Scene<'_> {
     /// The shortest window from the first reading on that has enough readings and lasts long enough.
     fn pacing_window<'w>(&self, levelled: &'w [usize]) -> Option<&'w [usize]> {
         let first = self.samples[*levelled.first()?].at;
-        let long = levelled.iter().position(|index| self.samples[*index].at - first >= rules::PACING_SPAN_US)?;
+        let long =
+            levelled.iter().position(|index| self.samples[*index].at - first >= rules::PACING_SPAN_US)?;
         levelled.get(..(long + 1).max(rules::PACING_WINDOW))
     }
 

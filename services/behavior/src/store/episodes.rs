@@ -3,6 +3,7 @@
 //! Invariant: a version replaces only lower ones, and an episode that was superseded stays so.
 
 use jiff::Timestamp;
+use petty_chassis::page::{Page, Place, Span};
 use petty_chassis::postgres::{Error, Row, Tx};
 use petty_chassis::types::{Clock, PetId, micros};
 use serde::Deserialize;
@@ -35,26 +36,6 @@ pub(crate) struct Evidence {
     pub(crate) sd_heart_rate: Option<f64>,
     pub(crate) path_m: Option<f64>,
     pub(crate) max_speed_mps: Option<f64>,
-}
-
-/// A place in a list, newest first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Cursor {
-    pub(crate) start_at: Timestamp,
-    pub(crate) id: Uuid,
-}
-
-/// What of a list is wanted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Window {
-    /// Episodes that end at or after then.
-    pub(crate) start: Timestamp,
-    /// Episodes that start before then.
-    pub(crate) end: Timestamp,
-    /// Those after this place.
-    pub(crate) after: Option<Cursor>,
-    /// At most so many.
-    pub(crate) limit: i64,
 }
 
 impl Episode {
@@ -160,22 +141,22 @@ pub(crate) async fn delete_all(tx: &Tx, pet: PetId) -> Result<u64, Error> {
     tx.execute("-- delete_episodes\nDELETE FROM episodes WHERE pet_id = $1", &[&pet.0]).await
 }
 
-/// A pet's episodes that reach into a window, newest first; superseded ones left out.
-pub(crate) async fn list(tx: &Tx, pet: PetId, window: &Window) -> Result<Vec<Episode>, Error> {
-    let Window { start, end, after, limit } = window;
-    let rows = match after {
+/// A pet's episodes that reach into a span, newest first; superseded ones left out.
+pub(crate) async fn list(tx: &Tx, pet: PetId, page: &Page<Uuid, Span>) -> Result<Vec<Episode>, Error> {
+    let (Span { start, end }, limit) = (page.span, page.limit());
+    let rows = match page.after {
         None => {
             let sql = "-- list_episodes\nSELECT episode_id, pet_id, behavior, start_at, end_at, open, confidence, evidence, version
                        FROM episodes WHERE pet_id = $1 AND NOT superseded AND end_at >= $2 AND start_at < $3
                        ORDER BY start_at DESC, episode_id DESC LIMIT $4";
-            tx.query(sql, &[&pet.0, start, end, limit]).await?
+            tx.query(sql, &[&pet.0, &start, &end, &limit]).await?
         }
-        Some(Cursor { start_at, id }) => {
+        Some(Place { time, id }) => {
             let sql = "-- list_more_episodes\nSELECT episode_id, pet_id, behavior, start_at, end_at, open, confidence, evidence, version
                        FROM episodes WHERE pet_id = $1 AND NOT superseded AND end_at >= $2 AND start_at < $3
                        AND (start_at, episode_id) < ($5, $6)
                        ORDER BY start_at DESC, episode_id DESC LIMIT $4";
-            tx.query(sql, &[&pet.0, start, end, limit, start_at, id]).await?
+            tx.query(sql, &[&pet.0, &start, &end, &limit, &time, &id]).await?
         }
     };
     rows.iter().map(episode).collect()

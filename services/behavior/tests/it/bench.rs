@@ -13,6 +13,7 @@ use petty_behavior::grpc::Grpc;
 use petty_behavior::pets::{Pet, PetSource};
 use petty_behavior::worker::Worker;
 use petty_behavior::{Config, migrations};
+use petty_chassis::access::Role;
 use petty_chassis::access::{Access, AccessSource, Asker, Decision, Target};
 use petty_chassis::caller::{Claims, KeySource, TOKEN_TYPE};
 use petty_chassis::config::{BaseConfig, Environment, load};
@@ -23,7 +24,6 @@ use petty_chassis::postgres::Error;
 use petty_chassis::types::{AccountId, Clock, EventId, PetId, SessionId};
 use petty_chassis::{ApiError, Context, Foundation, Shutdown, Tasks};
 use petty_proto::auth::v1 as auth;
-use petty_proto::auth::v1::pet::Role;
 use petty_proto::events::v1::{
     AcceptedReading, BehaviorChanged, Envelope, PetChanged, PetErasing, PetReadings, ReadingsAccepted,
 };

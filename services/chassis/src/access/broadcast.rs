@@ -48,7 +48,8 @@ impl Broadcast {
     /// Begins to listen.
     #[must_use]
     pub fn listen(redis: Connector, tasks: &Tasks, shutdown: Shutdown) -> Self {
-        let broadcast = Self { inner: Arc::new(Inner { heard: Mutex::new(None), listeners: Mutex::default() }) };
+        let broadcast =
+            Self { inner: Arc::new(Inner { heard: Mutex::new(None), listeners: Mutex::default() }) };
         let listener = broadcast.clone();
         // Requests that are being finished still need it.
         tasks.spawn_background("access-broadcast", async move {
@@ -106,7 +107,9 @@ impl Broadcast {
 
     fn hear(&self, entry: &StreamId, number: &mut Option<i64>) {
         if let Some(Value::BulkString(bytes)) = entry.map.get("e") {
-            match Envelope::decode(bytes.as_slice()).and_then(|event| Ok((event.number, AccessChanged::decode(event.payload)?))) {
+            match Envelope::decode(bytes.as_slice())
+                .and_then(|event| Ok((event.number, AccessChanged::decode(event.payload)?)))
+            {
                 Ok((n, change)) => {
                     // A repeated one is told again: forgetting twice is harmless.
                     self.tell(if number.is_none_or(|known| n <= known + 1) { Some(&change) } else { None });

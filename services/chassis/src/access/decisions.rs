@@ -8,7 +8,10 @@ use moka::sync::Cache;
 use petty_proto::events::v1::AccessChanged;
 use petty_proto::policy::Need;
 
-use super::{AccessSource, Broadcast, CollarAccess, Decision, PetAccess, Target, allows, collar_not_found, not_allowed, pet_not_found};
+use super::{
+    AccessSource, Broadcast, CollarAccess, Decision, PetAccess, Target, allows, collar_not_found,
+    not_allowed, pet_not_found,
+};
 use crate::caller::Caller;
 use crate::error::ApiError;
 use crate::types::{Clock, CollarId, PetId, SessionId};
@@ -110,7 +113,12 @@ impl Access {
     ///
     /// # Errors
     /// `COLLAR_NOT_FOUND` where the caller may see none of its pairings, `PERMISSION_DENIED`, or unavailable.
-    pub async fn collar(&self, asker: &Asker<'_>, collar_id: &CollarId, need: Need) -> Result<CollarAccess, ApiError> {
+    pub async fn collar(
+        &self,
+        asker: &Asker<'_>,
+        collar_id: &CollarId,
+        need: Need,
+    ) -> Result<CollarAccess, ApiError> {
         let decision = self.decide(asker, Target::Collar(collar_id.clone())).await?;
         if decision.pairings.is_empty() {
             return Err(collar_not_found());

@@ -55,7 +55,9 @@ impl From<ApiError> for Failure {
     fn from(error: ApiError) -> Self {
         use crate::error::Code;
         match error.code {
-            Code::Unavailable | Code::DeadlineExceeded | Code::ResourceExhausted => Self::Away(Box::new(error)),
+            Code::Unavailable | Code::DeadlineExceeded | Code::ResourceExhausted => {
+                Self::Away(Box::new(error))
+            }
             Code::InvalidArgument
             | Code::Unauthenticated
             | Code::PermissionDenied

@@ -11,7 +11,13 @@ use crate::types::{Clock, PetId};
 pub(super) const LIMIT: i32 = 5;
 
 /// Counts a failure; how many there were so far.
-pub(super) async fn count(tx: &Tx, clock: &Clock, event: &Event, pet: PetId, error: &str) -> Result<i32, Error> {
+pub(super) async fn count(
+    tx: &Tx,
+    clock: &Clock,
+    event: &Event,
+    pet: PetId,
+    error: &str,
+) -> Result<i32, Error> {
     let sql = "-- count_failure\nINSERT INTO event_failures (event_id, pet_id, failures, last_error, failed_at)
                VALUES ($1, $2, 1, $3, $4) ON CONFLICT (event_id, pet_id) DO UPDATE
                SET failures = event_failures.failures + 1, last_error = EXCLUDED.last_error, failed_at = EXCLUDED.failed_at
@@ -21,7 +27,14 @@ pub(super) async fn count(tx: &Tx, clock: &Clock, event: &Event, pet: PetId, err
 }
 
 /// Gives up on one pet's part: a row beside the inbox row, so that it is neither lost nor handled again.
-pub(super) async fn bury(tx: &Tx, clock: &Clock, event: &Event, pet: PetId, reason: &str, error: &str) -> Result<(), Error> {
+pub(super) async fn bury(
+    tx: &Tx,
+    clock: &Clock,
+    event: &Event,
+    pet: PetId,
+    reason: &str,
+    error: &str,
+) -> Result<(), Error> {
     inbox::take(tx, event, pet).await?;
     let envelope = Envelope {
         event_id: event.id.to_string(),
@@ -36,15 +49,52 @@ pub(super) async fn bury(tx: &Tx, clock: &Clock, event: &Event, pet: PetId, reas
         shard: i32::from(event.shard),
         number: event.number,
     };
-    insert(tx, clock, &Row { event_id: event.id.0, pet, topic: event.topic.name, source: &event.source, shard: event.shard, number: event.number, reason, error, envelope: &envelope.encode_to_vec() }).await?;
+    insert(
+        tx,
+        clock,
+        &Row {
+            event_id: event.id.0,
+            pet,
+            topic: event.topic.name,
+            source: &event.source,
+            shard: event.shard,
+            number: event.number,
+            reason,
+            error,
+            envelope: &envelope.encode_to_vec(),
+        },
+    )
+    .await?;
     let sql = "-- forget_failure\nDELETE FROM event_failures WHERE event_id = $1 AND pet_id = $2";
     tx.execute(sql, &[&event.id.0, &pet.0]).await.map(|_| ())
 }
 
 /// Gives up on bytes that are no envelope.
-pub(super) async fn bury_bytes(tx: &Tx, clock: &Clock, topic: &'static str, shard: i16, bytes: &[u8], error: &str) -> Result<(), Error> {
+pub(super) async fn bury_bytes(
+    tx: &Tx,
+    clock: &Clock,
+    topic: &'static str,
+    shard: i16,
+    bytes: &[u8],
+    error: &str,
+) -> Result<(), Error> {
     let event_id = super::id_of_bytes(bytes).0;
-    insert(tx, clock, &Row { event_id, pet: PetId(uuid::Uuid::nil()), topic, source: "", shard, number: 0, reason: "BAD_ENVELOPE", error, envelope: bytes }).await
+    insert(
+        tx,
+        clock,
+        &Row {
+            event_id,
+            pet: PetId(uuid::Uuid::nil()),
+            topic,
+            source: "",
+            shard,
+            number: 0,
+            reason: "BAD_ENVELOPE",
+            error,
+            envelope: bytes,
+        },
+    )
+    .await
 }
 
 struct Row<'a> {
@@ -64,7 +114,8 @@ async fn insert(tx: &Tx, clock: &Clock, row: &Row<'_>) -> Result<(), Error> {
                (event_id, pet_id, topic, source, shard, number, reason, error, envelope, created_at)
                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT DO NOTHING";
     let Row { event_id, pet, topic, source, shard, number, reason, error, envelope } = row;
-    tx.execute(sql, &[event_id, &pet.0, topic, source, shard, number, reason, error, envelope, &clock.now()]).await?;
+    tx.execute(sql, &[event_id, &pet.0, topic, source, shard, number, reason, error, envelope, &clock.now()])
+        .await?;
     crate::telemetry::meter().u64_counter("petty_dead_letters").build().add(1, &[]);
     Ok(())
 }

@@ -53,7 +53,12 @@ async fn look(consumer: &Consumer, mesh: &Mesh, standing: &mut HashMap<Place, St
         for producer in topic.producers {
             let mut client = OutboxServiceClient::new(mesh.channel(producer));
             if let Err(error) = repair(consumer, &mut client, topic.name, producer, standing).await {
-                tracing::debug!(topic = topic.name, producer, error = crate::error::chain(&error), "gaps cannot be looked for just now");
+                tracing::debug!(
+                    topic = topic.name,
+                    producer,
+                    error = crate::error::chain(&error),
+                    "gaps cannot be looked for just now"
+                );
             }
         }
     }
@@ -67,7 +72,8 @@ async fn repair(
     standing: &mut HashMap<Place, Standing>,
 ) -> Result<(), ApiError> {
     let heads = client.list_heads(wire::ListHeadsRequest { topic: topic.to_owned() }).await;
-    let heads = heads.map_err(|status| ApiError::unavailable("UPSTREAM_UNAVAILABLE", status))?.into_inner().heads;
+    let heads =
+        heads.map_err(|status| ApiError::unavailable("UPSTREAM_UNAVAILABLE", status))?.into_inner().heads;
     let frontiers = frontiers(consumer, topic, producer).await?;
     for head in heads {
         let Ok(shard) = i16::try_from(head.shard) else { continue };
@@ -106,16 +112,32 @@ async fn fetch(
         last_number: last,
         limit: LIMIT,
     };
-    let answer = client.fetch_events(request).await.map_err(|status| ApiError::unavailable("UPSTREAM_UNAVAILABLE", status))?;
+    let answer = client
+        .fetch_events(request)
+        .await
+        .map_err(|status| ApiError::unavailable("UPSTREAM_UNAVAILABLE", status))?;
     let events = answer.into_inner().events;
     let first = events.first().map_or(last + 1, |event| event.number);
     if first > frontier + 1 {
         // Older than the outbox keeps. It must be seen, and it must not hold up what follows.
-        tracing::error!(topic, producer, shard, from = frontier + 1, to = first - 1, "events are lost: the outbox keeps them no longer");
+        tracing::error!(
+            topic,
+            producer,
+            shard,
+            from = frontier + 1,
+            to = first - 1,
+            "events are lost: the outbox keeps them no longer"
+        );
         skip(consumer, topic, producer, shard, first - 1).await?;
     }
     if !events.is_empty() {
-        tracing::info!(topic, producer, shard, count = events.len(), "events that the stream lost are fetched again");
+        tracing::info!(
+            topic,
+            producer,
+            shard,
+            count = events.len(),
+            "events that the stream lost are fetched again"
+        );
     }
     for envelope in events {
         match Event::try_from(envelope) {
@@ -133,13 +155,20 @@ async fn frontiers(consumer: &Consumer, topic: &str, source: &str) -> Result<Has
         .read("frontiers", |tx| async move {
             let rows = tx.query(sql, &[&topic, &source]).await?;
             rows.iter()
-                .map(|row| Ok((Error::column(row, "event_progress", 0)?, Error::column(row, "event_progress", 1)?)))
+                .map(|row| {
+                    Ok((Error::column(row, "event_progress", 0)?, Error::column(row, "event_progress", 1)?))
+                })
                 .collect()
         })
         .await
 }
 
-async fn first_ahead(consumer: &Consumer, topic: &str, source: &str, shard: i16) -> Result<Option<i64>, Error> {
+async fn first_ahead(
+    consumer: &Consumer,
+    topic: &str,
+    source: &str,
+    shard: i16,
+) -> Result<Option<i64>, Error> {
     let sql = "-- first_ahead\nSELECT min(number) FROM event_progress_ahead WHERE topic = $1 AND source = $2 AND shard = $3";
     consumer
         .db

@@ -21,7 +21,10 @@ pub(super) async fn start(context: &Context, db: &Db) -> Result<(), Error> {
                 () = tokio::time::sleep(INTERVAL) => {}
             }
             if let Err(error) = run(&db, &clock).await {
-                tracing::warn!(error = crate::error::chain(&error), "events maintenance failed; it is tried again");
+                tracing::warn!(
+                    error = crate::error::chain(&error),
+                    "events maintenance failed; it is tried again"
+                );
             }
         }
     });
@@ -34,9 +37,15 @@ async fn run(db: &Db, clock: &Clock) -> Result<(), Error> {
     db.transaction("maintain_events", |tx| async move {
         tx.query("-- maintain_partitions\nSELECT event_maintain_partitions($1)", &[&today]).await?;
         let hours = |hours| now - jiff::SignedDuration::from_hours(hours);
-        tx.execute("-- forget_requests\nDELETE FROM event_requests WHERE created_at < $1", &[&hours(25)]).await?;
-        tx.execute("-- forget_dead_letters\nDELETE FROM event_dead_letters WHERE created_at < $1", &[&hours(14 * 24)]).await?;
-        tx.execute("-- forget_failures\nDELETE FROM event_failures WHERE failed_at < $1", &[&hours(22 * 24)]).await?;
+        tx.execute("-- forget_requests\nDELETE FROM event_requests WHERE created_at < $1", &[&hours(25)])
+            .await?;
+        tx.execute(
+            "-- forget_dead_letters\nDELETE FROM event_dead_letters WHERE created_at < $1",
+            &[&hours(14 * 24)],
+        )
+        .await?;
+        tx.execute("-- forget_failures\nDELETE FROM event_failures WHERE failed_at < $1", &[&hours(22 * 24)])
+            .await?;
         Ok(())
     })
     .await

@@ -31,7 +31,11 @@ impl OutboxHandler {
 
 #[tonic::async_trait]
 impl OutboxServiceHandler for OutboxHandler {
-    async fn list_heads(&self, _call: Call, request: wire::ListHeadsRequest) -> Result<wire::ListHeadsResponse, ApiError> {
+    async fn list_heads(
+        &self,
+        _call: Call,
+        request: wire::ListHeadsRequest,
+    ) -> Result<wire::ListHeadsResponse, ApiError> {
         let topic = self.topic(&request.topic)?;
         let sql = "-- list_heads\nSELECT shard, last_number FROM event_relay_numbers WHERE topic = $1 ORDER BY shard";
         let heads = self
@@ -50,9 +54,14 @@ impl OutboxServiceHandler for OutboxHandler {
         Ok(wire::ListHeadsResponse { heads })
     }
 
-    async fn fetch_events(&self, _call: Call, request: wire::FetchEventsRequest) -> Result<wire::FetchEventsResponse, ApiError> {
+    async fn fetch_events(
+        &self,
+        _call: Call,
+        request: wire::FetchEventsRequest,
+    ) -> Result<wire::FetchEventsResponse, ApiError> {
         let topic = self.topic(&request.topic)?;
-        let shard = i16::try_from(request.shard).map_err(|_| FieldError::out_of_range("shard", "is too large"))?;
+        let shard =
+            i16::try_from(request.shard).map_err(|_| FieldError::out_of_range("shard", "is too large"))?;
         if !(1..=1_000).contains(&request.limit) {
             return Err(FieldError::out_of_range("limit", "must be 1 to 1,000").into());
         }
@@ -62,8 +71,12 @@ impl OutboxServiceHandler for OutboxHandler {
         let events = self
             .db
             .read("fetch_events", |tx| async move {
-                let rows = tx.query(sql, &[&topic.name, &shard, &request.first_number, &request.last_number, &limit]).await?;
-                rows.iter().map(|row| envelope(row, topic, shard, self.service)).collect::<Result<Vec<_>, Error>>()
+                let rows = tx
+                    .query(sql, &[&topic.name, &shard, &request.first_number, &request.last_number, &limit])
+                    .await?;
+                rows.iter()
+                    .map(|row| envelope(row, topic, shard, self.service))
+                    .collect::<Result<Vec<_>, Error>>()
             })
             .await?;
         Ok(wire::FetchEventsResponse { events })
@@ -71,7 +84,12 @@ impl OutboxServiceHandler for OutboxHandler {
 }
 
 /// An outbox row as it travels. Columns: id, subject, version, created_at, schema_version, traceparent, payload, number.
-pub(super) fn envelope(row: &tokio_postgres::Row, topic: &Topic, shard: i16, source: &str) -> Result<wire::Envelope, Error> {
+pub(super) fn envelope(
+    row: &tokio_postgres::Row,
+    topic: &Topic,
+    shard: i16,
+    source: &str,
+) -> Result<wire::Envelope, Error> {
     const TABLE: &str = "event_outbox";
     let time: jiff::Timestamp = Error::column(row, TABLE, 3)?;
     let payload: Vec<u8> = Error::column(row, TABLE, 6)?;

@@ -70,10 +70,17 @@ impl Connector {
                 match connector.lossy_settings().await {
                     Ok(lossy) => {
                         if lossy != said && !lossy.is_empty() {
-                            tracing::error!(settings = lossy, "the events Redis is set up to lose acknowledged data");
+                            tracing::error!(
+                                settings = lossy,
+                                "the events Redis is set up to lose acknowledged data"
+                            );
                         }
                         gauge.record(u64::from(lossy.is_empty()), &[]);
-                        let detail = if lossy.is_empty() { "reachable".to_owned() } else { format!("reachable, but set up to lose data: {lossy}") };
+                        let detail = if lossy.is_empty() {
+                            "reachable".to_owned()
+                        } else {
+                            format!("reachable, but set up to lose data: {lossy}")
+                        };
                         check.ok(detail);
                         said = lossy;
                     }
@@ -94,8 +101,10 @@ impl Connector {
         for (name, _) in wanted {
             command.arg(name);
         }
-        let found: std::collections::HashMap<String, String> = command.query_async(&mut self.shared()).await?;
-        let lossy = wanted.iter().filter(|(name, value)| found.get(*name).is_some_and(|found| found != value));
+        let found: std::collections::HashMap<String, String> =
+            command.query_async(&mut self.shared()).await?;
+        let lossy =
+            wanted.iter().filter(|(name, value)| found.get(*name).is_some_and(|found| found != value));
         Ok(lossy.map(|(name, _)| format!("{name} = {}", found[*name])).collect::<Vec<_>>().join(", "))
     }
 }

@@ -89,7 +89,9 @@ impl Relay {
                 round = self.round() => round,
             };
             // Requests that are being finished may still write events: a little longer, then until all is sent.
-            if draining.is_some_and(|since| since.elapsed() > LINGER) && !matches!(round, Ok(sent) if sent > 0) {
+            if draining.is_some_and(|since| since.elapsed() > LINGER)
+                && !matches!(round, Ok(sent) if sent > 0)
+            {
                 break;
             }
             pause = match round {
@@ -97,7 +99,10 @@ impl Relay {
                 Ok(sent) if sent > 0 => Duration::ZERO,
                 Ok(_) => POLL_INTERVAL,
                 Err(fault) => {
-                    tracing::warn!(error = crate::error::chain(&fault), "events cannot be sent just now; they wait in the outbox");
+                    tracing::warn!(
+                        error = crate::error::chain(&fault),
+                        "events cannot be sent just now; they wait in the outbox"
+                    );
                     (pause * 2).clamp(POLL_INTERVAL, Duration::from_secs(1))
                 }
             };
@@ -152,15 +157,23 @@ impl Relay {
     }
 
     async fn release(&self) -> Result<(), Error> {
-        let sql = "-- release_shards\nUPDATE event_relay_shards SET lease_until = '-infinity' WHERE holder = $1";
-        self.db.transaction("release_shards", |tx| async move { tx.execute(sql, &[&self.holder]).await.map(|_| ()) }).await
+        let sql =
+            "-- release_shards\nUPDATE event_relay_shards SET lease_until = '-infinity' WHERE holder = $1";
+        self.db
+            .transaction(
+                "release_shards",
+                |tx| async move { tx.execute(sql, &[&self.holder]).await.map(|_| ()) },
+            )
+            .await
     }
 
     /// Gives numbers to rows that have none.
     async fn number(&mut self) -> Result<(), Error> {
-        let waiting = "-- any_unnumbered\nSELECT 1 FROM event_outbox WHERE number IS NULL AND shard = ANY($1) LIMIT 1";
+        let waiting =
+            "-- any_unnumbered\nSELECT 1 FROM event_outbox WHERE number IS NULL AND shard = ANY($1) LIMIT 1";
         let held = &self.held;
-        let any = self.db.read("any_unnumbered", |tx| async move { tx.query_opt(waiting, &[held]).await }).await?;
+        let any =
+            self.db.read("any_unnumbered", |tx| async move { tx.query_opt(waiting, &[held]).await }).await?;
         if any.is_none() {
             return Ok(());
         }
@@ -214,8 +227,10 @@ impl Relay {
                        AND u.sent_at IS NULL AND u.number IS NOT NULL ORDER BY u.number LIMIT $2
                    ) o WHERE n.shard = ANY($1)";
         let held = &self.held;
-        let rows = self.db.read("unsent", |tx| async move { tx.query(sql, &[held, &STREAM_BATCH]).await }).await?;
-        let mut streams: BTreeMap<(&'static str, i16), (&'static Topic, Vec<&tokio_postgres::Row>)> = BTreeMap::new();
+        let rows =
+            self.db.read("unsent", |tx| async move { tx.query(sql, &[held, &STREAM_BATCH]).await }).await?;
+        let mut streams: BTreeMap<(&'static str, i16), (&'static Topic, Vec<&tokio_postgres::Row>)> =
+            BTreeMap::new();
         for row in &rows {
             let name: String = Error::column(row, "event_outbox", 9)?;
             let Some(topic) = topics::named(&name) else { continue };
@@ -255,7 +270,9 @@ impl Relay {
         let sql = "-- mark_sent\nUPDATE event_outbox o SET sent_at = now() FROM unnest($1::uuid[], $2::date[]) AS s (id, day)
                    WHERE o.id = s.id AND o.day = s.day";
         let (sent, days) = (&ids, &days);
-        self.db.transaction("mark_sent", |tx| async move { tx.execute(sql, &[sent, days]).await.map(|_| ()) }).await?;
+        self.db
+            .transaction("mark_sent", |tx| async move { tx.execute(sql, &[sent, days]).await.map(|_| ()) })
+            .await?;
         Ok(ids.len())
     }
 

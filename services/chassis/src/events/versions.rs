@@ -9,7 +9,13 @@ use crate::postgres::{Error, Tx};
 ///
 /// # Errors
 /// Where the database says no.
-pub async fn advance(tx: &Tx, kind: &'static str, subject: Uuid, version: i64, deleted: bool) -> Result<bool, Error> {
+pub async fn advance(
+    tx: &Tx,
+    kind: &'static str,
+    subject: Uuid,
+    version: i64,
+    deleted: bool,
+) -> Result<bool, Error> {
     let sql = "-- advance_version\nINSERT INTO event_entity_versions (kind, subject, version, deleted) VALUES ($1, $2, $3, $4)
                ON CONFLICT (kind, subject) DO UPDATE SET version = EXCLUDED.version, deleted = EXCLUDED.deleted
                WHERE event_entity_versions.version < EXCLUDED.version AND NOT event_entity_versions.deleted";

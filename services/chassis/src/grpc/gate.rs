@@ -72,14 +72,23 @@ impl<H> Guarded<H> {
     }
 
     /// Verifies the caller and the resource's shape.
-    async fn open<M>(&self, policy: &'static MethodPolicy, request: &Request<M>, named: Option<&str>) -> Result<Opened, Status> {
+    async fn open<M>(
+        &self,
+        policy: &'static MethodPolicy,
+        request: &Request<M>,
+        named: Option<&str>,
+    ) -> Result<Opened, Status> {
         let extensions = request.extensions();
         let request_id = extensions.get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default();
-        let deadline = extensions.get::<Deadline>().map_or_else(|| Instant::now() + policy.deadline, |deadline| deadline.0);
+        let deadline = extensions
+            .get::<Deadline>()
+            .map_or_else(|| Instant::now() + policy.deadline, |deadline| deadline.0);
         let service = extensions.get::<ServiceIdentity>().cloned();
         let signed_in = match policy.audience {
             Audience::Public | Audience::Service => None,
-            Audience::Account | Audience::AccountOrDevice | Audience::ServiceForCaller => Some(self.sign_in(policy, request).await?),
+            Audience::Account | Audience::AccountOrDevice | Audience::ServiceForCaller => {
+                Some(self.sign_in(policy, request).await?)
+            }
         };
         let target = target(policy, named)?;
         let inner = Inner {
@@ -105,10 +114,18 @@ impl<H> Guarded<H> {
         }
         let caller = self.gate.verifier.verify(token).await?;
         if caller.is_device() && policy.audience == Audience::Account {
-            return Err(ApiError::new(Code::PermissionDenied, "DEVICE_NOT_ALLOWED", "a collar's token cannot do this"));
+            return Err(ApiError::new(
+                Code::PermissionDenied,
+                "DEVICE_NOT_ALLOWED",
+                "a collar's token cannot do this",
+            ));
         }
         if !policy.scope.is_empty() && !caller.has_scope(policy.scope) {
-            return Err(ApiError::new(Code::PermissionDenied, "SCOPE_MISSING", format!("the token lacks the scope {}", policy.scope)));
+            return Err(ApiError::new(
+                Code::PermissionDenied,
+                "SCOPE_MISSING",
+                format!("the token lacks the scope {}", policy.scope),
+            ));
         }
         Ok(SignedIn { caller, token: SecretString::from(token) })
     }
@@ -163,7 +180,11 @@ struct Inner {
 
 impl fmt::Debug for Call {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Call").field("method", &self.inner.policy.path).field("request_id", &self.inner.request_id).finish()
+        formatter
+            .debug_struct("Call")
+            .field("method", &self.inner.policy.path)
+            .field("request_id", &self.inner.request_id)
+            .finish()
     }
 }
 
@@ -258,8 +279,14 @@ impl Call {
 
     fn asker(&self) -> Result<Asker<'_>, ApiError> {
         let inner = &self.inner;
-        let signed_in = inner.signed_in.as_ref().ok_or_else(|| ApiError::internal("the method takes no caller"))?;
-        Ok(Asker { caller: &signed_in.caller, token: &signed_in.token, request_id: &inner.request_id, deadline: inner.deadline })
+        let signed_in =
+            inner.signed_in.as_ref().ok_or_else(|| ApiError::internal("the method takes no caller"))?;
+        Ok(Asker {
+            caller: &signed_in.caller,
+            token: &signed_in.token,
+            request_id: &inner.request_id,
+            deadline: inner.deadline,
+        })
     }
 }
 

@@ -64,7 +64,11 @@ impl Error {
                     // Connections (08), resources (53), interventions such as a shutdown (57), the system (58), a lock
                     // that was not to be had, and a transaction that idled too long (25P03).
                     let away = ["08", "53", "57", "58"].iter().any(|class| state.code().starts_with(class));
-                    if away || *state == SqlState::LOCK_NOT_AVAILABLE || state.code() == "25P03" { Class::Away } else { Class::Lasting }
+                    if away || *state == SqlState::LOCK_NOT_AVAILABLE || state.code() == "25P03" {
+                        Class::Away
+                    } else {
+                        Class::Lasting
+                    }
                 }
             },
         }
@@ -81,7 +85,10 @@ impl Error {
     ) -> Result<T, Self> {
         row.try_get(index).map_err(|_| Self::Inconsistent {
             table,
-            column: row.columns().get(index).map_or_else(|| index.to_string(), |column| column.name().to_owned()),
+            column: row
+                .columns()
+                .get(index)
+                .map_or_else(|| index.to_string(), |column| column.name().to_owned()),
         })
     }
 }
@@ -89,7 +96,8 @@ impl Error {
 impl From<tokio_postgres::Error> for Error {
     fn from(error: tokio_postgres::Error) -> Self {
         let constraint = error.as_db_error().and_then(|db| {
-            let refused = *db.code() == SqlState::UNIQUE_VIOLATION || *db.code() == SqlState::EXCLUSION_VIOLATION;
+            let refused =
+                *db.code() == SqlState::UNIQUE_VIOLATION || *db.code() == SqlState::EXCLUSION_VIOLATION;
             refused.then(|| db.constraint().unwrap_or_default().to_owned())
         });
         match constraint {
@@ -112,9 +120,17 @@ impl From<Error> for ApiError {
             Class::Lasting => match error {
                 Error::Conflict { .. } => Self {
                     source: Some(Box::new(error)),
-                    ..Self::new(Code::Conflict, "CONFLICT", "it exists already, or is being changed by somebody else")
+                    ..Self::new(
+                        Code::Conflict,
+                        "CONFLICT",
+                        "it exists already, or is being changed by somebody else",
+                    )
                 },
-                Error::Db(_) | Error::Pool(_) | Error::Closed | Error::Inconsistent { .. } | Error::TooManyRetries { .. } => Self::internal(error),
+                Error::Db(_)
+                | Error::Pool(_)
+                | Error::Closed
+                | Error::Inconsistent { .. }
+                | Error::TooManyRetries { .. } => Self::internal(error),
             },
         }
     }

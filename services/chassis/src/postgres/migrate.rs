@@ -40,8 +40,9 @@ impl Migrations {
 }
 
 pub(super) async fn run(owner: &SecretString, runners: Vec<(&'static str, Runner)>) -> anyhow::Result<()> {
-    let (mut client, connection) =
-        tokio_postgres::connect(owner.expose_secret(), NoTls).await.context("connect as the database's owner (PETTY_MIGRATION_URL)")?;
+    let (mut client, connection) = tokio_postgres::connect(owner.expose_secret(), NoTls)
+        .await
+        .context("connect as the database's owner (PETTY_MIGRATION_URL)")?;
     let work = async {
         client.execute("SELECT pg_advisory_lock($1)", &[&LOCK]).await?;
         for (table, mut runner) in runners {
@@ -64,10 +65,13 @@ pub(super) async fn run(owner: &SecretString, runners: Vec<(&'static str, Runner
 /// first, contract later).
 pub(super) async fn check(db: &Db, runners: Vec<(&'static str, Runner)>) -> anyhow::Result<()> {
     for (table, runner) in runners {
-        let newest = runner.get_migrations().iter().map(|migration| i64::from(migration.version())).max().unwrap_or(0);
+        let newest =
+            runner.get_migrations().iter().map(|migration| i64::from(migration.version())).max().unwrap_or(0);
         // Two fixed statements: a table's name cannot be bound.
         let sql = match table {
-            "chassis_schema_history" => "-- schema_version\nSELECT coalesce(max(version), 0)::int8 FROM chassis_schema_history",
+            "chassis_schema_history" => {
+                "-- schema_version\nSELECT coalesce(max(version), 0)::int8 FROM chassis_schema_history"
+            }
             _ => "-- schema_version\nSELECT coalesce(max(version), 0)::int8 FROM service_schema_history",
         };
         let applied: i64 = db
@@ -78,7 +82,9 @@ pub(super) async fn check(db: &Db, runners: Vec<(&'static str, Runner)>) -> anyh
             .await
             .context("read the schema's version (was the database migrated? set PETTY_MIGRATION_URL)")?;
         if applied < newest {
-            bail!("the database's schema ({table}) is at version {applied}, this program needs {newest}: migrate first");
+            bail!(
+                "the database's schema ({table}) is at version {applied}, this program needs {newest}: migrate first"
+            );
         }
     }
     Ok(())

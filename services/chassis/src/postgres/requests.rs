@@ -39,7 +39,8 @@ pub async fn begin<R: Message, T: Message + Default>(
     if tx.execute(sql, &[&request_id, &method, &hash, &clock.now()]).await? == 1 {
         return Ok(Before::New);
     }
-    let sql = "-- earlier_request\nSELECT method, request_hash, answer FROM event_requests WHERE request_id = $1";
+    let sql =
+        "-- earlier_request\nSELECT method, request_hash, answer FROM event_requests WHERE request_id = $1";
     let row = tx.query_one(sql, &[&request_id]).await?;
     let (known_method, known_hash): (String, Vec<u8>) =
         (Error::column(&row, "event_requests", 0)?, Error::column(&row, "event_requests", 1)?);
@@ -50,7 +51,11 @@ pub async fn begin<R: Message, T: Message + Default>(
     let answer: Option<Vec<u8>> = Error::column(&row, "event_requests", 2)?;
     match answer {
         Some(bytes) => Ok(Before::Answered(T::decode(bytes.as_slice()).map_err(ApiError::internal)?)),
-        None => Err(ApiError::new(Code::Conflict, "SECRET_ALREADY_SHOWN", "the secret was shown in the first answer")),
+        None => Err(ApiError::new(
+            Code::Conflict,
+            "SECRET_ALREADY_SHOWN",
+            "the secret was shown in the first answer",
+        )),
     }
 }
 

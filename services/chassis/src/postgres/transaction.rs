@@ -9,8 +9,8 @@ use deadpool_postgres::Object;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
-use super::error::{Class, Error};
 use super::Db;
+use super::error::{Class, Error};
 use crate::error::ApiError;
 use crate::types::Entropy;
 
@@ -42,7 +42,9 @@ impl std::fmt::Debug for Tx {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        if !self.finished.load(Ordering::Acquire) && let Some(client) = self.client.take() {
+        if !self.finished.load(Ordering::Acquire)
+            && let Some(client) = self.client.take()
+        {
             drop(Object::take(client));
         }
     }
@@ -62,7 +64,11 @@ impl Tx {
     ///
     /// # Errors
     /// Where the database says no.
-    pub async fn query_opt(&self, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Option<Row>, Error> {
+    pub async fn query_opt(
+        &self,
+        sql: &str,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<Option<Row>, Error> {
         let statement = self.client()?.prepare_cached(sql).await?;
         Ok(self.client()?.query_opt(&statement, parameters).await?)
     }
@@ -176,7 +182,11 @@ impl Db {
         let client = self.pool.get().await.map_err(Error::from)?;
         let begin = if read_only { "BEGIN READ ONLY" } else { "BEGIN" };
         client.batch_execute(begin).await.map_err(Error::from)?;
-        let inner = Inner { client: Some(client), finished: AtomicBool::new(false), wrote_events: AtomicBool::new(false) };
+        let inner = Inner {
+            client: Some(client),
+            finished: AtomicBool::new(false),
+            wrote_events: AtomicBool::new(false),
+        };
         let tx = Tx { inner: Arc::new(inner) };
         let value = match work(tx.clone()).await {
             Ok(value) => value,

@@ -103,7 +103,11 @@ impl FromStr for CollarId {
     fn from_str(text: &str) -> Result<Self, NotACollarId> {
         let first = text.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
         let rest = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-');
-        if first && rest && (3..=64).contains(&text.len()) { Ok(Self(text.to_owned())) } else { Err(NotACollarId) }
+        if first && rest && (3..=64).contains(&text.len()) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(NotACollarId)
+        }
     }
 }
 

@@ -50,9 +50,16 @@ type Row = (Uuid, Uuid, Vec<u8>);
 /// What was applied, sorted; doubles would show.
 async fn applied(db: &Db) -> Vec<Row> {
     db.read("applied", |tx| async move {
-        let rows = tx.query("-- applied\nSELECT event_id, pet_id, body FROM applied ORDER BY 1, 2", &[]).await?;
+        let rows =
+            tx.query("-- applied\nSELECT event_id, pet_id, body FROM applied ORDER BY 1, 2", &[]).await?;
         rows.iter()
-            .map(|row| Ok((Error::column(row, "applied", 0)?, Error::column(row, "applied", 1)?, Error::column(row, "applied", 2)?)))
+            .map(|row| {
+                Ok((
+                    Error::column(row, "applied", 0)?,
+                    Error::column(row, "applied", 1)?,
+                    Error::column(row, "applied", 2)?,
+                ))
+            })
             .collect::<Result<Vec<Row>, Error>>()
     })
     .await
@@ -60,9 +67,8 @@ async fn applied(db: &Db) -> Vec<Row> {
 }
 
 async fn count(db: &Db, sql: &'static str) -> i64 {
-    let counted: Result<i64, Error> = db
-        .read("count", |tx| async move { Error::column(&tx.query_one(sql, &[]).await?, "count", 0) })
-        .await;
+    let counted: Result<i64, Error> =
+        db.read("count", |tx| async move { Error::column(&tx.query_one(sql, &[]).await?, "count", 0) }).await;
     counted.unwrap_or(-1)
 }
 
@@ -77,7 +83,12 @@ async fn flush(producer: &Node, pets: &[PetId], value: f64) -> Vec<Row> {
     let shards = producer.base.events.shards();
     let mut by_shard: BTreeMap<i16, Vec<PetReadings>> = BTreeMap::new();
     for pet in pets {
-        let reading = AcceptedReading { collar_id: "collar-1".to_owned(), time_us: 1, heart_rate: Some(value), ..Default::default() };
+        let reading = AcceptedReading {
+            collar_id: "collar-1".to_owned(),
+            time_us: 1,
+            heart_rate: Some(value),
+            ..Default::default()
+        };
         let readings = PetReadings { pet_id: pet.to_string(), readings: vec![reading] };
         by_shard.entry(shard_of(*pet, shards)).or_default().push(readings);
     }
@@ -89,7 +100,13 @@ async fn flush(producer: &Node, pets: &[PetId], value: f64) -> Vec<Row> {
             let mut expected = Vec::new();
             for (shard, pets) in by_shard {
                 let payload = ReadingsAccepted { pets: pets.clone() };
-                let event = Outgoing { topic: &topics::READINGS_ACCEPTED, subject: Uuid::nil(), version: 0, shard: *shard, payload: &payload };
+                let event = Outgoing {
+                    topic: &topics::READINGS_ACCEPTED,
+                    subject: Uuid::nil(),
+                    version: 0,
+                    shard: *shard,
+                    payload: &payload,
+                };
                 let id = outbox::write(&tx, clock, &event).await?;
                 for pet in pets {
                     expected.push((id.0, pet.pet_id.parse().unwrap(), pet.encode_to_vec()));
@@ -114,14 +131,18 @@ impl World {
     async fn producer(&self) -> Node {
         let database = format!("ingest_{}", self.name);
         let redis_url = self.stack.redis().url().expose_secret().to_owned();
-        Setup { stack: &self.stack, service: "ingest", database: &database, redis_url, endpoints: Vec::new() }.start().await
+        Setup { stack: &self.stack, service: "ingest", database: &database, redis_url, endpoints: Vec::new() }
+            .start()
+            .await
     }
 
     async fn consumer(&self, producer: &Node) -> Node {
         let database = format!("behavior_{}", self.name);
         let redis_url = self.stack.redis().url().expose_secret().to_owned();
         let endpoints = producer.address.map(|address| ("ingest", address)).into_iter().collect();
-        Setup { stack: &self.stack, service: "behavior", database: &database, redis_url, endpoints }.start().await
+        Setup { stack: &self.stack, service: "behavior", database: &database, redis_url, endpoints }
+            .start()
+            .await
     }
 
     /// The outbox's events as they stand in their streams.
@@ -149,7 +170,11 @@ impl World {
                 ..Default::default()
             };
             let mut command = redis::cmd("XADD");
-            command.arg(topics::READINGS_ACCEPTED.stream(shard)).arg("*").arg("e").arg(envelope.encode_to_vec());
+            command
+                .arg(topics::READINGS_ACCEPTED.stream(shard))
+                .arg("*")
+                .arg("e")
+                .arg(envelope.encode_to_vec());
             command.query_async::<()>(&mut connection).await.unwrap();
         }
     }
@@ -179,7 +204,8 @@ async fn twice_out_of_order_with_a_poisoned_pet_and_after_flushall_the_tables_ar
         expected.extend(flush(&producer, &pets, f64::from(round)).await);
     }
     eventually("all are numbered", || async {
-        count(&producer.base.db, "-- open\nSELECT count(*) FROM event_outbox WHERE sent_at IS NULL").await == 0
+        count(&producer.base.db, "-- open\nSELECT count(*) FROM event_outbox WHERE sent_at IS NULL").await
+            == 0
     })
     .await;
     world.send_raw(&producer, 7).await;
@@ -189,7 +215,8 @@ async fn twice_out_of_order_with_a_poisoned_pet_and_after_flushall_the_tables_ar
     let good = sorted(good);
     eventually("every good part is applied", || async { applied(&consumer.base.db).await == good }).await;
     let dead = i64::try_from(bad.len()).unwrap();
-    eventually("every bad part is dead-lettered", || async { count(&consumer.base.db, DEAD).await == dead }).await;
+    eventually("every bad part is dead-lettered", || async { count(&consumer.base.db, DEAD).await == dead })
+        .await;
     let others = "-- others\nSELECT count(DISTINCT pet_id) FROM event_dead_letters";
     assert_eq!(count(&consumer.base.db, others).await, 1, "only the poisoned pet's parts are given up on");
     assert_eq!(count(&consumer.base.db, "-- left\nSELECT count(*) FROM event_failures").await, 0);
@@ -258,7 +285,8 @@ async fn what_a_flushed_redis_lost_is_fetched_from_the_outbox() {
         expected.extend(flush(&producer, &pets(5), f64::from(round)).await);
     }
     eventually("all are in the streams", || async {
-        count(&producer.base.db, "-- open\nSELECT count(*) FROM event_outbox WHERE sent_at IS NULL").await == 0
+        count(&producer.base.db, "-- open\nSELECT count(*) FROM event_outbox WHERE sent_at IS NULL").await
+            == 0
     })
     .await;
     world.stack.redis().flushall().await.unwrap();
@@ -375,13 +403,21 @@ async fn only_higher_versions_apply_and_deleted_is_final() {
         let advanced: Result<bool, Error> = node
             .base
             .db
-            .transaction("advance", |tx| async move { versions::advance(&tx, "pet", subject, version, deleted).await })
+            .transaction("advance", |tx| async move {
+                versions::advance(&tx, "pet", subject, version, deleted).await
+            })
             .await;
         advanced.unwrap()
     };
-    for (version, deleted, applies) in
-        [(2, false, true), (1, false, false), (2, false, false), (3, false, true), (5, true, true), (6, false, false), (9, true, false)]
-    {
+    for (version, deleted, applies) in [
+        (2, false, true),
+        (1, false, false),
+        (2, false, false),
+        (3, false, true),
+        (5, true, true),
+        (6, false, false),
+        (9, true, false),
+    ] {
         assert_eq!(advance(version, deleted).await, applies, "version {version}, deleted {deleted}");
     }
 }
@@ -403,7 +439,8 @@ async fn nothing_is_applied_to_a_pet_that_is_forgotten() {
     consumer.consume(Arc::new(Notebook::default()));
     let expected = flush(&producer, &pets, 1.0).await;
     let kept = sorted(expected.into_iter().filter(|row| row.1 != gone.0).collect());
-    eventually("the other pet's part is applied", || async { applied(&consumer.base.db).await == kept }).await;
+    eventually("the other pet's part is applied", || async { applied(&consumer.base.db).await == kept })
+        .await;
     let taken = "-- taken\nSELECT count(*) FROM event_inbox";
     eventually("both parts are taken", || async { count(&consumer.base.db, taken).await == 2 }).await;
     assert_eq!(applied(&consumer.base.db).await, kept);

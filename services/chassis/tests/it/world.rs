@@ -39,7 +39,10 @@ fn keys() -> &'static Keys {
         for service in ["auth", "ingest", "behavior", "timeline", "gateway"] {
             let pair = Ed25519KeyPair::generate().unwrap();
             let der: aws_lc_rs::encoding::Pkcs8V1Der<'_> = pair.as_der().unwrap();
-            let pem = format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", STANDARD.encode(der.as_ref()));
+            let pem = format!(
+                "-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n",
+                STANDARD.encode(der.as_ref())
+            );
             private.insert(service, pem);
             public.insert(service, STANDARD.encode(pair.public_key().as_ref()));
         }
@@ -84,7 +87,8 @@ impl Setup<'_> {
             ("PETTY_EVENTS_GAP_GRACE".to_owned(), "500ms".to_owned()),
         ]);
         for (peer, address) in self.endpoints {
-            environment.insert(format!("PETTY_ENDPOINT_{}", peer.to_uppercase()), format!("http://{address}"));
+            environment
+                .insert(format!("PETTY_ENDPOINT_{}", peer.to_uppercase()), format!("http://{address}"));
         }
         let environment: Environment = environment.into_iter().collect();
         let (base, config) = load::<(BaseConfig, FoundationConfig)>(&environment).unwrap();
@@ -93,8 +97,10 @@ impl Setup<'_> {
         let context = Context::new(self.service, base, shutdown.clone(), &tasks);
         let migrations = Migrations::new(migrations::migrations::runner());
         let base = Foundation::lay(&context, &config, migrations).await.unwrap();
-        let gate = Gate::new(base.verifier(Box::new(Nobody)), Access::direct(Box::new(Nobody), Clock::system()));
-        let server = Server::new(&context).add(OutboxServiceServer::new(gate.guard(base.events.outbox_handler())));
+        let gate =
+            Gate::new(base.verifier(Box::new(Nobody)), Access::direct(Box::new(Nobody), Clock::system()));
+        let server =
+            Server::new(&context).add(OutboxServiceServer::new(gate.guard(base.events.outbox_handler())));
         let bound = server.bind().await.unwrap();
         let address = Some(bound.address());
         context.tasks.spawn("server", async move { bound.serve().await.unwrap() });

@@ -26,8 +26,8 @@ pub fn seen_through(pairings: &[Pairing], pet: PetId, time: Timestamp) -> Option
 
 #[cfg(test)]
 mod tests {
+    use petty_chassis::access::Role;
     use petty_chassis::types::PairingId;
-    use petty_proto::auth::v1::pet::Role;
     use uuid::Uuid;
 
     use super::*;

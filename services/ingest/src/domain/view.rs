@@ -1,7 +1,7 @@
 //! How much of a reading who sees, and when to look again.
 
 use jiff::{SignedDuration, Timestamp};
-use petty_proto::auth::v1::pet::Role;
+use petty_chassis::access::Role;
 
 use super::reading::Position;
 
@@ -23,12 +23,12 @@ pub enum Precision {
 }
 
 impl Precision {
-    /// What a role sees. A role that is nothing sees the coarser one, should it ever get here.
+    /// What a role sees.
     #[must_use]
     pub fn of(role: Role) -> Self {
         match role {
             Role::Owner | Role::Caregiver => Self::Exact,
-            Role::Viewer | Role::Vet | Role::Unspecified => Self::Coarse,
+            Role::Viewer | Role::Vet => Self::Coarse,
         }
     }
 
@@ -96,7 +96,6 @@ mod tests {
             (Role::Caregiver, [-1.23457, 52.98765]),
             (Role::Viewer, [-1.235, 52.988]),
             (Role::Vet, [-1.235, 52.988]),
-            (Role::Unspecified, [-1.235, 52.988]),
         ] {
             assert_eq!(Precision::of(role).degrees(position), expected, "{role:?}");
         }

@@ -1,11 +1,17 @@
 //! Between the wire and the domain. Nowhere else.
 
+use jiff::{SignedDuration, Timestamp};
 use petty_chassis::FieldError;
+use petty_chassis::page::Asked;
 use petty_proto::ingest::v1 as wire;
+use petty_proto::ingest::v1::list_readings_request::Resolution;
 
 use crate::domain::reading::{Draft, DraftLocation, Fault, FaultKind, Moment, Position};
 use crate::domain::view::{Freshness, Precision};
-use crate::store::Stored;
+use crate::store::{Page, Stored};
+
+/// Where `start_time` of a list is absent.
+const DEFAULT_SPAN: SignedDuration = SignedDuration::from_hours(24);
 
 impl From<Fault> for FieldError {
     fn from(fault: Fault) -> Self {
@@ -46,9 +52,42 @@ pub(super) fn unflattened(request: wire::IngestReadingRequest) -> wire::Reading 
     }
 }
 
+/// The page of readings that is wanted, and how many seconds a point's span has; `None`: every reading is a point.
+pub(super) fn page(
+    request: &wire::ListReadingsRequest,
+    now: Timestamp,
+) -> Result<(Page, Option<i32>), Vec<FieldError>> {
+    let mut faults = Vec::new();
+    let seconds = match Resolution::try_from(request.resolution) {
+        Ok(Resolution::Unspecified | Resolution::Raw) => None,
+        Ok(Resolution::Minute) => Some(60),
+        Ok(Resolution::Hour) => Some(3_600),
+        Err(_) => {
+            faults.push(FieldError::malformed("resolution", "must be RAW, MINUTE or HOUR"));
+            None
+        }
+    };
+    let list = format!("pets/{}/readings/{}", request.pet_id, seconds.unwrap_or_default());
+    let asked = Asked {
+        start_time: request.start_time,
+        end_time: request.end_time,
+        page_size: request.page_size,
+        page_token: &request.page_token,
+    };
+    match Page::read_span(list, &asked, DEFAULT_SPAN, now) {
+        Err(more) => faults.extend(more),
+        Ok(page) if page.span.start == page.span.end => {
+            faults.push(FieldError::out_of_range("start_time", "must be before end_time"));
+        }
+        Ok(page) if faults.is_empty() => return Ok((page, seconds)),
+        Ok(_) => {}
+    }
+    Err(faults)
+}
+
 /// A reading as it was sent.
 pub(super) fn draft(reading: wire::Reading) -> Draft {
-    let measured_at = match reading.timestamp.map(jiff::Timestamp::try_from) {
+    let measured_at = match reading.timestamp.map(Timestamp::try_from) {
         None => Moment::Absent,
         Some(Err(_)) => Moment::Unreadable,
         Some(Ok(time)) => Moment::At(time),

@@ -4,48 +4,24 @@
 //! neither repeat nor hide one.
 
 use jiff::Timestamp;
+use petty_chassis::page::{self, Span};
 use petty_chassis::postgres::{Error, Row};
 use petty_chassis::types::{CollarId, PetId};
 
 use super::{Store, Stored, columns};
 
-/// Where a page ended: below it the next one begins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
-    /// The time of the last reading, or the start of the last span.
-    pub time: Timestamp,
-    /// Its collar's key; of spans, the least.
-    pub collar_key: i32,
-}
-
-/// A page of a pet's readings.
-#[derive(Clone, Copy, Debug)]
-pub struct ListQuery {
-    /// The pet.
-    pub pet: PetId,
-    /// From then on.
-    pub start: Timestamp,
-    /// Below this: the span's end with the least key, or where the page before ended.
-    pub below: Place,
-    /// So many at most.
-    pub limit: i64,
-}
-
-impl Place {
-    /// The place above all readings before `end`.
-    #[must_use]
-    pub fn before(end: Timestamp) -> Self {
-        Self { time: end, collar_key: i32::MIN }
-    }
-}
+/// A page of readings.
+pub type Page = page::Page<i32, Span>;
+/// The time of a reading and its collar's key, or the start of a span and the least key.
+pub type Place = page::Place<i32>;
 
 impl Store {
     /// Each reading.
     ///
     /// # Errors
     /// Where the database says no.
-    pub async fn list(&self, query: &ListQuery) -> Result<Vec<(Stored, Place)>, Error> {
-        let ListQuery { pet, start, below, limit } = query;
+    pub async fn list(&self, pet: PetId, page: &Page) -> Result<Vec<(Stored, Place)>, Error> {
+        let (start, below, limit) = (page.span.start, below(page), page.limit());
         let sql = "-- list_readings
             SELECT r.measured_at, r.collar_key, c.collar_id, r.heart_rate, r.respiratory_rate, r.temperature,
                    r.skin_temperature, r.battery_level, r.accuracy_m, r.longitude_e6, r.latitude_e6, r.sequence_id,
@@ -61,8 +37,8 @@ impl Store {
             WHERE p.pet_id = $1 ORDER BY r.measured_at DESC, r.collar_key DESC LIMIT $5";
         self.db
             .read("list_readings", |tx| async move {
-                let rows = tx.query(sql, &[&pet.0, start, &below.time, &below.collar_key, limit]).await?;
-                rows.iter().map(|row| listed(row, *pet)).collect()
+                let rows = tx.query(sql, &[&pet.0, &start, &below.time, &below.id, &limit]).await?;
+                rows.iter().map(|row| listed(row, pet)).collect()
             })
             .await
     }
@@ -72,8 +48,13 @@ impl Store {
     ///
     /// # Errors
     /// Where the database says no.
-    pub async fn list_means(&self, query: &ListQuery, seconds: i32) -> Result<Vec<(Stored, Place)>, Error> {
-        let ListQuery { pet, start, below, limit } = query;
+    pub async fn list_means(
+        &self,
+        pet: PetId,
+        page: &Page,
+        seconds: i32,
+    ) -> Result<Vec<(Stored, Place)>, Error> {
+        let (start, below, limit) = (page.span.start, below(page), page.limit());
         let sql = "-- list_means
             SELECT m.span_start, m.collar_key, c.collar_id, m.heart_rate, m.respiratory_rate, m.temperature,
                    m.skin_temperature, m.battery_level, NULL::float8 AS accuracy_m, NULL::int4 AS longitude_e6,
@@ -92,11 +73,11 @@ impl Store {
             JOIN collars c ON c.collar_key = m.collar_key ORDER BY m.span_start DESC";
         self.db
             .read("list_means", |tx| async move {
-                let rows = tx.query(sql, &[&pet.0, start, &below.time, &seconds, limit]).await?;
+                let rows = tx.query(sql, &[&pet.0, &start, &below.time, &seconds, &limit]).await?;
                 let listed = rows.iter().map(|row| {
-                    let (stored, place) = listed(row, *pet)?;
+                    let (stored, place) = listed(row, pet)?;
                     // Spans are below the one before by their start alone.
-                    Ok((stored, Place { collar_key: i32::MIN, ..place }))
+                    Ok((stored, Place { id: i32::MIN, ..place }))
                 });
                 listed.collect()
             })
@@ -104,10 +85,15 @@ impl Store {
     }
 }
 
+/// Where the page before ended, or the place above all that is before the span's end.
+fn below(page: &Page) -> Place {
+    page.after.unwrap_or(Place { time: page.span.end, id: i32::MIN })
+}
+
 fn listed(row: &Row, pet: PetId) -> Result<(Stored, Place), Error> {
     const TABLE: &str = "readings";
     let time: Timestamp = Error::column(row, TABLE, 0)?;
-    let place = Place { time, collar_key: Error::column(row, TABLE, 1)? };
+    let place = Place { time, id: Error::column(row, TABLE, 1)? };
     let collar: String = Error::column(row, "collars", 2)?;
     let collar: CollarId = collar
         .parse()

@@ -1,6 +1,6 @@
 //! Many readings in.
 
-use petty_proto::auth::v1::pet::Role;
+use petty_chassis::access::Role;
 use petty_proto::ingest::v1 as wire;
 use tonic::Code;
 

@@ -1,9 +1,9 @@
 //! Forgetting a pet.
 
+use petty_chassis::access::Role;
 use petty_chassis::events::{Event, Handler as _, Part, Topic, topics};
 use petty_chassis::types::{EventId, PetId};
 use petty_ingest::worker::Events;
-use petty_proto::auth::v1::pet::Role;
 use petty_proto::events::v1::{DataErased, Envelope, PetChanged, PetErasing};
 use prost::Message as _;
 

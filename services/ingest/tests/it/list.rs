@@ -1,7 +1,7 @@
 //! A pet's readings of a span of time.
 
+use petty_chassis::access::Role;
 use petty_chassis::types::PetId;
-use petty_proto::auth::v1::pet::Role;
 use petty_proto::ingest::v1 as wire;
 use petty_proto::ingest::v1::list_readings_request::Resolution;
 use petty_proto::wkt;

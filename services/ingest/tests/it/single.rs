@@ -1,7 +1,7 @@
 //! One reading in.
 
 use jiff::SignedDuration;
-use petty_proto::auth::v1::pet::Role;
+use petty_chassis::access::Role;
 use petty_proto::events::v1::AcceptedReading;
 use petty_proto::ingest::v1 as wire;
 use petty_proto::wkt;

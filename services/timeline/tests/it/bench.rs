@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use petty_chassis::access::Role;
 use petty_chassis::access::{Access, AccessSource, Asker, Decision, Pairing, Target};
 use petty_chassis::caller::{Claims, KeySource, TOKEN_TYPE};
 use petty_chassis::config::{BaseConfig, Environment, load};
@@ -18,7 +19,6 @@ use petty_chassis::postgres::Error;
 use petty_chassis::types::{AccountId, Clock, EventId, PairingId, PetId, SessionId};
 use petty_chassis::{ApiError, Context, Foundation, Shutdown, Tasks};
 use petty_proto::auth::v1 as auth;
-use petty_proto::auth::v1::pet::Role;
 use petty_proto::behavior::v1 as behavior;
 use petty_proto::behavior::v1::episode::Behavior;
 use petty_proto::events::v1::{BehaviorChanged, Envelope, PetErasing};

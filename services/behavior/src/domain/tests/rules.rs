@@ -229,13 +229,15 @@ fn a_straight_walk_is_no_pacing_however_often_it_is_sampled() {
         assert!(any(&DOG, &walk(1.2), Walking), "every {seconds} s");
     }
     // To and fro over 20 m, sampled as often: pacing, from the first reading to the last.
-    let paced: Vec<Reading> =
-        (0..60).map(|nth| read(f64::from(nth * 10)).bpm(95.0).level(1).north(f64::from(nth % 3) * 10.0)).collect();
+    let paced: Vec<Reading> = (0..60)
+        .map(|nth| read(f64::from(nth * 10)).bpm(95.0).level(1).north(f64::from(nth % 3) * 10.0))
+        .collect();
     check(&DOG, &paced, &[(AnxiousPacing, 0.0, 590.0, 0.75)]);
     // Six readings within 170 s are too short a spell, 180 s are not.
     for (apart, expected) in [(34.0, false), (36.0, true)] {
-        let six: Vec<Reading> =
-            (0..6).map(|nth| read(f64::from(nth) * apart).bpm(95.0).level(1).north(f64::from(nth % 2) * 10.0)).collect();
+        let six: Vec<Reading> = (0..6)
+            .map(|nth| read(f64::from(nth) * apart).bpm(95.0).level(1).north(f64::from(nth % 2) * 10.0))
+            .collect();
         assert_eq!(any(&DOG, &six, AnxiousPacing), expected, "{apart} s apart");
     }
 }

@@ -36,7 +36,9 @@ pub(super) struct Entry {
 
 pub(super) async fn run(consumer: Arc<Consumer>) {
     let sources: Vec<Source> = topics::consumed_by(consumer.context.service)
-        .flat_map(|topic| (0..consumer.config.shards).map(move |shard| Source { topic, shard, key: topic.stream(shard) }))
+        .flat_map(|topic| {
+            (0..consumer.config.shards).map(move |shard| Source { topic, shard, key: topic.stream(shard) })
+        })
         .collect();
     let queues: Vec<mpsc::Sender<Entry>> = (0..WORKERS)
         .map(|_| {
@@ -103,7 +105,11 @@ async fn read(
     }
 }
 
-async fn make_groups(connection: &mut MultiplexedConnection, group: &str, sources: &[Source]) -> RedisResult<()> {
+async fn make_groups(
+    connection: &mut MultiplexedConnection,
+    group: &str,
+    sources: &[Source],
+) -> RedisResult<()> {
     for source in sources {
         let made: RedisResult<()> = connection.xgroup_create_mkstream(&source.key, group, "0").await;
         match made {
@@ -130,7 +136,14 @@ async fn claim(
     for source in sources {
         let options = StreamAutoClaimOptions::default().count(BATCH);
         let reply: RedisResult<StreamAutoClaimReply> = connection
-            .xautoclaim_options(&source.key, group, consumer.context.base.instance.as_str(), idle, "0-0", options)
+            .xautoclaim_options(
+                &source.key,
+                group,
+                consumer.context.base.instance.as_str(),
+                idle,
+                "0-0",
+                options,
+            )
             .await;
         match reply {
             Ok(reply) => enqueue(source, reply.claimed, queues).await,

@@ -43,8 +43,12 @@ impl Consumer {
             Err(error) => self.bury_bytes(&entry, &error).await,
         }
         let group = self.context.service;
-        let acknowledged: redis::RedisResult<()> =
-            redis::cmd("XACK").arg(&entry.source.key).arg(group).arg(&entry.id).query_async(&mut self.redis.shared()).await;
+        let acknowledged: redis::RedisResult<()> = redis::cmd("XACK")
+            .arg(&entry.source.key)
+            .arg(group)
+            .arg(&entry.id)
+            .query_async(&mut self.redis.shared())
+            .await;
         if let Err(error) = acknowledged {
             // It will be claimed and found handled.
             tracing::debug!(error = %error, "an entry could not be acknowledged");
@@ -108,7 +112,10 @@ impl Consumer {
                     tokio::time::sleep(POISON_PAUSE).await;
                 }
                 Err(Failure::Away(error)) => {
-                    tracing::warn!(error = crate::error::chain(error.as_ref()), "an event waits for what it depends on");
+                    tracing::warn!(
+                        error = crate::error::chain(error.as_ref()),
+                        "an event waits for what it depends on"
+                    );
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(Duration::from_secs(1));
                 }
@@ -192,7 +199,11 @@ impl Consumer {
         loop {
             match work().await {
                 Ok(value) => return value,
-                Err(error) => tracing::warn!(what, error = crate::error::chain(&error), "the database is away; trying again"),
+                Err(error) => tracing::warn!(
+                    what,
+                    error = crate::error::chain(&error),
+                    "the database is away; trying again"
+                ),
             }
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(Duration::from_secs(1));

@@ -6,12 +6,18 @@ use redis::{AsyncCommands as _, RedisResult};
 
 use crate::events::Topic;
 
-pub(super) async fn trim(redis: &mut ConnectionManager, topics: &[&'static Topic], shards: &[i16]) -> RedisResult<()> {
+pub(super) async fn trim(
+    redis: &mut ConnectionManager,
+    topics: &[&'static Topic],
+    shards: &[i16],
+) -> RedisResult<()> {
     for topic in topics.iter().filter(|topic| !topic.is_broadcast()) {
         for shard in shards {
             let key = topic.stream(*shard);
             let length: usize = redis.xlen(&key).await?;
-            if length > 0 && let Some(oldest) = oldest_needed(redis, topic, &key).await? {
+            if length > 0
+                && let Some(oldest) = oldest_needed(redis, topic, &key).await?
+            {
                 redis::cmd("XTRIM").arg(&key).arg("MINID").arg(oldest).query_async::<()>(redis).await?;
             }
         }
@@ -20,7 +26,11 @@ pub(super) async fn trim(redis: &mut ConnectionManager, topics: &[&'static Topic
 }
 
 /// The lowest id that some group still needs; `None` while a group that is to be there is not.
-async fn oldest_needed(redis: &mut ConnectionManager, topic: &Topic, key: &str) -> RedisResult<Option<String>> {
+async fn oldest_needed(
+    redis: &mut ConnectionManager,
+    topic: &Topic,
+    key: &str,
+) -> RedisResult<Option<String>> {
     let found: StreamInfoGroupsReply = redis.xinfo_groups(key).await?;
     if topic.consumers.iter().any(|wanted| !found.groups.iter().any(|group| group.name == *wanted)) {
         return Ok(None);
