@@ -2,11 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
+mod access;
 mod calls;
 mod embedded;
 mod events;
 mod fixture;
 mod mtls;
 mod otlp;
+mod postgres;
 mod process;
 mod world;

@@ -1,0 +1,185 @@
+//! Decisions: remembered while the broadcast is heard, forgotten when it says so, never believed when it is silent.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
+
+use petty_chassis::access::{Access, AccessSource, Asker, Broadcast, Decision, Role, Target};
+use petty_chassis::caller::{Caller, Claims};
+use petty_chassis::events::{Outgoing, outbox, topics};
+use petty_chassis::postgres::Error;
+use petty_chassis::types::{AccountId, Clock, EventId, PetId, SessionId};
+use petty_chassis::{ApiError, Code};
+use petty_proto::events::v1::AccessChanged;
+use petty_proto::policy::Need;
+use petty_provision::Stack;
+use secrecy::{ExposeSecret as _, SecretString};
+
+use crate::world::{Node, Setup, eventually};
+
+/// auth, as far as decisions go.
+#[derive(Default)]
+struct Book {
+    asked: AtomicU32,
+    withdrawn: AtomicBool,
+    away: AtomicBool,
+}
+
+struct Source(Arc<Book>);
+
+#[tonic::async_trait]
+impl AccessSource for Source {
+    async fn check(&self, _asker: &Asker<'_>, _target: &Target) -> Result<Decision, ApiError> {
+        if self.0.away.load(Ordering::Acquire) {
+            return Err(ApiError::unavailable("ACCESS_UNKNOWN", "away"));
+        }
+        self.0.asked.fetch_add(1, Ordering::AcqRel);
+        let role = (!self.0.withdrawn.load(Ordering::Acquire)).then_some(Role::Viewer);
+        Ok(Decision { role, pairings: Vec::new(), expires: None })
+    }
+}
+
+struct Scene {
+    stack: Stack,
+    auth: Node,
+    book: Arc<Book>,
+    access: Access,
+    broadcast: Broadcast,
+    caller: Caller,
+    pet: PetId,
+}
+
+impl Scene {
+    async fn new() -> Self {
+        let stack = Stack::temporary().await.unwrap();
+        let redis_url = stack.redis().url().expose_secret().to_owned();
+        // auth's relay is what beats.
+        let auth = Setup {
+            stack: &stack,
+            service: "auth",
+            database: "auth_access",
+            redis_url,
+            endpoints: Vec::new(),
+        }
+        .start()
+        .await;
+        let context = &auth.base.context;
+        let broadcast = Broadcast::listen(auth.base.redis.clone(), &context.tasks, context.shutdown.clone());
+        let book = Arc::new(Book::default());
+        let access =
+            Access::remembering(Box::new(Source(book.clone())), context.clock.clone(), broadcast.clone());
+        let clock = Clock::system();
+        let claims = Claims {
+            iss: String::new(),
+            aud: String::new(),
+            sub: AccountId::new(&clock).to_string(),
+            exp: i64::MAX,
+            nbf: 0,
+            iat: 0,
+            jti: String::new(),
+            scope: "pets:read".to_owned(),
+            sid: SessionId::new(&clock),
+            device: None,
+        };
+        let caller = Caller::try_from(claims).unwrap();
+        let scene = Self { stack, auth, book, access, broadcast, caller, pet: PetId::new(&clock) };
+        eventually("the broadcast is heard", || async { scene.broadcast.is_heard() }).await;
+        scene
+    }
+
+    async fn may(&self, need: Need) -> Result<Role, ApiError> {
+        let token = SecretString::from("token");
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(1);
+        let asker = Asker { caller: &self.caller, token: &token, request_id: "request", deadline };
+        self.access.pet(&asker, self.pet, need).await.map(|access| access.role)
+    }
+
+    fn asked(&self) -> u32 {
+        self.book.asked.load(Ordering::Acquire)
+    }
+
+    async fn announce(&self, change: AccessChanged) -> EventId {
+        let (clock, change) = (&self.auth.base.context.clock, &change);
+        let announced: Result<EventId, Error> = self
+            .auth
+            .base
+            .db
+            .transaction("announce", |tx| async move {
+                let event = Outgoing {
+                    topic: &topics::ACCESS_CHANGED,
+                    subject: self.pet.0,
+                    version: 0,
+                    shard: 0,
+                    payload: change,
+                };
+                outbox::write(&tx, clock, &event).await
+            })
+            .await;
+        announced.unwrap()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_decision_is_asked_once_and_again_after_a_change_that_concerns_it() {
+    let scene = Scene::new().await;
+    for _ in 0..5 {
+        assert_eq!(scene.may(Need::Read).await.unwrap(), Role::Viewer);
+    }
+    assert_eq!(scene.asked(), 1);
+    assert_eq!(scene.may(Need::Write).await.unwrap_err().code, Code::PermissionDenied);
+    let other = AccessChanged { pet_id: PetId::new(&Clock::system()).to_string(), ..Default::default() };
+    let event = scene.announce(other).await;
+    petty_chassis::events::relay::sent(&scene.auth.base.db, event).await.unwrap();
+    scene.book.withdrawn.store(true, Ordering::Release);
+    assert_eq!(
+        scene.may(Need::Read).await.unwrap(),
+        Role::Viewer,
+        "somebody else's change concerns nobody here"
+    );
+    scene.announce(AccessChanged { pet_id: scene.pet.to_string(), ..Default::default() }).await;
+    eventually("the withdrawn decision is forgotten", || async { scene.may(Need::Read).await.is_err() })
+        .await;
+    assert_eq!(scene.may(Need::Read).await.unwrap_err().reason, "PET_NOT_FOUND");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flushed_stream_makes_everything_forgotten() {
+    let scene = Scene::new().await;
+    assert_eq!(scene.may(Need::Read).await.unwrap(), Role::Viewer);
+    // A change that this replica never hears of: sent, and lost before it was read.
+    scene.book.withdrawn.store(true, Ordering::Release);
+    scene.stack.redis().pause();
+    let event = scene.announce(AccessChanged { pet_id: scene.pet.to_string(), ..Default::default() }).await;
+    scene.stack.redis().resume();
+    scene.stack.redis().flushall().await.unwrap();
+    petty_chassis::events::relay::sent(&scene.auth.base.db, event).await.unwrap();
+    scene.stack.redis().flushall().await.unwrap();
+    eventually("the number in the heartbeat gives it away", || async {
+        scene.may(Need::Read).await.is_err()
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_silence_every_decision_is_asked_and_nothing_is_allowed_that_cannot_be() {
+    let scene = Scene::new().await;
+    assert_eq!(scene.may(Need::Read).await.unwrap(), Role::Viewer);
+    scene.stack.redis().pause();
+    eventually("the silence is noticed", || async { !scene.broadcast.is_heard() }).await;
+    let before = scene.asked();
+    for _ in 0..3 {
+        assert_eq!(scene.may(Need::Read).await.unwrap(), Role::Viewer);
+    }
+    assert_eq!(scene.asked(), before + 3, "nothing remembered counts");
+    scene.book.away.store(true, Ordering::Release);
+    let refused = scene.may(Need::Read).await.unwrap_err();
+    assert_eq!((refused.code, refused.reason), (Code::Unavailable, "ACCESS_UNKNOWN"));
+    scene.stack.redis().resume();
+    scene.book.away.store(false, Ordering::Release);
+    eventually("it is heard again", || async { scene.broadcast.is_heard() }).await;
+    let before = scene.asked();
+    for _ in 0..3 {
+        assert_eq!(scene.may(Need::Read).await.unwrap(), Role::Viewer);
+    }
+    assert!(scene.asked() <= before + 1, "and remembered again");
+}

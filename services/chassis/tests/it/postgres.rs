@@ -1,0 +1,167 @@
+//! Transactions: again after a lost race, never half, and requests that are sent twice.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use petty_chassis::postgres::requests::{self, Before};
+use petty_chassis::postgres::{Class, Db, Error};
+use petty_chassis::types::Clock;
+use petty_chassis::{ApiError, Code};
+use petty_proto::auth::v1::{CreatePetRequest, Pet};
+use secrecy::ExposeSecret as _;
+use uuid::Uuid;
+
+use crate::world::{Node, Setup};
+
+async fn node(database: &str) -> Node {
+    let stack = petty_provision::shared().await.unwrap();
+    let redis_url = stack.redis().url().expose_secret().to_owned();
+    Setup { stack, service: "timeline", database, redis_url, endpoints: Vec::new() }.start().await
+}
+
+/// A row that two transactions fight over.
+async fn put(db: &Db, id: Uuid) {
+    let sql = "-- put\nINSERT INTO applied (event_id, pet_id, body) VALUES ($1, $1, '')";
+    let put: Result<u64, Error> =
+        db.transaction("put", |tx| async move { tx.execute(sql, &[&id]).await }).await;
+    assert_eq!(put.unwrap(), 1);
+}
+
+async fn length(db: &Db, id: Uuid) -> i32 {
+    let sql = "-- length\nSELECT length(body) FROM applied WHERE event_id = $1";
+    let length: Result<i32, Error> = db
+        .read("length", |tx| async move { Error::column(&tx.query_one(sql, &[&id]).await?, "applied", 0) })
+        .await;
+    length.unwrap()
+}
+
+const GROW: &str = "-- grow\nUPDATE applied SET body = body || 'x' WHERE event_id = $1";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_that_wait_for_each_other_both_succeed_in_the_end() {
+    let node = node("postgres_race").await;
+    let db = &node.base.db;
+    let (one, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
+    put(db, one).await;
+    put(db, other).await;
+    let attempts = AtomicU32::new(0);
+    let both_hold_one = tokio::sync::Barrier::new(2);
+    let (attempts, both_hold_one) = (&attempts, &both_hold_one);
+    // Each locks one row, waits until the other has locked its own, and then wants that one, too.
+    let cross = |first: Uuid, second: Uuid| async move {
+        let done: Result<(), Error> = db
+            .transaction("cross", |tx| async move {
+                tx.execute(GROW, &[&first]).await?;
+                if attempts.fetch_add(1, Ordering::AcqRel) < 2 {
+                    both_hold_one.wait().await;
+                }
+                tx.execute(GROW, &[&second]).await.map(|_| ())
+            })
+            .await;
+        done.unwrap();
+    };
+    tokio::join!(cross(one, other), cross(other, one));
+    assert_eq!((length(db, one).await, length(db, other).await), (2, 2), "each effect once");
+    assert!(attempts.load(Ordering::Acquire) > 2, "one of them ran again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_fails_or_is_dropped_midway_leaves_nothing_behind() {
+    let node = node("postgres_midway").await;
+    let db = &node.base.db;
+    let id = Uuid::from_u128(3);
+    put(db, id).await;
+    let failed: Result<(), ApiError> = db
+        .transaction("fails", |tx| async move {
+            tx.execute(GROW, &[&id]).await?;
+            Err(ApiError::not_found("NOT_THERE", "not there"))
+        })
+        .await;
+    assert_eq!(failed.unwrap_err().reason, "NOT_THERE");
+    let hung = db.transaction("hangs", |tx| async move {
+        tx.execute(GROW, &[&id]).await?;
+        std::future::pending::<Result<(), Error>>().await
+    });
+    assert!(tokio::time::timeout(Duration::from_millis(200), hung).await.is_err());
+    assert_eq!(length(db, id).await, 0);
+    // The dropped one's connection is not handed out with its transaction still open: the row can be had.
+    let grown: Result<u64, Error> =
+        db.transaction("grow", |tx| async move { tx.execute(GROW, &[&id]).await }).await;
+    assert_eq!(grown.unwrap(), 1);
+    assert_eq!(length(db, id).await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_statement_that_the_schema_refuses_is_lasting_and_a_server_that_is_away_is_not() {
+    let node = node("postgres_classes").await;
+    let db = &node.base.db;
+    let refused: Result<u64, Error> = db
+        .transaction("refused", |tx| async move {
+            tx.execute(
+                "-- refused\nINSERT INTO applied (event_id) VALUES ('00000000-0000-0000-0000-000000000000')",
+                &[],
+            )
+            .await
+        })
+        .await;
+    let refused = refused.unwrap_err();
+    assert_eq!(refused.class(), Class::Lasting, "{refused:?}");
+    let ended: Result<u64, Error> = db
+        .transaction("ended", |tx| async move {
+            tx.execute("-- ended\nSELECT pg_terminate_backend(pg_backend_pid())", &[]).await
+        })
+        .await;
+    let ended = ended.unwrap_err();
+    assert_eq!(ended.class(), Class::Away, "{ended:?}");
+    assert_eq!(ApiError::from(ended).code, Code::Unavailable);
+}
+
+/// Creates as a handler does; how many were really made is counted.
+async fn create(
+    db: &Db,
+    request_id: &str,
+    name: &str,
+    secret: bool,
+    made: &AtomicU32,
+) -> Result<Pet, ApiError> {
+    let request =
+        CreatePetRequest { name: name.to_owned(), request_id: request_id.to_owned(), ..Default::default() };
+    let (clock, request) = (&Clock::system(), &request);
+    let answer: Result<(Pet, bool), ApiError> = db
+        .transaction("create", |tx| async move {
+            if let Before::Answered(pet) =
+                requests::begin(&tx, clock, &request.request_id, "CreatePet", request).await?
+            {
+                return Ok((pet, false));
+            }
+            let pet = Pet { name: request.name.clone(), ..Default::default() };
+            if !secret {
+                requests::finish(&tx, &request.request_id, &pet).await?;
+            }
+            Ok((pet, true))
+        })
+        .await;
+    let (pet, new) = answer?;
+    made.fetch_add(u32::from(new), Ordering::AcqRel);
+    Ok(pet)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_sent_many_times_at_once_has_one_effect_and_one_answer() {
+    let node = node("postgres_requests").await;
+    let db = &node.base.db;
+    let made = AtomicU32::new(0);
+    let answers = futures::future::join_all((0..20).map(|_| create(db, "key-1", "Rex", false, &made))).await;
+    assert!(answers.into_iter().all(|answer| answer.unwrap().name == "Rex"));
+    assert_eq!(made.load(Ordering::Acquire), 1);
+
+    let other = create(db, "key-1", "Tom", false, &made).await.unwrap_err();
+    assert_eq!((other.code, other.reason), (Code::RequestIdReused, "IDEMPOTENCY_KEY_REUSED"));
+    create(db, "key-2", "Rex", true, &made).await.unwrap();
+    let again = create(db, "key-2", "Rex", true, &made).await.unwrap_err();
+    assert_eq!((again.code, again.reason), (Code::Conflict, "SECRET_ALREADY_SHOWN"));
+    for _ in 0..2 {
+        create(db, "", "Rex", false, &made).await.unwrap();
+    }
+    assert_eq!(made.load(Ordering::Acquire), 4, "without a key each sending is a request of its own");
+}
