@@ -22,6 +22,7 @@ const PROTOS: &[&str] = &[
     "petty/events/v1/events.proto",
 ];
 
+#[expect(clippy::disallowed_methods, reason = "this is how cargo talks to a build script")]
 fn main() -> Result<()> {
     let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?);
     let out = PathBuf::from(env::var("OUT_DIR")?);

@@ -2,9 +2,9 @@
 //! caller may.
 //!
 //! The order is the architecture's: unknown caller, wrong scope, bad shape, then access. The first two and the resource's
-//! shape are decided in [`Guarded::open`]; the handler checks the rest of the shape and then takes its access from the
+//! shape are decided in `Guarded::open`; the handler checks the rest of the shape and then takes its access from the
 //! [`Call`], which is the only place to get a typed, permitted id from. A handler that answers without having asked is
-//! refused by [`Opened::finish`], on its first call in the first test.
+//! refused by `Opened::finish`, on its first call in the first test.
 
 use std::fmt;
 use std::future::Future;
