@@ -65,9 +65,18 @@ pub fn init_to_file(
     environment: &Environment,
     path: &Path,
 ) -> Result<Guard, io::Error> {
-    let file = std::fs::File::create(path)?;
+    let file = private_file(path)?;
     let log = environment.get("PETTY_LOG").unwrap_or("info");
     start(process, "", log, environment.get("PETTY_OTLP_ENDPOINT"), BoxMakeWriter::new(Arc::new(file)))
+}
+
+/// A file that only its owner reads, made anew.
+fn private_file(path: &Path) -> io::Result<std::fs::File> {
+    use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+    let file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    // One that was there before keeps its mode.
+    file.set_permissions(std::fs::Permissions::from_mode(0o600))?;
+    Ok(file)
 }
 
 fn start(
