@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use anyhow::bail;
 
 /// Below the range that systems give to outgoing connections, so that none of those takes a service's port while it
-/// restarts.
-const RANGE: std::ops::Range<u16> = 17_000..30_000;
+/// restarts; and below the servers' own ports (`petty_provision`), which are chosen while services' are still unbound.
+const RANGE: std::ops::Range<u16> = 14_000..20_000;
 
 /// A free address. It is not held: whoever takes it must be quick, or take another.
 ///

@@ -23,7 +23,7 @@
 //!    where that states none, of the first reading after it that does, in the same run and within 3 min of that second reading. Else the level is
 //!    absent, which is not 0. An interval's heart rate (rule 11 only) is found the same way.
 //! 5. *Fixes.* The noise of a pair of fixes is the greater of 15 m and the root of the sum of their squared stated
-//!    accuracies. A pair is impossible if its distance (haversine) exceeds noise + top speed × time. A fix is a spike, and is left out, if
+//!    accuracies. A pair is impossible if its distance (haversine on a sphere of 6,371,008.8 m; an accuracy that is not stated adds no noise) exceeds noise + top speed × time. A fix is a spike, and is left out, if
 //!    the fix before it and the fix after it in the run, spikes or not, are each at most 10 min away, and it is impossible with both.
 //! 6. *Legs.* Each remaining fix q has a leg from the latest remaining fix p at least 30 s and at most 10 min before it in the same run. The
 //!    leg's speed is distance / time, or 0 if the distance is at most the noise; an impossible leg is none. It covers all
