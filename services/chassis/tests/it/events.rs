@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use petty_chassis::events::{Event, Failure, Handler, Outgoing, Part, outbox, shard_of, topics, versions};
 use petty_chassis::postgres::{Db, Error, Tx};
@@ -281,7 +282,8 @@ async fn an_outage_of_postgres_dead_letters_nothing_and_loses_nothing() {
     // One pet, so that each outage meets the same part in the middle of its transaction: more often than would bury it.
     let mut expected = flush(&producer, &pets(1), 0.0).await;
     for _ in 0..7 {
-        turnstile.inside.notified().await;
+        let inside = tokio::time::timeout(Duration::from_secs(30), turnstile.inside.notified()).await;
+        assert!(inside.is_ok(), "the part is tried again after every outage");
         world.stack.postgres().kill();
         turnstile.go.notify_one();
         world.stack.postgres().restart().await.unwrap();
