@@ -53,6 +53,23 @@ async fn three_readings_a_minute_apart_are_enough_for_a_first_behaviour() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_collar_that_tells_whole_seconds_may_report_right_after_its_pairing() {
+    let mesh = Mesh::start(crate::NODE).await;
+    let client = mesh.client();
+    let owner = client.sign_up().await;
+    let pet = client.pet(&owner, "Rex", "DOG").await;
+    let second = jiff::Timestamp::from_second(Clock::system().now().as_second()).unwrap();
+    let device = client.pair(&owner, &pet, "collar-whole", None).await;
+    let collars = client.all(&format!("/v1/pets/{pet}/collars"), &owner.token, "collars").await;
+    let start: jiff::Timestamp = collars[0]["start_time"].as_str().unwrap().parse().unwrap();
+    assert_eq!(start.subsec_nanosecond(), 0, "the pairing begins with its second");
+    let at = second.max(start);
+    let reading = json!({"collar_id": "collar-whole", "timestamp": at.to_string(), "heart_rate": 72});
+    let answer = client.post("/v1/ingest", &device, &reading).await;
+    assert_eq!(answer.status.as_u16(), 201, "{}", answer.text);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_drained_service_exits_with_0_and_no_secret_or_position_was_logged() {
     let mut mesh = Mesh::start(crate::NODE).await;
     let client = mesh.client();

@@ -57,6 +57,12 @@ fn not_in_the_future(wanted: Option<Timestamp>, now: Timestamp) -> Result<Timest
     }
 }
 
+/// The second that a pairing without a stated start begins in: many collars tell time in whole seconds, and what one
+/// measures in that second is its pet's.
+pub(crate) fn whole_second(time: Timestamp) -> Timestamp {
+    Timestamp::from_second(time.as_microsecond().div_euclid(1_000_000)).unwrap_or(time)
+}
+
 /// What must happen to the collar's pairings that reach beyond `start_at`, so that a new one may begin then.
 ///
 /// `others` are those that end after `start_at`, or not at all. The caller's own that still lasts is ended; anything else

@@ -59,7 +59,7 @@ pub(super) async fn pair(
         credential_id: SessionId::new(&grpc.clock),
     };
     let request_id = call.request_id();
-    let told = grpc
+    let (new, told) = &grpc
         .db
         .transaction("pair_collar", |tx| async move {
             begin(&tx, &grpc.clock, &request.request_id, "PairCollar", request).await?;
@@ -67,6 +67,13 @@ pub(super) async fn pair(
                 return Err(Error::PetNotFound.into());
             }
             pairings::lock_collar(&tx, &new.collar_id).await?;
+            let mut new = new.clone();
+            let second = pairing::whole_second(start_at);
+            if request.start_time.is_none() && pairings::beyond(&tx, &new.collar_id, second).await?.is_empty()
+            {
+                new.start_at = second;
+            }
+            let start_at = new.start_at;
             let others = pairings::beyond(&tx, &new.collar_id, start_at).await?;
             let mut told = Vec::new();
             if let Some(moved) = pairing::make_room(account_id, start_at, &others)? {
@@ -74,16 +81,16 @@ pub(super) async fn pair(
                 pairings::end(&tx, moved.pairing_id, start_at, event).await?;
                 told.push(event);
             }
-            let inserted = pairings::insert(&tx, new, secret_hash, now).await;
+            let inserted = pairings::insert(&tx, &new, secret_hash, now).await;
             inserted.map_err(|error| refused(error, pairings::OVERLAP, Error::CollarPaired))?;
             announce::collar_paired(&tx, &grpc.clock, &new.collar_id, pet_id).await?;
             let entry = Entry::done(Actor::Account(account_id), "PAIR_COLLAR", pet_id, request_id)
                 .with(json!({"collar_id": new.collar_id.to_string(), "moved": !told.is_empty()}));
             audit::write(&tx, now, &entry).await?;
-            Ok::<_, ApiError>(told)
+            Ok::<_, ApiError>((new, told))
         })
         .await?;
-    revocation::told(&grpc.db, &grpc.clock, &told, call.deadline()).await?;
+    revocation::told(&grpc.db, &grpc.clock, told, call.deadline()).await?;
     Ok(wire::PairCollarResponse { collar: Some(convert::collar(new)), secret })
 }
 

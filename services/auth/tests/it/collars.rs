@@ -105,7 +105,8 @@ async fn a_collar_moves_between_an_accounts_own_pets_and_its_old_token_is_dead()
     let (rex, tom) = (harness.pet(&ada, "Rex").await, harness.pet(&ada, "Tom").await);
     let first = harness.pair(&ada, &rex, COLLAR).await;
     let old = harness.device(COLLAR, &first.secret).await.unwrap().access_token;
-    let begun = harness.clock.now();
+    // A pairing without a stated start begins with its second.
+    let begun = jiff::Timestamp::from_second(harness.clock.now().as_second()).unwrap();
     let moved_at = harness.pass(300) - SignedDuration::from_secs(60);
     let second = harness.try_pair(&ada, &tom, COLLAR, Some(moved_at)).await.unwrap();
     assert_eq!(refusal(harness.check_pet(&old, &rex).await), ended());
@@ -177,7 +178,7 @@ async fn unpairing_ends_the_token_and_may_be_sent_again() {
     let harness = Harness::start().await;
     let ada = harness.user("ada").await;
     let pet = harness.pet(&ada, "Rex").await;
-    let started = harness.clock.now();
+    let started = jiff::Timestamp::from_second(harness.clock.now().as_second()).unwrap();
     let secret = harness.pair(&ada, &pet, COLLAR).await.secret;
     let token = harness.device(COLLAR, &secret).await.unwrap().access_token;
     harness.check_pet(&token, &pet).await.unwrap();
