@@ -119,20 +119,31 @@ impl Demo {
         }
     }
 
+    /// Sends a batch; once more where the token has run out or the connection broke, as a collar would.
     async fn post(&mut self, body: &Value) -> anyhow::Result<()> {
         let url = format!("{}/v1/ingest:batch", self.base);
-        let first = self.http.post(&url).bearer_auth(self.token.expose_secret()).json(body).send().await?;
-        if first.status() != StatusCode::UNAUTHORIZED {
-            return good(first).await.map(|_| ());
+        for _ in 0..3 {
+            if self.token.expose_secret().is_empty() {
+                self.sign_in().await?;
+            }
+            let request = self.http.post(&url).bearer_auth(self.token.expose_secret()).json(body);
+            match request.send().await {
+                Ok(answer) if answer.status() == StatusCode::UNAUTHORIZED => {
+                    self.token = String::new().into()
+                }
+                Ok(answer) => return good(answer).await.map(|_| ()),
+                Err(error) if error.is_timeout() => return Err(error.into()),
+                Err(_) => {}
+            }
         }
+        anyhow::bail!("the readings could not be sent")
+    }
+
+    async fn sign_in(&mut self) -> anyhow::Result<()> {
         let request = json!({"collar_id": DEMO_COLLAR, "secret": self.secret.expose_secret()});
-        let answer =
-            good(self.http.post(format!("{}/v1/collars/token", self.base)).json(&request).send().await?)
-                .await?;
-        self.token = text(&answer, "access_token")?.into();
-        good(self.http.post(&url).bearer_auth(self.token.expose_secret()).json(body).send().await?)
-            .await
-            .map(|_| ())
+        let answer = self.http.post(format!("{}/v1/collars/token", self.base)).json(&request).send().await?;
+        self.token = text(&good(answer).await?, "access_token")?.into();
+        Ok(())
     }
 }
 
