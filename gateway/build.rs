@@ -1,7 +1,8 @@
 //! Generates the routes from the protos' `google.api.http` annotations, with no protoc installed.
 //!
-//! Invariant: what the gateway cannot translate does not build: maps, oneofs and bytes in requests, streams, bodies other than
-//! the whole request, path parameters that are not plain strings, a route on a method for services.
+//! Invariant: what the gateway cannot translate does not build: maps, oneofs and bytes in requests, streams of requests,
+//! streams of answers that no client could take up again, bodies other than the whole request, path parameters that are not
+//! plain strings, a route on a method for services.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::env;
@@ -58,6 +59,8 @@ struct Generator<'a> {
     /// The code of each message reachable from a request, by full name.
     messages: BTreeMap<String, String>,
     requests: BTreeMap<String, String>,
+    /// The messages that are streamed.
+    updates: BTreeMap<String, String>,
     routes: String,
 }
 
@@ -65,7 +68,14 @@ impl<'a> Generator<'a> {
     fn new(pool: &'a DescriptorPool) -> Result<Self> {
         let http =
             pool.get_extension_by_name("google.api.http").ok_or_else(|| anyhow!("no google.api.http"))?;
-        Ok(Self { pool, http, messages: BTreeMap::new(), requests: BTreeMap::new(), routes: String::new() })
+        Ok(Self {
+            pool,
+            http,
+            messages: BTreeMap::new(),
+            requests: BTreeMap::new(),
+            updates: BTreeMap::new(),
+            routes: String::new(),
+        })
     }
 
     fn generate(mut self) -> Result<String> {
@@ -75,7 +85,7 @@ impl<'a> Generator<'a> {
             }
         }
         let mut code = String::new();
-        for part in self.messages.values().chain(self.requests.values()) {
+        for part in self.messages.values().chain(self.requests.values()).chain(self.updates.values()) {
             code.push_str(part);
         }
         writeln!(code, "/// Every route.\npub(crate) static ROUTES: &[Route] = &[\n{}];", self.routes)?;
@@ -89,10 +99,25 @@ impl<'a> Generator<'a> {
         }
         let value = options.get_extension(&self.http);
         let rule = value.as_message().context("an HttpRule")?;
-        ensure!(!method.is_client_streaming() && !method.is_server_streaming(), "streams have no route yet");
+        ensure!(!method.is_client_streaming(), "HTTP sends one request");
         ensure!(audience_is_outside(method)?, "is for services only, yet has a route");
 
         let bindings = bindings(rule)?;
+        let way = if method.is_server_streaming() {
+            ensure!(bindings.iter().all(|binding| binding.verb == "Get"), "EventSource knows GET alone");
+            self.update(&method.output())?;
+            format!(
+                "Stream(|exchange_| Box::pin(open::<{}, {}>(exchange_)))",
+                rust_path(&method.input()),
+                rust_path(&method.output())
+            )
+        } else {
+            format!(
+                "Whole(|exchange_| Box::pin(exchange::<{}, {}>(exchange_)))",
+                rust_path(&method.input()),
+                rust_path(&method.output())
+            )
+        };
         let successor = bindings.iter().map(|b| &b.template).find(|template| is_versioned(template));
         let mut path_fields = BTreeSet::new();
         for binding in &bindings {
@@ -103,21 +128,56 @@ impl<'a> Generator<'a> {
             writeln!(
                 self.routes,
                 "Route {{ verb: Verb::{}, template: {:?}, policy: &policy::{}, upstream: {:?}, takes_body: {}, \
-                 successor: {successor:?}, call: |exchange_| Box::pin(exchange::<{}, {}>(exchange_)) }},",
+                 successor: {successor:?}, way: Way::{way} }},",
                 binding.verb,
                 binding.template,
                 shout(&format!("{}{}", method.parent_service().name(), method.name())),
                 upstream(method)?,
                 binding.takes_body,
-                rust_path(&method.input()),
-                rust_path(&method.output()),
             )?;
         }
-        self.request(&method.input(), &path_fields)
+        self.request(&method.input(), &path_fields, method.is_server_streaming())
     }
 
-    /// What the request message alone needs: its schema, its path fields, its `request_id`.
-    fn request(&mut self, message: &MessageDescriptor, path_fields: &BTreeSet<String>) -> Result<()> {
+    /// What a message that is streamed says of itself in an event: its id, which a client comes back with, and its type.
+    fn update(&mut self, message: &MessageDescriptor) -> Result<()> {
+        let field = |name: &str| message.get_field_by_name(name).ok_or_else(|| anyhow!("no field {name}"));
+        let (id, kind) = (field("id")?, field("type")?);
+        ensure!(
+            matches!(id.kind(), Kind::String) && !id.is_list() && !id.supports_presence(),
+            "{} is not a plain string",
+            id.full_name()
+        );
+        let Kind::Enum(values) = kind.kind() else { bail!("{} is not an enum", kind.full_name()) };
+        let mut arms = String::new();
+        for value in values.values().filter(|value| value.number() != 0) {
+            let name = value.name().to_ascii_lowercase();
+            ensure!(
+                !["open", "error", "message"].contains(&name.as_str()),
+                "{}: EventSource has an event {name} of its own",
+                value.full_name()
+            );
+            write!(arms, "{} => {name:?}, ", value.number())?;
+        }
+        self.updates.insert(
+            message.full_name().to_owned(),
+            format!(
+                "impl Update for {} {{ fn id(&self) -> &str {{ &self.id }} \
+                 fn event(&self) -> &'static str {{ match self.r#type {{ {arms}_ => \"message\" }} }} }}\n",
+                rust_path(message)
+            ),
+        );
+        Ok(())
+    }
+
+    /// What the request message alone needs: its schema, its path fields, its `request_id` and, of a stream, its
+    /// `last_event_id`.
+    fn request(
+        &mut self,
+        message: &MessageDescriptor,
+        path_fields: &BTreeSet<String>,
+        streams: bool,
+    ) -> Result<()> {
         ensure!(
             !self.requests.contains_key(message.full_name()),
             "{} is another method's too",
@@ -140,15 +200,21 @@ impl<'a> Generator<'a> {
                 "fn path_field(&mut self, name: &str) -> Option<&mut String> {{ match name {{ {arms}_ => None }} }}"
             )
         };
-        let request_id = match message.get_field_by_name("request_id") {
-            Some(_) => "Some(&mut self.request_id)",
-            None => "None",
-        };
+        let mut methods = String::new();
+        for name in ["request_id", "last_event_id"] {
+            let Some(field) = message.get_field_by_name(name) else { continue };
+            ensure!(
+                matches!(field.kind(), Kind::String) && !field.is_list() && !field.supports_presence(),
+                "{name} is not a plain string"
+            );
+            if streams || name != "last_event_id" {
+                write!(methods, "fn {name}(&mut self) -> Option<&mut String> {{ Some(&mut self.{name}) }} ")?;
+            }
+        }
         self.requests.insert(
             message.full_name().to_owned(),
             format!(
-                "impl RequestMessage for {} {{ const SCHEMA: &'static Schema = &{}; {path_field} \
-                 fn request_id(&mut self) -> Option<&mut String> {{ {request_id} }} }}\n",
+                "impl RequestMessage for {} {{ const SCHEMA: &'static Schema = &{}; {path_field} {methods}}}\n",
                 rust_path(message),
                 schema_name(message),
             ),
@@ -215,6 +281,10 @@ impl<'a> Generator<'a> {
             }
             Kind::Message(message) if message.full_name() == "google.protobuf.Timestamp" => {
                 "Kind::Time".to_owned()
+            }
+            Kind::Message(message) if message.full_name() == "google.protobuf.Value" => {
+                ensure!(!field.is_list(), "lists of any JSON have no translation yet");
+                "Kind::Json".to_owned()
             }
             Kind::Message(message) => {
                 ensure!(

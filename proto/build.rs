@@ -18,7 +18,9 @@ const PROTOS: &[&str] = &[
     "petty/auth/v1/access.proto",
     "petty/ingest/v1/ingest.proto",
     "petty/behavior/v1/behavior.proto",
+    "petty/nutrition/v1/nutrition.proto",
     "petty/timeline/v1/timeline.proto",
+    "petty/feedback/v1/feedback.proto",
     "petty/events/v1/events.proto",
 ];
 
@@ -47,6 +49,7 @@ fn types(compiler: &protox::Compiler, encoded: &[u8], out: &Path) -> Result<()> 
     config
         .compile_well_known_types()
         .extern_path(".google.protobuf.Timestamp", "crate::wkt::Timestamp")
+        .extern_path(".google.protobuf.Value", "crate::wkt::Value")
         .bytes([".petty.events.v1.Envelope"])
         .out_dir(out);
     tonic_prost_build::configure()
@@ -58,8 +61,16 @@ fn types(compiler: &protox::Compiler, encoded: &[u8], out: &Path) -> Result<()> 
         .preserve_proto_field_names()
         .emit_fields()
         .extern_path(".google.protobuf.Timestamp", "crate::wkt::Timestamp")
+        .extern_path(".google.protobuf.Value", "crate::wkt::Value")
         .out_dir(out)
-        .build(&[".petty.auth", ".petty.ingest", ".petty.behavior", ".petty.timeline"])?;
+        .build(&[
+            ".petty.auth",
+            ".petty.ingest",
+            ".petty.behavior",
+            ".petty.nutrition",
+            ".petty.timeline",
+            ".petty.feedback",
+        ])?;
     Ok(())
 }
 
@@ -74,6 +85,7 @@ fn policies(pool: &DescriptorPool) -> Result<String> {
         for method in service.methods() {
             let options = method.options();
             ensure!(options.has_extension(&extension), "{}: no petty.options.v1.policy", method.full_name());
+            ensure!(!method.is_client_streaming(), "{}: callers send one message", method.full_name());
             let value = options.get_extension(&extension);
             let policy = value.as_message().context("a policy is a message")?;
             let name = shout(&format!("{}{}", service.name(), method.name()));
@@ -120,6 +132,7 @@ fn policy_constant(name: &str, method: &MethodDescriptor, policy: &DynamicMessag
         if has_request_id { "has" } else { "has no" }
     );
     let resource = resource(method, policy)?;
+    let streams = method.is_server_streaming();
     let lenient = policy.get_field_by_name("lenient_json").and_then(|v| v.as_bool()).unwrap_or_default();
     let full = method.full_name();
     let (package_service, rpc) = full.rsplit_once('.').context("a method has a service")?;
@@ -127,7 +140,7 @@ fn policy_constant(name: &str, method: &MethodDescriptor, policy: &DynamicMessag
         "/// `{full}`.\npub static {name}: MethodPolicy = MethodPolicy {{ path: \"/{package_service}/{rpc}\", \
          service: \"{package_service}\", method: \"{rpc}\", audience: Audience::{audience}, scope: {scope:?}, \
          resource: {resource}, services: &{services:?}, repeat: Repeat::{repeat}, rate_class: RateClass::{rate}, \
-         deadline: std::time::Duration::from_millis({deadline}), success_status: {status}, lenient_json: {lenient} }};\n"
+         deadline: std::time::Duration::from_millis({deadline}), success_status: {status}, lenient_json: {lenient}, streams: {streams} }};\n"
     ))
 }
 
@@ -174,11 +187,6 @@ fn handlers(pool: &DescriptorPool) -> Result<String> {
         let mut traits = String::new();
         let mut impls = String::new();
         for method in service.methods() {
-            ensure!(
-                !method.is_client_streaming() && !method.is_server_streaming(),
-                "{}: streams have no gate yet",
-                method.full_name()
-            );
             let rpc = snake(method.name());
             let input = format!("{module}::{}", message_path(&method.input())?);
             let output = format!("{module}::{}", message_path(&method.output())?);
@@ -196,18 +204,25 @@ fn handlers(pool: &DescriptorPool) -> Result<String> {
             } else {
                 "None".to_owned()
             };
+            let (answer, response, finish) = if method.is_server_streaming() {
+                let stream = format!("{}Stream", method.name());
+                writeln!(impls, "type {stream} = StatusStream<{output}>;")?;
+                (format!("Streaming<{output}>"), format!("Self::{stream}"), "finish_stream")
+            } else {
+                (output.clone(), output, "finish")
+            };
             writeln!(
                 traits,
-                "/// `{}`.\nasync fn {rpc}(&self, call: Call, request: {input}) -> Result<{output}, ApiError>;",
+                "/// `{}`.\nasync fn {rpc}(&self, call: Call, request: {input}) -> Result<{answer}, ApiError>;",
                 method.full_name()
             )?;
             writeln!(
                 impls,
-                "async fn {rpc}(&self, request: tonic::Request<{input}>) -> Result<tonic::Response<{output}>, tonic::Status> {{ \
+                "async fn {rpc}(&self, request: tonic::Request<{input}>) -> Result<tonic::Response<{response}>, tonic::Status> {{ \
                  let named = {named}; \
                  let opened = self.open(&$crate::policy::{constant}, &request, named).await?; \
                  let work = self.handler().{rpc}(opened.call(), request.into_inner()); \
-                 opened.finish(work).await }}"
+                 opened.{finish}(work).await }}"
             )?;
         }
         write!(

@@ -17,6 +17,12 @@ use crate::problem::Problem;
 /// How much of a body that is too large is still read and thrown away, so that the client gets to read the answer.
 const MOST_DISCARDED: usize = 8 << 20;
 
+/// How much of a body that nobody asked for is read and thrown away, for how long, and how long a silence ends that, so that a
+/// client which still writes it gets to read the answer.
+const MOST_UNREAD: usize = 1 << 20;
+const UNREAD_TIME: Duration = Duration::from_secs(10);
+const UNREAD_SILENCE: Duration = Duration::from_secs(1);
+
 /// What a body may be.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bounds {
@@ -49,6 +55,24 @@ where
         expect_json(headers)?;
     }
     if packed { unpack(&collected, bounds.bytes) } else { Ok(collected) }
+}
+
+/// Throws away what is left of a body.
+pub(crate) async fn discard<B>(body: &mut B)
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    let discarding = async {
+        let mut discarded = 0;
+        while let Ok(Some(Ok(frame))) = tokio::time::timeout(UNREAD_SILENCE, body.frame()).await {
+            discarded += frame.data_ref().map_or(0, Bytes::len);
+            if discarded > MOST_UNREAD {
+                break;
+            }
+        }
+    };
+    // Whoever is slower than that is not waited for.
+    drop(tokio::time::timeout(UNREAD_TIME, discarding).await);
 }
 
 async fn collect<B>(mut body: B, most: usize, mut too_large: bool) -> Result<Bytes, Problem>

@@ -30,6 +30,12 @@ pub struct Limits {
     pub batch_bytes: usize,
     /// The longest time a request's head, and then its body, may take to arrive: `PETTY_HTTP_READ_TIMEOUT`, default 30s.
     pub read_timeout: Duration,
+    /// The longest time a client may leave what it asked for unread: `PETTY_HTTP_WRITE_TIMEOUT`, default 30s. Then it is cut.
+    pub write_timeout: Duration,
+    /// The most streams of events open at once: `PETTY_HTTP_STREAMS`, default 10,000. More are answered 503.
+    pub streams: usize,
+    /// How often a stream on which nothing happens says that it is there: `PETTY_STREAM_HEARTBEAT`, 1s to 5m, default 15s.
+    pub heartbeat: Duration,
 }
 
 impl Default for Limits {
@@ -40,6 +46,9 @@ impl Default for Limits {
             body_bytes: 1 << 20,
             batch_bytes: 4 << 20,
             read_timeout: Duration::from_secs(30),
+            write_timeout: Duration::from_secs(30),
+            streams: 10_000,
+            heartbeat: Duration::from_secs(15),
         }
     }
 }
@@ -55,7 +64,21 @@ impl Section for GatewayConfig {
             body_bytes: reader.in_range("PETTY_HTTP_BODY_BYTES", default.body_bytes, 1_024..=64 << 20),
             batch_bytes: reader.in_range("PETTY_HTTP_BATCH_BYTES", default.batch_bytes, 1_024..=64 << 20),
             read_timeout: reader.duration("PETTY_HTTP_READ_TIMEOUT", default.read_timeout),
+            write_timeout: reader.duration("PETTY_HTTP_WRITE_TIMEOUT", default.write_timeout),
+            streams: reader.in_range("PETTY_HTTP_STREAMS", default.streams, 1..=1_000_000),
+            heartbeat: heartbeat(reader, default.heartbeat),
         };
         Some(Self { listen, tokens: tokens?, limits })
     }
+}
+
+/// Neither a flood nor so seldom that whoever is on the way gives the stream up before.
+fn heartbeat(reader: &mut Reader<'_>, default: Duration) -> Duration {
+    const NAME: &str = "PETTY_STREAM_HEARTBEAT";
+    let heartbeat = reader.duration(NAME, default);
+    if (Duration::from_secs(1)..=Duration::from_secs(5 * 60)).contains(&heartbeat) {
+        return heartbeat;
+    }
+    reader.fault(NAME, "is not within 1s to 5m");
+    default
 }

@@ -1,7 +1,7 @@
 //! One request's way through the edge.
 //!
 //! Invariant, the order in which requests are refused: unknown path 404, other verb 405, unknown caller 401, wrong scope 403,
-//! bad shape 400 (413, 415), and only then whatever the service says. Nobody unknown gets a body read.
+//! bad shape 400 (406, 413, 415), and only then whatever the service says. Nobody unknown gets a body looked at.
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
@@ -10,30 +10,31 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use bytes::Bytes;
 use futures::FutureExt as _;
-use http::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HeaderValue, WWW_AUTHENTICATE};
 use http::request::Parts;
-use http::{Method, Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode, Version};
 use http_body::Body;
-use http_body_util::Full;
 use petty_chassis::admin::Readiness;
 use petty_chassis::caller::{Caller, Verifier};
 use petty_chassis::grpc::CallScope;
-use petty_chassis::telemetry;
 use petty_chassis::types::Clock;
+use petty_chassis::{Shutdown, Tasks, telemetry};
 use petty_proto::policy::{Audience, MethodPolicy};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tonic::Status;
 use tracing::Instrument as _;
 
+use crate::answer::AnswerBody;
 use crate::body::{self, Bounds};
 use crate::config::Limits;
 use crate::metrics::Metrics;
 use crate::problem::{FieldFault, Problem};
 use crate::router::{Found, Router};
-use crate::routes::{ROUTES, Route};
-use crate::upstream::{Exchange, Upstreams};
-use crate::{headers, probes, status};
+use crate::routes::{ROUTES, Route, Way};
+use crate::stream::Streams;
+use crate::upstream::{Answer, Channel, Exchange, Upstreams};
+use crate::{headers, probes, status, ticket};
 
 /// The edge: everything between a request and the services.
 #[derive(Debug)]
@@ -45,12 +46,26 @@ pub struct Edge {
     clock: Clock,
     limits: Limits,
     permits: Semaphore,
+    streams: Streams,
     metrics: Metrics,
+}
+
+/// The process that an edge is part of.
+#[derive(Clone, Debug)]
+pub struct Process {
+    /// Whether it is ready.
+    pub readiness: Readiness,
+    /// The time.
+    pub clock: Clock,
+    /// What runs beside requests: streams.
+    pub tasks: Tasks,
+    /// Its end, which is that of streams.
+    pub shutdown: Shutdown,
 }
 
 /// An answer, and the route it came by.
 struct Answered {
-    response: Result<Response<Full<Bytes>>, Problem>,
+    response: Result<Response<AnswerBody>, Problem>,
     route: Option<&'static Route>,
 }
 
@@ -63,8 +78,7 @@ impl Edge {
     pub fn new(
         upstreams: Upstreams,
         verifier: Verifier,
-        readiness: Readiness,
-        clock: Clock,
+        process: Process,
         limits: Limits,
     ) -> anyhow::Result<Self> {
         let router = Router::new(ROUTES).context("two routes cannot be told apart")?;
@@ -73,8 +87,11 @@ impl Edge {
                 .get(route.upstream)
                 .with_context(|| format!("{} is answered by nobody", route.template))?;
         }
+        let Process { readiness, clock, tasks, shutdown } = process;
         let permits = Semaphore::new(limits.concurrency);
-        Ok(Self { router, upstreams, verifier, readiness, clock, limits, permits, metrics: Metrics::new() })
+        let streams = Streams::new(limits, tasks, shutdown);
+        let metrics = Metrics::new();
+        Ok(Self { router, upstreams, verifier, readiness, clock, limits, permits, streams, metrics })
     }
 
     /// What is too much.
@@ -84,12 +101,12 @@ impl Edge {
     }
 
     /// Answers a request, whatever happens.
-    pub async fn answer<B>(&self, request: Request<B>) -> Response<Full<Bytes>>
+    pub async fn answer<B>(&self, request: Request<B>) -> Response<AnswerBody>
     where
         B: Body<Data = Bytes> + Unpin,
     {
         let began = Instant::now();
-        let (parts, body) = request.into_parts();
+        let (parts, mut body) = request.into_parts();
         let request_id = headers::request_id(&parts.headers, &self.clock);
         let traceparent = headers::traceparent(&parts.headers);
         let verb = verb(&parts.method);
@@ -108,8 +125,13 @@ impl Edge {
         let scope = CallScope { request_id: request_id.clone(), traceparent, deadline: None };
         let work = async {
             let scope = CallScope { traceparent: telemetry::traceparent().or(scope.traceparent), ..scope };
-            let work = AssertUnwindSafe(self.dispatch(&parts, body, scope)).catch_unwind();
+            let work = AssertUnwindSafe(self.dispatch(&parts, &mut body, scope)).catch_unwind();
             let answered = work.await.unwrap_or_else(|panic| panicked(panic.as_ref()));
+            let gave_up =
+                matches!(&answered.response, Err(problem) if problem.status == StatusCode::REQUEST_TIMEOUT);
+            if !gave_up && is_still_written(&parts, &body) {
+                body::discard(&mut body).await;
+            }
             let mut response = match answered.response {
                 Ok(response) => response,
                 Err(problem) => problem.into_response(request_id.as_str()),
@@ -119,6 +141,9 @@ impl Edge {
             if let Some(route) = answered.route {
                 headers::stamp_bare(response.headers_mut(), route);
                 span.record("otel.name", format!("{verb} {template}"));
+            }
+            if parts.method == Method::HEAD {
+                response = head_of(response);
             }
             let status = response.status();
             span.record("http.route", template);
@@ -136,7 +161,7 @@ impl Edge {
         work.instrument(span.clone()).await
     }
 
-    async fn dispatch<B>(&self, parts: &Parts, body: B, scope: CallScope) -> Answered
+    async fn dispatch<B>(&self, parts: &Parts, body: &mut B, scope: CallScope) -> Answered
     where
         B: Body<Data = Bytes> + Unpin,
     {
@@ -145,10 +170,7 @@ impl Edge {
             return Answered { response, route: None };
         }
         let Ok(_permit) = self.permits.try_acquire() else {
-            let problem =
-                Problem::new(StatusCode::SERVICE_UNAVAILABLE, "OVERLOADED", "Too much at once; try again.")
-                    .with(RETRY_AFTER, HeaderValue::from_static("1"));
-            return Answered { response: Err(problem), route: None };
+            return Answered { response: Err(Problem::overloaded()), route: None };
         };
         let (route, fields) = match self.router.find(&parts.method, path) {
             Found::Route(route, fields) => (route, Ok(fields)),
@@ -158,7 +180,7 @@ impl Edge {
                 return Answered { response: Err(problem), route: None };
             }
             Found::Options(allow) => {
-                let mut response = Response::new(Full::default());
+                let mut response = Response::new(AnswerBody::default());
                 *response.status_mut() = StatusCode::NO_CONTENT;
                 response.headers_mut().insert(ALLOW, header(&allow));
                 return Answered { response: Ok(response), route: None };
@@ -177,58 +199,124 @@ impl Edge {
         route: &'static Route,
         fields: Result<Vec<(&'static str, String)>, &'static str>,
         parts: &Parts,
-        body: B,
+        body: &mut B,
         scope: CallScope,
-    ) -> Result<Response<Full<Bytes>>, Problem>
+    ) -> Result<Response<AnswerBody>, Problem>
     where
         B: Body<Data = Bytes> + Unpin,
     {
         let policy = route.policy;
-        let (caller, authorization) = match policy.audience {
-            // A token that is sent all the same is ignored, and not passed on.
-            Audience::Public => (None, None),
-            Audience::Account
-            | Audience::AccountOrDevice
-            | Audience::Service
-            | Audience::ServiceForCaller => {
-                let (token, header) = headers::bearer(&parts.headers)?;
-                let verified = self.verifier.verify(token).await;
-                let caller = verified.map_err(|error| status::problem(&Status::from(error)))?;
-                (Some(allowed(caller, policy)?), Some(header))
-            }
+        let streams = matches!(route.way, Way::Stream(_));
+        // Taken before a ticket is used up in vain.
+        let place = if streams { Some(self.streams.place()?) } else { None };
+        let ticket::Query { rest: query, ticket } = if streams {
+            ticket::take(parts)
+        } else {
+            ticket::Query { rest: parts.uri.query().map(str::to_owned), ticket: None }
         };
+        let (caller, authorization) = self.caller(parts, policy, ticket, &scope).await?;
         headers::check_version(&parts.headers, route)?;
         let path = fields
             .map_err(|name| Problem::invalid(vec![FieldFault::new(name, "must be percent-encoded UTF-8")]))?;
         let idempotency_key = headers::idempotency_key(&parts.headers, policy)?;
+        let last_event_id = if streams {
+            headers::takes_events(&parts.headers)?;
+            headers::last_event_id(&parts.headers)?
+        } else {
+            None
+        };
         let body = if route.takes_body {
             let bytes = if route.is_batch() { self.limits.batch_bytes } else { self.limits.body_bytes };
             body::read(&parts.headers, body, Bounds { bytes, time: self.limits.read_timeout }).await?
         } else {
             Bytes::new()
         };
-        // Checked when the edge was made: every route has its upstream.
-        let channel = self.upstreams.get(route.upstream).ok_or_else(Problem::internal)?;
+        let request_id = scope.request_id.clone();
         let exchange = Exchange {
             route,
-            channel,
+            channel: self.upstream(route.upstream)?,
             path,
-            query: parts.uri.query().map(str::to_owned),
+            query,
             body,
             subject: caller.map(|caller| caller.subject()).unwrap_or_default(),
             authorization,
             idempotency_key,
+            last_event_id,
             scope,
         };
-        let answer = (route.call)(exchange).await?;
-        let mut response = Response::new(Full::new(answer.body));
-        *response.status_mut() = answer.status;
-        if answer.status != StatusCode::NO_CONTENT {
-            response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        }
-        headers::stamp_success(response.headers_mut(), route, answer.replayed);
+        let (call, place) = match (route.way, place) {
+            (Way::Whole(call), _) => return whole(route, call(exchange).await?),
+            (Way::Stream(call), Some(place)) => (call, place),
+            // A stream has its place, as above.
+            (Way::Stream(_), None) => return Err(Problem::internal()),
+        };
+        let frames = call(exchange).await?;
+        let mut response = if parts.method == Method::HEAD {
+            Response::new(AnswerBody::default())
+        } else {
+            Response::new(self.streams.answer(frames, place, route, &request_id))
+        };
+        headers::stamp_events(response.headers_mut());
         Ok(response)
     }
+
+    /// Who is calling, where the method asks, and the header to forward.
+    async fn caller(
+        &self,
+        parts: &Parts,
+        policy: &MethodPolicy,
+        ticket: Option<String>,
+        scope: &CallScope,
+    ) -> Result<(Option<Arc<Caller>>, Option<HeaderValue>), Problem> {
+        match policy.audience {
+            // A token that is sent all the same is ignored, and not passed on.
+            Audience::Public => Ok((None, None)),
+            Audience::Account
+            | Audience::AccountOrDevice
+            | Audience::Service
+            | Audience::ServiceForCaller => {
+                let header = match ticket {
+                    Some(ticket) => ticket::redeem(self.upstream("auth")?, ticket, scope).await?,
+                    None => headers::authorization(&parts.headers)?,
+                };
+                let verified = self.verifier.verify(headers::bearer(&header)?).await;
+                let caller = verified.map_err(|error| status::problem(&Status::from(error)))?;
+                Ok((Some(allowed(caller, policy)?), Some(header)))
+            }
+        }
+    }
+
+    /// Checked when the edge was made: every route has its upstream.
+    fn upstream(&self, service: &str) -> Result<Channel, Problem> {
+        self.upstreams.get(service).ok_or_else(Problem::internal)
+    }
+}
+
+fn whole(route: &Route, answer: Answer) -> Result<Response<AnswerBody>, Problem> {
+    let mut response = Response::new(AnswerBody::from(answer.body));
+    *response.status_mut() = answer.status;
+    if answer.status != StatusCode::NO_CONTENT {
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    }
+    headers::stamp_success(response.headers_mut(), route, answer.replayed);
+    Ok(response)
+}
+
+/// An answer without its body. Over HTTP/2, hyper would send it.
+fn head_of(response: Response<AnswerBody>) -> Response<AnswerBody> {
+    let (mut parts, body) = response.into_parts();
+    if let Some(length) = body.length().filter(|length| *length > 0) {
+        parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+    }
+    Response::from_parts(parts, AnswerBody::default())
+}
+
+/// Whether a client is perhaps still writing a body that nobody has read: over HTTP/1.1 the connection is closed upon the
+/// answer then, and who writes to a closed connection never gets to read it.
+fn is_still_written<B: Body>(parts: &Parts, body: &B) -> bool {
+    let waits =
+        parts.headers.get(EXPECT).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"));
+    parts.version < Version::HTTP_2 && !waits && !body.is_end_stream()
 }
 
 /// Whether the token by itself lets the caller call the method.

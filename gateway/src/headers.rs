@@ -1,8 +1,8 @@
 //! The headers that every request may bring and every answer has.
 
 use http::header::{
-    AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName, HeaderValue, LINK, REFERRER_POLICY,
-    WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+    ACCEPT, AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue,
+    LINK, REFERRER_POLICY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use http::{HeaderMap, StatusCode};
 use petty_chassis::grpc::RequestId;
@@ -20,6 +20,8 @@ const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-re
 const API_VERSION: HeaderName = HeaderName::from_static("api-version");
 const DEPRECATION: HeaderName = HeaderName::from_static("deprecation");
 const SUNSET: HeaderName = HeaderName::from_static("sunset");
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// Paths without a version are deprecated since 2026-11-01 (RFC 9745: a structured date).
@@ -44,22 +46,29 @@ pub(crate) fn traceparent(headers: &HeaderMap) -> Option<String> {
     is_plain.then(|| text.to_owned())
 }
 
-/// The token, and the header it stands in.
-pub(crate) fn bearer(headers: &HeaderMap) -> Result<(&str, HeaderValue), Problem> {
-    let missing = || {
-        Problem::new(StatusCode::UNAUTHORIZED, "TOKEN_MISSING", "An access token is needed.")
-            .with(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"petty\""))
-    };
+/// The one Authorization header.
+pub(crate) fn authorization(headers: &HeaderMap) -> Result<HeaderValue, Problem> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
-    let (Some(value), None) = (values.next(), values.next()) else { return Err(missing()) };
-    let (scheme, token) = value.to_str().ok().and_then(|text| text.split_once(' ')).ok_or_else(missing)?;
-    let token = token.trim();
-    if !scheme.eq_ignore_ascii_case("bearer") || token.is_empty() {
-        return Err(missing());
-    }
+    let (Some(value), None) = (values.next(), values.next()) else { return Err(token_missing()) };
     let mut value = value.clone();
     value.set_sensitive(true);
-    Ok((token, value))
+    Ok(value)
+}
+
+/// The token that it holds.
+pub(crate) fn bearer(authorization: &HeaderValue) -> Result<&str, Problem> {
+    let text = authorization.to_str().ok();
+    let (scheme, token) = text.and_then(|text| text.split_once(' ')).ok_or_else(token_missing)?;
+    let token = token.trim();
+    if !scheme.eq_ignore_ascii_case("bearer") || token.is_empty() {
+        return Err(token_missing());
+    }
+    Ok(token)
+}
+
+fn token_missing() -> Problem {
+    Problem::new(StatusCode::UNAUTHORIZED, "TOKEN_MISSING", "An access token is needed.")
+        .with(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"petty\""))
 }
 
 /// The key by which a second sending is known, where the method goes by one.
@@ -75,6 +84,58 @@ pub(crate) fn idempotency_key(headers: &HeaderMap, policy: &MethodPolicy) -> Res
         Ok(key) if (1..=LONGEST_KEY).contains(&key.len()) => Ok(Some(key.to_owned())),
         _ => bad("must be 1 to 255 printable ASCII characters"),
     }
+}
+
+/// What a client of a stream saw last. It sends none where it saw nothing yet.
+pub(crate) fn last_event_id(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    // By the name of the request's field: that is what the service says as well.
+    let bad = |reason: &'static str| Err(Problem::invalid(vec![FieldFault::new("last_event_id", reason)]));
+    let mut values = headers.get_all(LAST_EVENT_ID).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    match value.to_str() {
+        _ if values.next().is_some() => bad("is given twice"),
+        Ok("") => Ok(None),
+        Ok(seen) => Ok(Some(seen.to_owned())),
+        Err(_) => bad("is not an id of ours"),
+    }
+}
+
+/// Whether the client takes events: of several ranges that fit, the closest counts (RFC 9110, 12.5.1).
+pub(crate) fn takes_events(headers: &HeaderMap) -> Result<(), Problem> {
+    let mut best: Option<(usize, bool)> = None;
+    let mut stated = false;
+    for value in headers.get_all(ACCEPT) {
+        for range in value.to_str().unwrap_or_default().split(',') {
+            stated = true;
+            let (kind, parameters) = range.split_once(';').unwrap_or((range, ""));
+            let kind = kind.trim().to_ascii_lowercase();
+            let Some(fit) = ["*/*", "text/*", "text/event-stream"].iter().position(|fits| *fits == kind)
+            else {
+                continue;
+            };
+            let quality = parameters.split(';').find_map(|parameter| parameter.trim().strip_prefix("q="));
+            let wanted = quality.and_then(|quality| quality.parse::<f32>().ok()).is_none_or(|q| q > 0.0);
+            if best.is_none_or(|(closest, _)| fit >= closest) {
+                best = Some((fit, wanted));
+            }
+        }
+    }
+    match best {
+        Some((_, true)) => Ok(()),
+        None if !stated => Ok(()),
+        Some((_, false)) | None => Err(Problem::new(
+            StatusCode::NOT_ACCEPTABLE,
+            "NOT_ACCEPTABLE",
+            "What is here is text/event-stream.",
+        )),
+    }
+}
+
+/// What a stream says of itself besides: nobody on the way may keep it, nor hold it back until there is more of it.
+pub(crate) fn stamp_events(headers: &mut HeaderMap) {
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(ACCEL_BUFFERING, HeaderValue::from_static("no"));
 }
 
 /// On a path without a version, the version may stand in a header; there is one.

@@ -1,18 +1,21 @@
 //! The gateway: REST to gRPC.
 //!
 //! Routes, JSON and policies all come from the protos; what is written here is the edge: who is calling, what a body may be,
-//! and what an answer says. It stores nothing.
+//! and what an answer says. What a service streams goes out as server-sent events. It stores nothing.
 //!
 //! Invariants: no request reaches a service that its method's policy would refuse by the token alone; nothing a client sends
 //! can become metadata but the token, the request id and the trace; an error says nothing that a service did not mean for
 //! clients.
 
+mod answer;
 mod body;
 mod config;
 mod edge;
+mod events;
 mod headers;
 mod json;
 mod metrics;
+mod patience;
 mod probes;
 mod problem;
 mod query;
@@ -22,6 +25,8 @@ mod schema;
 mod server;
 mod sound;
 mod status;
+mod stream;
+mod ticket;
 mod upstream;
 
 use std::sync::Arc;
@@ -33,13 +38,14 @@ use petty_chassis::grpc::Mesh;
 use petty_chassis::{Context, Service};
 use tokio::net::TcpListener;
 
+pub use answer::AnswerBody;
 pub use config::{GatewayConfig, Limits};
-pub use edge::Edge;
+pub use edge::{Edge, Process};
 pub use server::serve;
 pub use upstream::{BoxError, Upstreams};
 
 /// The services that answer routes.
-const UPSTREAMS: &[&str] = &["auth", "ingest", "behavior", "timeline"];
+const UPSTREAMS: &[&str] = &["auth", "ingest", "behavior", "nutrition", "timeline", "feedback"];
 
 /// The gateway.
 #[derive(Debug)]
@@ -62,14 +68,19 @@ impl Service for Gateway {
         for service in UPSTREAMS {
             upstreams = upstreams.with(service, mesh.channel(service));
         }
-        // Here the gateway joins the broadcast of `access.changed` once it keeps decisions or streams of its own: until then
-        // every decision is the services', which do listen, and a verified token says who calls, not what they may do.
+        // Here the gateway joins the broadcast of `access.changed` once it keeps decisions of its own: until then every decision
+        // is the services', which do listen and end the streams they feed; a verified token says who calls, not what they may do.
         let listener = TcpListener::bind(config.listen)
             .await
             .with_context(|| format!("PETTY_HTTP_LISTEN: cannot listen on {}", config.listen))?;
         tracing::info!(address = %listener.local_addr()?, "answering HTTP");
-        let edge =
-            Edge::new(upstreams, verifier, context.readiness.clone(), context.clock.clone(), config.limits)?;
+        let process = Process {
+            readiness: context.readiness.clone(),
+            clock: context.clock.clone(),
+            tasks: context.tasks.clone(),
+            shutdown: context.shutdown.clone(),
+        };
+        let edge = Edge::new(upstreams, verifier, process, config.limits)?;
         context.readiness.started();
         serve(listener, Arc::new(edge), &context.tasks, &context.shutdown).await;
         Ok(())

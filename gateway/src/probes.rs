@@ -2,13 +2,12 @@
 //!
 //! They say no more than that: which of the parts is not ready is for the admin port.
 
-use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use http::{Method, Response, StatusCode};
-use http_body_util::Full;
 use petty_chassis::admin::Readiness;
 use serde_json::json;
 
+use crate::answer::AnswerBody;
 use crate::problem::Problem;
 
 /// The answer, where the path is one of them.
@@ -16,7 +15,7 @@ pub(crate) fn answer(
     method: &Method,
     path: &str,
     readiness: &Readiness,
-) -> Option<Result<Response<Full<Bytes>>, Problem>> {
+) -> Option<Result<Response<AnswerBody>, Problem>> {
     let (status, body) = match path {
         "/health" => (StatusCode::OK, json!({ "status": "ok" })),
         "/ready" if readiness.is_ready() => (StatusCode::OK, json!({ "status": "ready", "ready": true })),
@@ -29,7 +28,7 @@ pub(crate) fn answer(
     };
     let allow = HeaderValue::from_static("GET, HEAD, OPTIONS");
     if method == Method::OPTIONS {
-        let mut response = Response::new(Full::default());
+        let mut response = Response::new(AnswerBody::default());
         *response.status_mut() = StatusCode::NO_CONTENT;
         response.headers_mut().insert(ALLOW, allow);
         return Some(Ok(response));
@@ -37,7 +36,7 @@ pub(crate) fn answer(
     if method != Method::GET && method != Method::HEAD {
         return Some(Err(Problem::method_not_allowed().with(ALLOW, allow)));
     }
-    let mut response = Response::new(Full::from(body.to_string()));
+    let mut response = Response::new(AnswerBody::from(body.to_string()));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     if status == StatusCode::SERVICE_UNAVAILABLE {

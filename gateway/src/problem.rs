@@ -6,10 +6,11 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use http::{Response, StatusCode};
-use http_body_util::Full;
 use serde::Serialize;
+
+use crate::answer::AnswerBody;
 
 /// The most faults that one answer lists.
 pub(crate) const MOST_FAULTS: usize = 20;
@@ -92,13 +93,19 @@ impl Problem {
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", "This path has other verbs.")
     }
 
+    /// More at once than may be.
+    pub(crate) fn overloaded() -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "OVERLOADED", "Too much at once; try again.")
+            .with(RETRY_AFTER, HeaderValue::from_static("1"))
+    }
+
     /// A fault of ours.
     pub(crate) fn internal() -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL", "Something went wrong on our side.")
     }
 
-    /// The answer.
-    pub(crate) fn into_response(self, request_id: &str) -> Response<Full<Bytes>> {
+    /// As JSON.
+    pub(crate) fn json(&self, request_id: &str) -> Bytes {
         let body = Body {
             // "about:blank": the title is the status', and `code` says the rest (RFC 9457, 4.2.1).
             r#type: "about:blank",
@@ -110,8 +117,12 @@ impl Problem {
             errors: &self.errors,
             error: &self.detail,
         };
-        let bytes = serde_json::to_vec(&body).unwrap_or_else(|_| b"{}".to_vec());
-        let mut response = Response::new(Full::new(Bytes::from(bytes)));
+        serde_json::to_vec(&body).map_or(Bytes::from_static(b"{}"), Bytes::from)
+    }
+
+    /// The answer.
+    pub(crate) fn into_response(self, request_id: &str) -> Response<AnswerBody> {
+        let mut response = Response::new(self.json(request_id).into());
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));

@@ -29,7 +29,7 @@ pub(crate) fn parse(
             break;
         }
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        let Some(name) = decode(name) else {
+        let Some(name) = decode_parameter(name) else {
             faults.push(FieldFault::new("query", "has a name that is not UTF-8"));
             continue;
         };
@@ -43,7 +43,7 @@ pub(crate) fn parse(
             }
             continue;
         };
-        let Some(value) = decode(value) else {
+        let Some(value) = decode_parameter(value) else {
             faults.push(FieldFault::new(field.name, "must be UTF-8"));
             continue;
         };
@@ -76,7 +76,8 @@ impl Taken<'_> {
         match self {
             Self::All => false,
             Self::Path(path) => {
-                !matches!(field.kind, Kind::Message(_)) && !path.iter().any(|(name, _)| *name == field.name)
+                !matches!(field.kind, Kind::Message(_) | Kind::Json)
+                    && !path.iter().any(|(name, _)| *name == field.name)
             }
         }
     }
@@ -87,7 +88,8 @@ pub(crate) fn decode_segment(text: &str) -> Option<String> {
     percent_decode_str(text).decode_utf8().ok().map(std::borrow::Cow::into_owned)
 }
 
-fn decode(text: &str) -> Option<String> {
+/// Percent-decodes a part of a query, in which a plus is a space.
+pub(crate) fn decode_parameter(text: &str) -> Option<String> {
     decode_segment(&text.replace('+', " "))
 }
 

@@ -5,6 +5,7 @@
 use futures::future::BoxFuture;
 use petty_proto::policy::{self, MethodPolicy};
 
+use crate::events::{Frames, Update, open};
 use crate::problem::Problem;
 use crate::schema::{Field, Kind, Schema};
 use crate::sound::{Sound, Walk};
@@ -25,8 +26,17 @@ pub(crate) struct Route {
     pub(crate) takes_body: bool,
     /// For a path without a version: the path that replaces it.
     pub(crate) successor: Option<&'static str>,
-    /// Decodes, calls, encodes.
-    pub(crate) call: fn(Exchange) -> BoxFuture<'static, Result<Answer, Problem>>,
+    /// How it is answered.
+    pub(crate) way: Way,
+}
+
+/// How a route is answered.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Way {
+    /// In one piece: decodes, calls, encodes.
+    Whole(fn(Exchange) -> BoxFuture<'static, Result<Answer, Problem>>),
+    /// With events as they come: decodes, opens the upstream's stream, encodes.
+    Stream(fn(Exchange) -> BoxFuture<'static, Result<Frames, Problem>>),
 }
 
 impl Route {
@@ -38,7 +48,6 @@ impl Route {
 
 /// The verbs that routes use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[expect(dead_code, reason = "which verbs are used depends on the protos")]
 pub(crate) enum Verb {
     Get,
     Put,

@@ -44,4 +44,6 @@ pub(crate) enum Kind {
     Time,
     Enum(&'static [(&'static str, i32)]),
     Message(&'static Schema),
+    /// Any JSON.
+    Json,
 }

@@ -19,11 +19,14 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
 use crate::edge::Edge;
+use crate::patience::Patient;
 
 /// The most requests of one HTTP/2 connection at once.
 const MOST_STREAMS: u32 = 128;
 /// The most bytes of a request's head.
 const MOST_HEAD: u32 = 32 << 10;
+/// How much of an answer waits in a connection for its client, at which more is neither encoded nor taken from an upstream.
+const MOST_UNSENT: usize = 64 << 10;
 /// How often an idle HTTP/2 connection is asked whether it is still there.
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
 /// How long to wait when the process has no file descriptor left to accept with.
@@ -34,6 +37,7 @@ pub async fn serve(listener: TcpListener, edge: Arc<Edge>, tasks: &Tasks, shutdo
     let connections = Arc::new(Semaphore::new(edge.limits().connections));
     let graceful = GracefulShutdown::new();
     let builder = builder(&edge, tasks);
+    let patience = edge.limits().write_timeout;
     let draining = shutdown.draining();
     tokio::pin!(draining);
     loop {
@@ -60,7 +64,8 @@ pub async fn serve(listener: TcpListener, edge: Arc<Edge>, tasks: &Tasks, shutdo
             let edge = Arc::clone(&edge);
             async move { Ok::<_, Infallible>(edge.answer(request).await) }
         });
-        let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
+        let connection =
+            builder.serve_connection(TokioIo::new(Patient::new(stream, patience)), service).into_owned();
         let watched = graceful.watch(connection);
         tasks.spawn("http-connection", async move {
             if let Err(error) = watched.await {
@@ -75,12 +80,17 @@ pub async fn serve(listener: TcpListener, edge: Arc<Edge>, tasks: &Tasks, shutdo
 
 fn builder(edge: &Edge, tasks: &Tasks) -> Builder<Streams> {
     let mut builder = Builder::new(Streams(tasks.clone()));
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(edge.limits().read_timeout);
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(edge.limits().read_timeout)
+        .max_buf_size(MOST_UNSENT);
     builder
         .http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(MOST_STREAMS)
         .max_header_list_size(MOST_HEAD)
+        .max_send_buf_size(MOST_UNSENT)
         .keep_alive_interval(KEEP_ALIVE);
     builder
 }

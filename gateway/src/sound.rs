@@ -3,7 +3,7 @@
 //! Invariant: no NaN, no infinity and no U+0000 passes the gateway. JSON has no such numbers (but proto3 JSON spells them
 //! as strings, and parsers read `1e999` in a string as infinity), and Postgres stores no such text.
 
-use petty_proto::wkt::Timestamp;
+use petty_proto::wkt::{Timestamp, Value};
 
 use crate::problem::{FieldFault, MOST_FAULTS};
 
@@ -79,6 +79,14 @@ impl Sound for f64 {
 impl Sound for f32 {
     fn check(&self, walk: &mut Walk) {
         f64::from(*self).check(walk);
+    }
+}
+
+impl Sound for Value {
+    fn check(&self, walk: &mut Walk) {
+        if self.any_text(&mut |text| text.as_bytes().contains(&0)) {
+            walk.fault("must not hold the character U+0000");
+        }
     }
 }
 

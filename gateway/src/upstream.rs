@@ -12,6 +12,7 @@ use http::StatusCode;
 use http::header::HeaderValue;
 use http::uri::PathAndQuery;
 use petty_chassis::grpc::{CallScope, Deadline};
+use petty_proto::policy::MethodPolicy;
 use prost::Message;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -102,7 +103,14 @@ pub(crate) trait RequestMessage: Message + DeserializeOwned + Default + Sound + 
     fn path_field(&mut self, name: &str) -> Option<&mut String>;
 
     /// Its `request_id`, where it has one.
-    fn request_id(&mut self) -> Option<&mut String>;
+    fn request_id(&mut self) -> Option<&mut String> {
+        None
+    }
+
+    /// Of a stream: what a client saw last, where the request has that.
+    fn last_event_id(&mut self) -> Option<&mut String> {
+        None
+    }
 }
 
 /// All that a request brings.
@@ -118,6 +126,8 @@ pub(crate) struct Exchange {
     pub(crate) subject: String,
     pub(crate) authorization: Option<HeaderValue>,
     pub(crate) idempotency_key: Option<String>,
+    /// What the client of a stream saw last, by its header.
+    pub(crate) last_event_id: Option<String>,
     /// The request's id and trace.
     pub(crate) scope: CallScope,
 }
@@ -138,32 +148,14 @@ where
     Resp: Message + Serialize + Default + 'static,
 {
     let policy = exchange.route.policy;
-    let message: Req = decode(&exchange)?;
-    let mut request = tonic::Request::new(message);
-    request.set_timeout(policy.deadline);
-    let carried = [
-        ("authorization", exchange.authorization.as_ref().and_then(|value| value.to_str().ok())),
-        ("traceparent", exchange.scope.traceparent.as_deref()),
-        ("x-request-id", Some(exchange.scope.request_id.as_str())),
-    ];
-    for (name, value) in carried {
-        if let Some(value) = value.and_then(|value| MetadataValue::try_from(value).ok()) {
-            request.metadata_mut().insert(name, value);
-        }
-    }
-
+    let request = request::<Req>(&exchange)?;
     let mut client = Grpc::new(exchange.channel).max_decoding_message_size(MOST_ANSWER_BYTES);
     let call = async {
         client.ready().await?;
         let path = PathAndQuery::from_static(policy.path);
         client.unary(request, path, ProstCodec::<Req, Resp>::default()).await
     };
-    let scope = CallScope { deadline: Some(Deadline::after(policy.deadline)), ..exchange.scope };
-    let response = match tokio::time::timeout(policy.deadline + GRACE, scope.run(call)).await {
-        Ok(Ok(response)) => response,
-        Ok(Err(status)) => return Err(status::problem(&status)),
-        Err(_) => return Err(status::problem(&Status::new(Code::DeadlineExceeded, "no answer"))),
-    };
+    let response = within(policy, exchange.scope, call).await?;
     let replayed = response.metadata().get("idempotency-replayed").is_some_and(|value| value == "true");
     let status = StatusCode::from_u16(policy.success_status).unwrap_or(StatusCode::OK);
     let body = if status == StatusCode::NO_CONTENT {
@@ -178,7 +170,38 @@ where
     Ok(Answer { status, body, replayed })
 }
 
-/// The request message of path, query, body and key.
+/// The message, and what goes with it.
+pub(crate) fn request<Req: RequestMessage>(exchange: &Exchange) -> Result<tonic::Request<Req>, Problem> {
+    let mut request = tonic::Request::new(decode(exchange)?);
+    request.set_timeout(exchange.route.policy.deadline);
+    let carried = [
+        ("authorization", exchange.authorization.as_ref().and_then(|value| value.to_str().ok())),
+        ("traceparent", exchange.scope.traceparent.as_deref()),
+        ("x-request-id", Some(exchange.scope.request_id.as_str())),
+    ];
+    for (name, value) in carried {
+        if let Some(value) = value.and_then(|value| MetadataValue::try_from(value).ok()) {
+            request.metadata_mut().insert(name, value);
+        }
+    }
+    Ok(request)
+}
+
+/// What a call of this method answers, within its deadline; of a stream, the head of the answer.
+pub(crate) async fn within<T>(
+    policy: &MethodPolicy,
+    scope: CallScope,
+    call: impl Future<Output = Result<T, Status>>,
+) -> Result<T, Problem> {
+    let scope = CallScope { deadline: Some(Deadline::after(policy.deadline)), ..scope };
+    match tokio::time::timeout(policy.deadline + GRACE, scope.run(call)).await {
+        Ok(Ok(response)) => Ok(response),
+        Ok(Err(status)) => Err(status::problem(&status)),
+        Err(_) => Err(status::problem(&Status::new(Code::DeadlineExceeded, "no answer"))),
+    }
+}
+
+/// The request message of path, query, body, key and what was seen last.
 fn decode<Req: RequestMessage>(exchange: &Exchange) -> Result<Req, Problem> {
     let lenient = exchange.route.policy.lenient_json;
     let query = exchange.query.as_deref().unwrap_or_default();
@@ -200,6 +223,12 @@ fn decode<Req: RequestMessage>(exchange: &Exchange) -> Result<Req, Problem> {
             return Err(Problem::invalid(vec![FieldFault::new(*name, "is another than in the path")]));
         }
         field.clone_from(value);
+    }
+    // The client itself keeps the header up to date when it comes back; its URL stays as it was.
+    if let Some(seen) = &exchange.last_event_id
+        && let Some(field) = message.last_event_id()
+    {
+        field.clone_from(seen);
     }
     if let Some(request_id) = message.request_id() {
         // What is well-formed is read without the schema, which has no request_id.

@@ -39,6 +39,14 @@ package!(
     behavior, "petty.behavior.v1.rs", "petty.behavior.v1.serde.rs"
 );
 package!(
+    /// Feeding plans.
+    nutrition, "petty.nutrition.v1.rs", "petty.nutrition.v1.serde.rs"
+);
+package!(
+    /// What people say of events.
+    feedback, "petty.feedback.v1.rs", "petty.feedback.v1.serde.rs"
+);
+package!(
     /// The timeline.
     timeline, "petty.timeline.v1.rs", "petty.timeline.v1.serde.rs"
 );

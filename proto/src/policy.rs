@@ -25,12 +25,14 @@ pub struct MethodPolicy {
     pub repeat: Repeat,
     /// What rate limits it counts towards.
     pub rate_class: RateClass,
-    /// The most time it may take.
+    /// The most time it may take; for one that [streams](Self::streams), to begin with its answer.
     pub deadline: Duration,
     /// The HTTP status of success.
     pub success_status: u16,
     /// Whether its JSON is read as the first system read it.
     pub lenient_json: bool,
+    /// Whether it answers with a stream. The deadline is then that of the opening alone.
+    pub streams: bool,
 }
 
 /// Who may call.
@@ -68,6 +70,8 @@ pub enum ResourceKind {
     Collar,
     /// Several collars; the method decides on each.
     Collars,
+    /// Something of a pet's, by an id of its own; the method finds the pet and decides on it.
+    OfPet,
 }
 
 /// The levels of access.

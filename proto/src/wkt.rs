@@ -2,7 +2,11 @@
 //!
 //! pbjson's own timestamp prints `+00:00` where canonical proto3 JSON says `Z`, and pulls a second time library.
 
+mod value;
+
 use std::fmt;
+
+pub use value::Value;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 

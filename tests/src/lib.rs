@@ -4,6 +4,7 @@
 pub mod literal;
 pub mod mesh;
 pub mod rest;
+pub mod sse;
 pub mod tables;
 
 use std::time::Duration;

@@ -57,6 +57,11 @@ impl Mesh {
             ("PETTY_EVENTS_GAP_GRACE", "1s"),
             ("PETTY_DATABASE_POOL", "8"),
             ("PETTY_LOG", "info"),
+            ("PETTY_BOOTSTRAP_EMAIL", crate::rest::STAFF),
+            ("PETTY_BOOTSTRAP_PASSWORD", crate::rest::PASSWORD),
+            // Days that come late are told soon.
+            ("PETTY_DAY_SETTLE", "1s"),
+            ("PETTY_DAY_CHECK", "200ms"),
         ] {
             plan.extra.insert(name.to_owned(), value.to_owned());
         }

@@ -10,6 +10,9 @@ use serde_json::{Value, json};
 /// A passphrase that sign-up takes.
 pub const PASSWORD: &str = "correct horse battery staple";
 
+/// The staff account's address.
+pub const STAFF: &str = "staff@petty.example";
+
 /// A client of one gateway.
 #[derive(Clone, Debug)]
 pub struct Client {
@@ -80,6 +83,13 @@ pub struct Account {
     pub refresh: String,
 }
 
+impl Account {
+    fn of(email: String, answer: &Value) -> Self {
+        let text = |field: &str| answer[field].as_str().expect("a token").to_owned();
+        Self { email, token: text("access_token"), refresh: text("refresh_token") }
+    }
+}
+
 impl Client {
     /// A client of the gateway at `base`.
     ///
@@ -147,8 +157,14 @@ impl Client {
         let email = format!("owner{}@example.com", COUNT.fetch_add(1, Ordering::Relaxed));
         let body = json!({"email": email, "password": PASSWORD});
         let answer = self.send(self.request(Method::POST, "/v1/auth/signup", None).json(&body)).await.good();
-        let text = |field: &str| answer[field].as_str().expect("a token").to_owned();
-        Account { email, token: text("access_token"), refresh: text("refresh_token") }
+        Account::of(email, &answer)
+    }
+
+    /// The staff account, which every mesh of a test has.
+    pub async fn staff(&self) -> Account {
+        let body = json!({"email": STAFF, "password": PASSWORD});
+        let answer = self.send(self.request(Method::POST, "/v1/auth/login", None).json(&body)).await.good();
+        Account::of(STAFF.to_owned(), &answer)
     }
 
     /// A new pet; its id.

@@ -109,7 +109,7 @@ impl Reading {
             without_fraction(value);
         }
         let wrong: Cow<'static, str> = match (kind, &*value) {
-            (Kind::Text, Value::String(_)) | (Kind::Bool, Value::Bool(_)) => return,
+            (Kind::Text, Value::String(_)) | (Kind::Bool, Value::Bool(_)) | (Kind::Json, _) => return,
             (Kind::Text, _) => "must be a string".into(),
             (Kind::Bool, _) => "must be true or false".into(),
             (Kind::Int32, value) if whole::<i32>(value) => return,

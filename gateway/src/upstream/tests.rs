@@ -24,6 +24,7 @@ fn read<Req: RequestMessage>(method: Method, target: &str, body: &str) -> Result
         subject: "somebody".to_owned(),
         authorization: None,
         idempotency_key: Some("key-1".to_owned()),
+        last_event_id: None,
         scope: CallScope { request_id: RequestId::parse("r-1").unwrap(), traceparent: None, deadline: None },
     };
     decode(&exchange).map_err(|problem| {

@@ -111,6 +111,68 @@ async fn a_body_that_never_comes_is_not_waited_for() {
 }
 
 #[tokio::test]
+async fn who_still_writes_a_body_gets_to_read_why_it_is_refused() {
+    let world = World::new().await;
+    let expired = world.expired();
+    for (path, status) in [("/v1/ingest", "401"), ("/v1/nothing", "404"), ("/v1/realtime", "405")] {
+        for size in [10, 200 << 10, 1 << 20] {
+            let mut stream = TcpStream::connect(world.address).await.unwrap();
+            let head = format!(
+                "POST {path} HTTP/1.1\r\nhost: x\r\nauthorization: {expired}\r\ncontent-length: {size}\r\n\r\n"
+            );
+            stream.write_all(head.as_bytes()).await.unwrap();
+            // All of it is written before anything is read, as simple clients do.
+            for _ in 0..size / 1_024 {
+                stream.write_all(&[b' '; 1_024]).await.unwrap();
+                tokio::task::yield_now().await;
+            }
+            stream.write_all(&vec![b' '; size % 1_024]).await.unwrap();
+            let answer = read_answer(&mut stream).await;
+            assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{path} {size}: {answer}");
+            // And the connection is good for more.
+            stream.write_all(b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+            assert!(read_answer(&mut stream).await.starts_with("HTTP/1.1 200"), "{path} {size}");
+        }
+    }
+    assert!(world.services.seen().is_empty());
+}
+
+#[tokio::test]
+async fn a_body_that_nobody_reads_is_waited_for_a_moment_only() {
+    let world = World::new().await;
+    for (more, at_least) in [("", 900), ("expect: 100-continue\r\n", 0)] {
+        let mut stream = TcpStream::connect(world.address).await.unwrap();
+        let began = tokio::time::Instant::now();
+        let head = format!("POST /v1/ingest HTTP/1.1\r\nhost: x\r\n{more}content-length: 1000\r\n\r\n");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let answer = read_answer(&mut stream).await;
+        assert!(answer.starts_with("HTTP/1.1 401"), "{answer}");
+        let took = began.elapsed();
+        assert!(took < Duration::from_secs(5) && took >= Duration::from_millis(at_least), "{took:?}");
+    }
+}
+
+async fn read_answer(stream: &mut TcpStream) -> String {
+    let (mut answer, mut buffer) = (Vec::new(), [0; 4_096]);
+    let reading = async {
+        loop {
+            let text = String::from_utf8_lossy(&answer).into_owned();
+            if let Some((head, body)) = text.split_once("\r\n\r\n") {
+                let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+                if length.is_none_or(|length| body.len() >= length.parse::<usize>().unwrap()) {
+                    return text;
+                }
+            }
+            match stream.read(&mut buffer).await.unwrap() {
+                0 => return text,
+                read => answer.extend_from_slice(&buffer[..read]),
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), reading).await.expect("an answer in time")
+}
+
+#[tokio::test]
 async fn what_was_accepted_is_answered_before_the_end() {
     let world = World::new().await;
     let token = world.account("read");

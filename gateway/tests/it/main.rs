@@ -5,5 +5,10 @@
 mod answers;
 mod limits;
 mod order;
+mod reader;
+mod requests;
 mod stand_in;
+mod streams;
+mod tickets;
+mod transport;
 mod world;

@@ -75,4 +75,8 @@ async fn wrong_verbs_are_told_the_right_ones() {
     let token = world.account("read");
     let reply = world.send("HEAD", "/v1/pets/p-1", &[("authorization", &token)], "").await;
     assert_eq!((reply.status, reply.bytes.len()), (200, 0));
+    let length: usize = reply.header("content-length").parse().unwrap();
+    assert!(length > 2, "as much as GET has");
+    let reply = world.send_h2("HEAD", "/v1/pets/p-1", &[("authorization", &token)]).await;
+    assert_eq!((reply.bytes.len(), reply.header("content-length")), (0, length.to_string().as_str()));
 }

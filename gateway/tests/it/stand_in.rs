@@ -1,8 +1,13 @@
 //! Stand-ins of the services: they note what they were asked, and answer by the name of what they are asked for.
 
+mod later;
+mod streams;
+
+use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+
+pub(crate) use streams::{Streams, update};
 
 use petty_chassis::{ApiError, Code, FieldError};
 use petty_gateway::Upstreams;
@@ -12,11 +17,12 @@ use petty_proto::auth::v1::token_service_server::{TokenService, TokenServiceServ
 use petty_proto::auth::v1::{self as auth};
 use petty_proto::behavior::v1::behavior_service_server::{BehaviorService, BehaviorServiceServer};
 use petty_proto::behavior::v1::{self as behavior};
+use petty_proto::feedback::v1::feedback_service_server::FeedbackServiceServer;
 use petty_proto::ingest::v1::ingest_service_server::{IngestService, IngestServiceServer};
 use petty_proto::ingest::v1::reading_service_server::{ReadingService, ReadingServiceServer};
 use petty_proto::ingest::v1::{self as ingest};
-use petty_proto::timeline::v1::timeline_service_server::{TimelineService, TimelineServiceServer};
-use petty_proto::timeline::v1::{self as timeline};
+use petty_proto::nutrition::v1::nutrition_service_server::NutritionServiceServer;
+use petty_proto::timeline::v1::timeline_service_server::TimelineServiceServer;
 use petty_proto::wkt::Timestamp;
 use tonic::metadata::MetadataMap;
 use tonic::service::Routes;
@@ -29,6 +35,8 @@ pub(crate) struct Seen {
     pub(crate) metadata: MetadataMap,
     /// The message's `request_id`.
     pub(crate) request_id: String,
+    /// The whole message, where somebody looks at it.
+    pub(crate) message: String,
 }
 
 impl Seen {
@@ -41,6 +49,9 @@ impl Seen {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct StandIn {
     seen: Arc<Mutex<Vec<Seen>>>,
+    /// What is streamed.
+    pub(crate) streams: Streams,
+    tickets: Arc<Mutex<BTreeMap<String, String>>>,
 }
 
 impl StandIn {
@@ -54,7 +65,9 @@ impl StandIn {
             .with("auth", auth)
             .with("ingest", ingest)
             .with("behavior", BehaviorServiceServer::new(self.clone()))
+            .with("nutrition", NutritionServiceServer::new(self.clone()))
             .with("timeline", TimelineServiceServer::new(self.clone()))
+            .with("feedback", FeedbackServiceServer::new(self.clone()))
     }
 
     /// The calls so far.
@@ -62,9 +75,23 @@ impl StandIn {
         self.seen.lock().unwrap().clone()
     }
 
+    /// The calls of a method so far.
+    pub(crate) fn calls(&self, method: &str) -> Vec<Seen> {
+        self.seen().into_iter().filter(|seen| seen.method == method).collect()
+    }
+
+    /// Gives a ticket out, for this access token.
+    pub(crate) fn ticket(&self, ticket: &str, token: &str) {
+        self.tickets.lock().unwrap().insert(ticket.to_owned(), token.to_owned());
+    }
+
     fn note(&self, method: &'static str, metadata: &MetadataMap, request_id: &str) {
-        let seen = Seen { method, metadata: metadata.clone(), request_id: request_id.to_owned() };
-        self.seen.lock().unwrap().push(seen);
+        self.note_whole(method, metadata, request_id, String::new());
+    }
+
+    fn note_whole(&self, method: &'static str, metadata: &MetadataMap, request_id: &str, message: String) {
+        let request_id = request_id.to_owned();
+        self.seen.lock().unwrap().push(Seen { method, metadata: metadata.clone(), request_id, message });
     }
 }
 
@@ -78,11 +105,13 @@ macro_rules! answers_default {
             's: 'f,
             Self: 'f,
         {
-            self.note(stringify!($method), request.metadata(), "");
+            let message = format!("{:?}", request.get_ref());
+            self.note_whole(stringify!($method), request.metadata(), "", message);
             Box::pin(std::future::ready(Ok(Response::new(<$response>::default()))))
         })*
     };
 }
+use answers_default;
 
 #[tonic::async_trait]
 impl AccountService for StandIn {
@@ -99,6 +128,18 @@ impl TokenService for StandIn {
         log_out(auth::LogOutRequest) -> auth::LogOutResponse;
         issue_collar_token(auth::IssueCollarTokenRequest) -> auth::CollarTokenResponse;
         get_jwks(auth::GetJwksRequest) -> auth::Jwks;
+        issue_stream_ticket(auth::IssueStreamTicketRequest) -> auth::IssueStreamTicketResponse;
+    }
+
+    async fn redeem_stream_ticket(
+        &self,
+        request: Request<auth::RedeemStreamTicketRequest>,
+    ) -> Result<Response<auth::RedeemStreamTicketResponse>, Status> {
+        self.note("redeem_stream_ticket", request.metadata(), "");
+        let Some(access_token) = self.tickets.lock().unwrap().remove(&request.get_ref().ticket) else {
+            return Err(ApiError::unauthenticated("TICKET_INVALID", "the ticket is not valid").into());
+        };
+        Ok(Response::new(auth::RedeemStreamTicketResponse { access_token, expires_in: 900 }))
     }
 
     async fn log_in(
@@ -200,21 +241,6 @@ impl BehaviorService for StandIn {
     answers_default! {
         list_behaviors(behavior::ListBehaviorsRequest) -> behavior::ListBehaviorsResponse;
         get_behavior(behavior::GetBehaviorRequest) -> behavior::Episode;
-    }
-}
-
-#[tonic::async_trait]
-impl TimelineService for StandIn {
-    answers_default! {
-        list_timeline(timeline::ListTimelineRequest) -> timeline::ListTimelineResponse;
-    }
-
-    async fn get_pet_timeline(
-        &self,
-        request: Request<timeline::GetPetTimelineRequest>,
-    ) -> Result<Response<timeline::GetPetTimelineResponse>, Status> {
-        self.note("get_pet_timeline", request.metadata(), "");
-        tokio::time::sleep(Duration::from_millis(300)).await;
-        Ok(Response::new(timeline::GetPetTimelineResponse::default()))
+        describe_episode(behavior::DescribeEpisodeRequest) -> behavior::Episode;
     }
 }

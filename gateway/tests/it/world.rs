@@ -18,12 +18,27 @@ use petty_chassis::admin::Readiness;
 use petty_chassis::caller::{Claims, DeviceClaims, KeySource, TOKEN_TYPE, Verifier};
 use petty_chassis::types::{AccountId, Clock, PetId, SessionId};
 use petty_chassis::{ApiError, Shutdown, Tasks};
-use petty_gateway::{Edge, Limits, serve};
+use petty_gateway::{Edge, Limits, Process, Upstreams, serve};
 use petty_proto::auth::v1::{Jwk, Jwks};
 use serde_json::Value;
 use tokio::net::TcpListener;
 
+use crate::reader::Reader;
 use crate::stand_in::StandIn;
+
+/// Waits until something is so.
+#[track_caller]
+pub(crate) fn eventually(so: impl FnMut() -> bool) -> impl Future<Output = ()> {
+    let place = std::panic::Location::caller();
+    let mut so = so;
+    async move {
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
+        while !so() {
+            assert!(tokio::time::Instant::now() < deadline, "{place}: it did not come to be so");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+}
 
 /// A gateway, and what it needs.
 pub(crate) struct World {
@@ -83,6 +98,11 @@ impl World {
     }
 
     pub(crate) async fn with_limits(limits: Limits) -> Self {
+        Self::before(limits, StandIn::upstreams).await
+    }
+
+    /// Before upstreams that are reached another way than directly.
+    pub(crate) async fn before(limits: Limits, upstreams: impl FnOnce(&StandIn) -> Upstreams) -> Self {
         let clock = Clock::manual("2026-11-21T12:00:00Z".parse().unwrap());
         let document = Ed25519KeyPair::generate_pkcs8(&aws_lc_rs::rand::SystemRandom::new()).unwrap();
         let pair = Ed25519KeyPair::from_pkcs8(document.as_ref()).unwrap();
@@ -100,11 +120,16 @@ impl World {
         let services = StandIn::default();
         let shutdown = Shutdown::new();
         let readiness = Readiness::new(shutdown.clone());
-        let edge =
-            Edge::new(services.upstreams(), verifier, readiness.clone(), clock.clone(), limits).unwrap();
+        let tasks = Tasks::new(shutdown.clone());
+        let process = Process {
+            readiness: readiness.clone(),
+            clock: clock.clone(),
+            tasks: tasks.clone(),
+            shutdown: shutdown.clone(),
+        };
+        let edge = Edge::new(upstreams(&services), verifier, process, limits).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let tasks = Tasks::new(shutdown.clone());
         let (inner_tasks, inner_shutdown) = (tasks.clone(), shutdown.clone());
         drop(tasks.spawn("gateway", async move {
             serve(listener, Arc::new(edge), &inner_tasks, &inner_shutdown).await;
@@ -170,6 +195,35 @@ impl World {
         self.send_with(&client, method, target, headers, "").await
     }
 
+    /// Opens a stream, which must succeed.
+    pub(crate) async fn stream(&self, target: &str, headers: &[(&str, &str)]) -> Reader {
+        self.stream_with(&self.client, target, headers).await
+    }
+
+    /// The same over HTTP/2.
+    pub(crate) async fn stream_h2(&self, target: &str, headers: &[(&str, &str)]) -> Reader {
+        let client = Client::builder(TokioExecutor::new()).http2_only(true).build_http();
+        self.stream_with(&client, target, headers).await
+    }
+
+    async fn stream_with(
+        &self,
+        client: &Client<HttpConnector, Full<Bytes>>,
+        target: &str,
+        headers: &[(&str, &str)],
+    ) -> Reader {
+        let mut request = Request::builder().uri(format!("http://{}{target}", self.address));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let sent = client.request(request.body(Full::default()).unwrap());
+        let response =
+            tokio::time::timeout(Duration::from_secs(10), sent).await.expect("a head in time").unwrap();
+        let (parts, body) = response.into_parts();
+        assert_eq!(parts.status, 200);
+        Reader::new(parts.headers, body)
+    }
+
     async fn send_with(
         &self,
         client: &Client<HttpConnector, Full<Bytes>>,
@@ -192,7 +246,8 @@ impl World {
         let response =
             tokio::time::timeout(Duration::from_secs(20), sent).await.expect("an answer in time").unwrap();
         let (parts, body) = response.into_parts();
-        let bytes = body.collect().await.unwrap().to_bytes();
+        let whole = tokio::time::timeout(Duration::from_secs(20), body.collect());
+        let bytes = whole.await.expect("the whole answer in time").unwrap().to_bytes();
         for name in
             ["x-request-id", "x-correlation-id", "x-content-type-options", "cache-control", "x-frame-options"]
         {

@@ -1,14 +1,27 @@
 //! The command line: what may be typed, and what becomes of it.
 
+mod bench;
+mod control;
+mod help;
+mod replay;
+mod simulate;
+mod up;
+
 use std::{io::Write, path::PathBuf, process::ExitCode};
 
-use clap::{ArgGroup, Args, Parser, Subcommand};
+use anyhow::Context as _;
+use clap::{Args, Parser, Subcommand};
+use petty_chassis::types::Clock;
 
-use crate::{replay, up};
+pub use bench::{Bench, BenchArgs};
+pub use control::{DownArgs, StatusArgs};
+pub use replay::ReplayArgs;
+pub use simulate::SimulateArgs;
+pub use up::UpArgs;
 
 /// Petty on one machine.
 #[derive(Debug, Parser)]
-#[command(name = "petty", bin_name = "cargo petty", version, about, max_term_width = 100)]
+#[command(name = "petty", bin_name = "cargo petty", version, about, max_term_width = 120, after_long_help = help::PETTY)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -19,64 +32,28 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Start the whole mesh, with its own PostgreSQL and Redis, and run until Ctrl-C.
+    #[command(after_long_help = help::UP)]
     Up(UpArgs),
+    /// Say how the mesh is.
+    #[command(after_long_help = help::STATUS)]
+    Status(StatusArgs),
+    /// Stop the mesh from elsewhere.
+    #[command(after_long_help = help::DOWN)]
+    Down(DownArgs),
+    /// Send believable days of made-up dogs and cats through the REST API, past and live.
+    #[command(after_long_help = help::SIMULATE)]
+    Simulate(SimulateArgs),
     /// Send real recordings through the REST API, as collars would.
+    #[command(after_long_help = help::REPLAY)]
     Replay(ReplayArgs),
+    /// Measure how fast Petty is here, beside a floor, on a mesh of its own.
+    #[command(after_long_help = help::BENCH)]
+    Bench(BenchArgs),
 }
 
-/// `petty up`.
+/// Which gateway is spoken to.
 #[derive(Debug, Clone, Args)]
-pub struct UpArgs {
-    /// Where databases, passwords and logs are kept; made if it is not there.
-    #[arg(long, value_name = "DIR", default_value = ".petty")]
-    pub data_dir: PathBuf,
-    /// The gateway's port on 127.0.0.1; 0 takes a free one.
-    #[arg(long, default_value_t = 8080)]
-    pub port: u16,
-    /// Make a demo account with a pet, unless there is one (the default).
-    #[arg(long, overrides_with = "no_demo")]
-    pub demo: bool,
-    /// Make no demo account.
-    #[arg(long, overrides_with = "demo")]
-    pub no_demo: bool,
-    /// Where to write addresses and credentials once all is ready (mode 0600); DIR/ready.json by default.
-    #[arg(long, value_name = "FILE")]
-    pub ready_file: Option<PathBuf>,
-    /// Do not install missing servers: say what to install, and exit.
-    #[arg(long)]
-    pub no_install: bool,
-}
-
-impl UpArgs {
-    /// Whether to make the demo account.
-    #[must_use]
-    pub fn wants_demo(&self) -> bool {
-        self.demo || !self.no_demo
-    }
-
-    /// Where the ready file goes.
-    #[must_use]
-    pub fn ready_file(&self) -> PathBuf {
-        self.ready_file.clone().unwrap_or_else(|| self.data_dir.join("ready.json"))
-    }
-}
-
-/// `petty replay`.
-#[derive(Debug, Clone, Args)]
-#[command(group = ArgGroup::new("recordings").required(true))]
-pub struct ReplayArgs {
-    /// Dogs' heart beats (CSV: duration, pet_id, breeds, …, ecg_pulses). Sends heart rates only.
-    #[arg(long, value_name = "FILE", group = "recordings")]
-    pub heartbeats: Option<PathBuf>,
-    /// Cats' positions (Movebank CSV: tag_id, timestamp, location_long, location_lat, …). Sends positions only.
-    #[arg(long, value_name = "FILE", group = "recordings")]
-    pub positions: Option<PathBuf>,
-    /// Send at this many times real time; without it, as fast as readings are acknowledged.
-    #[arg(long, value_name = "X", value_parser = speed)]
-    pub speed: Option<f64>,
-    /// Only the first N animals of the file.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    pub pets: Option<u32>,
+pub struct GatewayArgs {
     /// The gateway's URL; without it, the one in the ready file of `petty up`.
     #[arg(long, value_name = "URL")]
     pub gateway: Option<String>,
@@ -86,25 +63,25 @@ pub struct ReplayArgs {
     /// Its ready file; DIR/ready.json by default.
     #[arg(long, value_name = "FILE")]
     pub ready_file: Option<PathBuf>,
-    /// The account the animals go to; opened if it is not there.
-    #[arg(long, value_name = "ADDRESS", default_value = "replay@example.com")]
-    pub email: String,
-    /// Its password, 15 characters or more.
-    #[arg(
-        long,
-        value_name = "TEXT",
-        env = "PETTY_REPLAY_PASSWORD",
-        hide_env_values = true,
-        default_value = "recordings of real animals"
-    )]
-    pub password: String,
 }
 
-impl ReplayArgs {
-    /// Where the ready file is.
-    #[must_use]
-    pub fn ready_file(&self) -> PathBuf {
-        self.ready_file.clone().unwrap_or_else(|| self.data_dir.join("ready.json"))
+impl GatewayArgs {
+    /// Its URL.
+    ///
+    /// # Errors
+    /// Where none is named and there is no ready file.
+    pub fn url(&self) -> anyhow::Result<String> {
+        if let Some(url) = &self.gateway {
+            return Ok(url.clone());
+        }
+        let path = self.ready_file.clone().unwrap_or_else(|| self.data_dir.join("ready.json"));
+        let ready = crate::ready::read(&path)?.with_context(|| {
+            format!(
+                "there is no {}: start the mesh with `cargo petty up` first, or name a gateway with --gateway",
+                path.display()
+            )
+        })?;
+        Ok(ready.gateway)
     }
 }
 
@@ -121,23 +98,15 @@ pub fn main() -> ExitCode {
 
 fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let clock = Clock::system();
     match cli.command {
-        Command::Up(args) => runtime.block_on(up::run(args)),
-        Command::Replay(args) => runtime.block_on(replay::run(args, now())),
+        Command::Up(args) => runtime.block_on(crate::up::run(args)),
+        Command::Status(args) => runtime.block_on(crate::status::run(args)),
+        Command::Down(args) => runtime.block_on(crate::down::run(args)),
+        Command::Simulate(args) => runtime.block_on(crate::simulate::run(args, clock)),
+        Command::Replay(args) => runtime.block_on(crate::replay::run(args, clock.now())),
+        Command::Bench(args) => runtime.block_on(crate::bench::run(args)),
     }
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "read once for a whole replay; everything below takes it as a parameter"
-)]
-fn now() -> jiff::Timestamp {
-    jiff::Timestamp::now()
-}
-
-fn speed(text: &str) -> Result<f64, String> {
-    let speed: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
-    if speed.is_finite() && speed > 0.0 { Ok(speed) } else { Err("must be more than 0".to_owned()) }
 }
 
 #[cfg(test)]
@@ -164,8 +133,44 @@ mod tests {
             ("petty replay --positions f --speed 0", false),
             ("petty replay --positions f --speed NaN", false),
             ("petty replay --positions f --pets 0", false),
+            ("petty simulate", true),
+            ("petty simulate --pets 50 --interval 30 --days 3 --live --seed 7", true),
+            ("petty simulate --days 29 --interval 5 --time-zone Europe/Berlin", true),
+            ("petty simulate --days 30", false),
+            ("petty simulate --days 0", false),
+            ("petty simulate --interval 4", false),
+            ("petty simulate --interval 61", false),
+            ("petty simulate --pets 0", false),
+            ("petty simulate --time-zone Mars/Olympus", false),
+            ("petty status --json --data-dir d --ready-file f", true),
+            ("petty down --data-dir d --timeout 5", true),
+            ("petty down --timeout 0", false),
         ] {
             assert_eq!(Cli::try_parse_from(line.split(' ')).is_ok(), accepted, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_says_why_and_every_help_has_examples_and_exit_codes() {
+        let refused = Cli::try_parse_from(["petty", "simulate", "--days", "30"]).unwrap_err().to_string();
+        assert!(refused.contains("at most 30 days back"), "{refused}");
+        for command in Cli::command().get_subcommands_mut() {
+            let help = command.render_long_help().to_string();
+            assert!(help.contains("Examples:") && help.contains("Exit codes: 0"), "{help}");
+            assert!(help.contains(&format!("cargo petty {}", command.get_name())), "{help}");
+        }
+    }
+
+    #[test]
+    fn a_simulation_is_live_unless_it_only_fills_in_days() {
+        for (line, live) in [
+            ("petty simulate", true),
+            ("petty simulate --days 3", false),
+            ("petty simulate --days 3 --live", true),
+            ("petty simulate --live", true),
+        ] {
+            let Command::Simulate(args) = Cli::parse_from(line.split(' ')).command else { panic!("{line}") };
+            assert_eq!(args.goes_live(), live, "{line}");
         }
     }
 

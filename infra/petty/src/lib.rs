@@ -1,8 +1,17 @@
-//! The whole mesh on one machine, and what feeds it: `petty up`, `petty replay`.
+//! The whole mesh on one machine, and what feeds it: `petty up`, `petty replay`, `petty simulate`; and what tells of it
+//! and stops it: `petty status`, `petty down`.
 //!
 //! A library too, so that tests replay recordings the way the command does.
 
+pub mod bench;
 pub mod cli;
+pub mod client;
+pub mod down;
 pub mod mesh;
+mod progress;
+pub mod ready;
 pub mod replay;
+pub mod simulate;
+pub mod sse;
+pub mod status;
 pub mod up;

@@ -8,6 +8,7 @@ mod ports;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use anyhow::Context as _;
 use petty_provision::{ServiceDatabase, Stack};
@@ -17,7 +18,7 @@ pub use keys::Keys;
 pub use ports::free_address;
 
 /// The services with a database, in the order they are started in.
-pub const SERVICES: [&str; 4] = ["auth", "ingest", "behavior", "timeline"];
+pub const SERVICES: [&str; 6] = ["auth", "ingest", "behavior", "nutrition", "timeline", "feedback"];
 /// The one without.
 pub const GATEWAY: &str = "gateway";
 
@@ -46,6 +47,8 @@ pub struct Plan {
     databases: BTreeMap<&'static str, ServiceDatabase>,
     redis_url: secrecy::SecretString,
     keys: Keys,
+    /// Where feedback keeps labelled episodes.
+    archive: PathBuf,
     /// Where every replica of every service listens.
     pub replicas: BTreeMap<&'static str, Vec<Addresses>>,
     /// Where the gateway takes HTTP.
@@ -71,7 +74,8 @@ impl Plan {
             replicas.insert(service, vec![Addresses::free()?]);
         }
         let redis_url = stack.redis().url();
-        Ok(Self { databases, redis_url, keys, replicas, http, extra: BTreeMap::new() })
+        let archive = stack.data_dir().join("archive");
+        Ok(Self { databases, redis_url, keys, archive, replicas, http, extra: BTreeMap::new() })
     }
 
     /// The databases, by service.
@@ -115,6 +119,10 @@ impl Plan {
         match service {
             "auth" => {
                 set("PETTY_KEY_ENCRYPTION_KEY", self.keys.encryption_key().expose_secret().to_owned());
+            }
+            "feedback" => {
+                let archive = self.archive.to_str().context("the data directory's path is not UTF-8")?;
+                set("PETTY_ARCHIVE_URL", archive.to_owned());
             }
             GATEWAY => {
                 set("PETTY_HTTP_LISTEN", self.http.to_string());

@@ -3,7 +3,6 @@
 //! Nothing is made up: a dog gets heart rates, a cat positions, and neither anything else. Times are moved so that each
 //! animal's last reading ends now. A reading counts as sent only once the gateway has acknowledged it.
 
-pub mod client;
 pub mod heartbeats;
 pub mod plan;
 pub mod positions;
@@ -19,20 +18,12 @@ use std::{
 };
 
 use anyhow::Context;
-use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Timestamp;
-use serde::Deserialize;
 
 use crate::cli::ReplayArgs;
+use crate::progress;
 
-/// Animals of one species.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Species {
-    /// Dogs.
-    Dog,
-    /// Cats.
-    Cat,
-}
+pub use crate::client::{self, Species};
 
 /// What a collar would have measured.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -104,26 +95,16 @@ pub async fn run(args: ReplayArgs, now: Timestamp) -> anyhow::Result<ExitCode> {
     let mut out = std::io::stdout();
     let recorded = read(&args)?;
     let plan = plan::plan(recorded, now, args.pets.map(|pets| pets as usize));
-    let gateway = match &args.gateway {
-        Some(gateway) => gateway.clone(),
-        None => gateway_of(&args.ready_file())?,
-    };
+    let gateway = args.gateway.url()?;
     writeln!(out, "{}", summary::of_plan(&plan, &gateway, args.speed))?;
 
     let client = client::Client::new(&gateway)?;
     let account = client::Account { email: args.email.clone(), password: args.password.clone().into() };
-    let bar = ProgressBar::new(plan.readings() as u64).with_style(ProgressStyle::with_template(
-        "{bar:40} {pos}/{len} readings {per_sec}, {eta} left {msg}",
-    )?);
-    let outcome = send::send(&client, &account, &plan, args.speed, &|news| match news {
-        send::News::Acknowledged(count) => bar.inc(count as u64),
-        send::News::Waiting(why) => bar.set_message(format!("(waiting: {why})")),
-        send::News::Resumed => bar.set_message(""),
-    })
-    .await;
+    let bar = progress::bar(plan.readings() as u64)?;
+    let outcome = send::send(&client, &account, &plan, args.speed, &|news| progress::show(&bar, news)).await;
     bar.finish_and_clear();
     let outcome = outcome?;
-    writeln!(out, "{}", summary::of_outcome(&outcome, &args.email))?;
+    writeln!(out, "{}", outcome.summary(&args.email))?;
     Ok(if outcome.is_complete() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -136,20 +117,4 @@ fn read(args: &ReplayArgs) -> anyhow::Result<Vec<Recorded>> {
         (None, Some(path)) => positions::read(open(path)?).with_context(|| path.display().to_string()),
         (None, None) => anyhow::bail!("name a file with --heartbeats or --positions"),
     }
-}
-
-fn gateway_of(ready_file: &Path) -> anyhow::Result<String> {
-    #[derive(Deserialize)]
-    struct Ready {
-        gateway: String,
-    }
-    let text = std::fs::read_to_string(ready_file).with_context(|| {
-        format!(
-            "cannot read {}: start the mesh with `cargo petty up` first, or name a gateway with --gateway",
-            ready_file.display()
-        )
-    })?;
-    let ready: Ready = serde_json::from_str(&text)
-        .with_context(|| format!("{} is not a ready file", ready_file.display()))?;
-    Ok(ready.gateway)
 }

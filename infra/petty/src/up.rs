@@ -38,7 +38,7 @@ pub async fn run(args: UpArgs) -> anyhow::Result<ExitCode> {
     let keys = Keys::load_or_make(&stack.data_dir().join("keys.json"))?;
     plan.extra.insert("PETTY_BOOTSTRAP_EMAIL".to_owned(), ready::STAFF_EMAIL.to_owned());
     plan.extra.insert("PETTY_BOOTSTRAP_PASSWORD".to_owned(), keys.demo_password().to_owned());
-    // Five services share two cores here: small pools are enough, and memory stays small.
+    // All services share a few cores here: small pools are enough, and memory stays small.
     plan.extra.insert("PETTY_DATABASE_POOL".to_owned(), "12".to_owned());
     let guard = telemetry::init_to_file("petty", &Environment::from_process(), &logs)?;
     let tasks = Tasks::new(shutdown.clone());
@@ -86,16 +86,19 @@ async fn serve(
     }
     let demo = if args.wants_demo() {
         tokio::select! {
-            demo = demo::set_up(plan.http, keys.demo_password()) => Some(demo.context("set up the demo")?),
+            demo = demo::set_up(plan.http, keys.demo_password(), shutdown) => Some(demo.context("set up the demo")?),
             () = shutdown.draining() => return Ok(()),
         }
     } else {
         None
     };
+    if shutdown.is_draining() {
+        return Ok(());
+    }
     ready::write(&args.ready_file(), stack, plan, keys)?;
     ready::greet(plan, keys, demo.as_ref(), began.elapsed());
     if let Some(demo) = demo {
-        tasks.spawn("demo-pet", demo.live(shutdown.clone()));
+        tasks.spawn("demo-household", demo.live(shutdown.clone()));
     }
     shutdown.draining().await;
     tell("stopping");
@@ -118,7 +121,7 @@ async fn start_stack(args: &UpArgs) -> anyhow::Result<Stack> {
     Ok(Stack::start(options).await?)
 }
 
-async fn start_services(
+pub(crate) async fn start_services(
     plan: &Plan,
     shutdown: &Shutdown,
     tasks: &Tasks,
@@ -127,7 +130,9 @@ async fn start_services(
         start::<petty_auth::Auth>(plan, shutdown, tasks).await?,
         start::<petty_ingest::Ingest>(plan, shutdown, tasks).await?,
         start::<petty_behavior::Behavior>(plan, shutdown, tasks).await?,
+        start::<petty_nutrition::Nutrition>(plan, shutdown, tasks).await?,
         start::<petty_timeline::Timeline>(plan, shutdown, tasks).await?,
+        start::<petty_feedback::Feedback>(plan, shutdown, tasks).await?,
         start::<petty_gateway::Gateway>(plan, shutdown, tasks).await?,
     ])
 }

@@ -9,6 +9,7 @@ mod error;
 pub mod install;
 pub mod locate;
 mod lock;
+pub mod owner;
 mod place;
 mod port;
 mod postgres;
@@ -22,6 +23,7 @@ mod state;
 mod temporary;
 
 pub use error::Error;
+pub use owner::Owner;
 pub use postgres::{Postgres, ServiceDatabase};
 pub use redis::Redis;
 pub use stack::{Install, Options, Progress, Stack};

@@ -5,7 +5,7 @@ use std::{
     fs::{File, OpenOptions, TryLockError},
     io::{Read, Seek, SeekFrom, Write},
     os::unix::fs::OpenOptionsExt,
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use serde::{Deserialize, Serialize};
@@ -23,16 +23,16 @@ pub(crate) struct Lock {
 
 /// Who holds it, as written into the file.
 #[derive(Debug, Serialize, Deserialize)]
-struct Holder {
-    pid: u32,
-    command: String,
-    started: String,
+pub(crate) struct Holder {
+    pub(crate) pid: u32,
+    pub(crate) command: String,
+    pub(crate) started: String,
 }
 
 impl Lock {
     /// Takes the lock of `dir`, or says who has it.
     pub(crate) fn take(dir: &Path) -> Result<Self> {
-        let path = dir.join(NAME);
+        let path = path(dir);
         let mut file = OpenOptions::new()
             .create(true)
             .truncate(false)
@@ -70,11 +70,35 @@ impl Lock {
     }
 }
 
+/// The lock's file.
+pub(crate) fn path(dir: &Path) -> PathBuf {
+    dir.join(NAME)
+}
+
+/// Who holds the lock of a directory; `None` where nobody does.
+pub(crate) fn holder(dir: &Path) -> Result<Option<Holder>> {
+    let path = path(dir);
+    let mut file = match File::open(&path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(Error::io("open", path)(error)),
+    };
+    // Shared, and given back at once: an owner about to come hardly ever meets it.
+    match file.try_lock_shared() {
+        Ok(()) => Ok(None),
+        Err(TryLockError::WouldBlock) => Ok(Some(written(&mut file))),
+        Err(TryLockError::Error(cause)) => Err(Error::io("lock", path)(cause)),
+    }
+}
+
+fn written(file: &mut File) -> Holder {
+    let mut text = String::new();
+    let holder = file.read_to_string(&mut text).ok().and_then(|_| serde_json::from_str(&text).ok());
+    holder.unwrap_or(Holder { pid: 0, command: "unknown".into(), started: "just now".into() })
+}
+
 fn in_use(dir: &Path, file: &mut File) -> Error {
-    let mut written = String::new();
-    let holder: Option<Holder> =
-        file.read_to_string(&mut written).ok().and_then(|_| serde_json::from_str(&written).ok());
-    let holder = holder.unwrap_or(Holder { pid: 0, command: "unknown".into(), started: "just now".into() });
+    let holder = written(file);
     Error::DataDirInUse {
         dir: dir.to_path_buf(),
         pid: holder.pid,

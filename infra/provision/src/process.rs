@@ -44,6 +44,21 @@ pub(crate) fn children(pid: i32) -> Vec<i32> {
     all().into_iter().filter(|process| process.parent == pid).map(|process| process.pid).collect()
 }
 
+/// Whether a process has a file open. Where the system does not tell (not Linux), whether it lives.
+pub(crate) fn has_open(pid: i32, file: &Path) -> bool {
+    #[cfg(target_os = "linux")]
+    {
+        let Ok(file) = file.canonicalize() else { return false };
+        let open = std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+        open.filter_map(|entry| std::fs::read_link(entry.path()).ok()).any(|target| target == file)
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = file;
+        is_alive(pid)
+    }
+}
+
 /// Sends a signal; that the process is gone already is no error.
 pub(crate) fn signal(pid: i32, signal: Signal) {
     let _gone = kill(Pid::from_raw(pid), signal);

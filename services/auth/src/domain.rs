@@ -59,6 +59,9 @@ pub enum Error {
     /// Unknown, used up, expired, or of an ended session.
     #[error("the refresh token is not valid; sign in again")]
     RefreshTokenInvalid,
+    /// Unknown, used up, expired, or of an ended session.
+    #[error("the ticket is not valid; ask for another")]
+    TicketInvalid,
     /// The session, or the collar's credential, has ended.
     #[error("the session has ended; sign in again")]
     SessionEnded,

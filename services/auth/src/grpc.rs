@@ -9,6 +9,7 @@ pub(crate) mod convert;
 mod errors;
 mod pet;
 mod share;
+mod ticket;
 mod token;
 
 pub(crate) use access::LocalAccess;

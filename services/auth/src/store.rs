@@ -11,6 +11,7 @@ pub(crate) mod pairings;
 pub(crate) mod pets;
 pub(crate) mod sessions;
 pub(crate) mod shares;
+pub(crate) mod tickets;
 
 use petty_chassis::postgres::Error;
 

@@ -1,15 +1,16 @@
-//! What auth does beside answering: it notes which service has forgotten which pet, and forgets expired sessions.
+//! What auth does beside answering: it notes which service has forgotten which pet, and forgets expired sessions
+//! and tickets.
 
 use std::time::Duration;
 
 use jiff::SignedDuration;
 use petty_chassis::events::{Event, Failure, Handler, Part};
-use petty_chassis::postgres::{Db, Tx};
+use petty_chassis::postgres::{Db, Error, Tx};
 use petty_chassis::service::Context;
 use petty_proto::events::v1::DataErased;
 use prost::Message as _;
 
-use crate::store::{erasures, sessions};
+use crate::store::{erasures, sessions, tickets};
 
 const INTERVAL: Duration = Duration::from_secs(3_600);
 /// An expired session is kept this long, so that a log-out of it can be sent again.
@@ -34,23 +35,25 @@ impl Handler for Erasures {
     }
 }
 
-/// Forgets expired sessions every hour.
+/// Forgets expired sessions and tickets every hour.
 pub(crate) fn keep_house(context: &Context, db: &Db) {
     let (db, clock, shutdown) = (db.clone(), context.clock.clone(), context.shutdown.clone());
     context.tasks.spawn("auth-housekeeping", async move {
         loop {
-            let before = clock.now() - KEPT;
+            let now = clock.now();
             let forgotten = db
-                .transaction(
-                    "forget_sessions",
-                    |tx| async move { sessions::forget_expired(&tx, before).await },
-                )
+                .transaction("forget_expired", |tx| async move {
+                    let tickets = tickets::forget_expired(&tx, now).await?;
+                    Ok::<_, Error>((tickets, sessions::forget_expired(&tx, now - KEPT).await?))
+                })
                 .await;
             match forgotten {
-                Ok(sessions) => tracing::debug!(sessions, "expired sessions are forgotten"),
+                Ok((tickets, sessions)) => {
+                    tracing::debug!(tickets, sessions, "expired tickets and sessions are forgotten");
+                }
                 Err(error) => {
                     let error = petty_chassis::error::chain(&error);
-                    tracing::warn!(error, "expired sessions could not be forgotten; it is tried again");
+                    tracing::warn!(error, "what expired could not be forgotten; it is tried again");
                 }
             }
             tokio::select! {

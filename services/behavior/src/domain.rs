@@ -5,6 +5,7 @@
 //! says what changed. The rules, word for word, and the source of each number: [`rules`].
 
 mod canon;
+mod day;
 mod episode;
 mod geo;
 mod label;
@@ -19,6 +20,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+pub use day::{Stretch, Totals, bounds, touched, zone};
 pub use episode::{Episode, Evidence};
 pub use state::{PetState, StateError};
 
@@ -163,6 +165,8 @@ pub struct EpisodeChange {
     pub version: u64,
     /// The whole of it; `episode.open` is its status.
     pub episode: Episode,
+    /// Its start and end before, where it was told before.
+    pub was: Option<(Timestamp, Timestamp)>,
 }
 
 /// An episode that later readings undid.

@@ -9,6 +9,7 @@ use petty_chassis::postgres::Db;
 use petty_chassis::types::Clock;
 use petty_chassis::{ApiError, FieldError};
 use petty_proto::behavior::v1 as wire;
+use uuid::Uuid;
 
 use crate::store::episodes;
 
@@ -65,12 +66,7 @@ impl BehaviorServiceHandler for Grpc {
         call: Call,
         request: wire::GetBehaviorRequest,
     ) -> Result<wire::Episode, ApiError> {
-        if request.episode_id.is_empty() {
-            return Err(FieldError::required("episode_id").into());
-        }
-        let id = convert::parse_episode_id(&request.episode_id).ok_or_else(|| {
-            FieldError::malformed("episode_id", "must be \"evt_\" and 32 hexadecimal digits")
-        })?;
+        let id = episode_id(&request.episode_id)?;
         let access = call.pet().await?;
         let found = self
             .db
@@ -78,6 +74,34 @@ impl BehaviorServiceHandler for Grpc {
                 episodes::find(&tx, access.pet_id, id).await.map_err(ApiError::from)
             })
             .await?;
-        found.map(convert::episode).ok_or_else(|| ApiError::not_found("EPISODE_NOT_FOUND", "no such episode"))
+        found.map(convert::episode).ok_or_else(no_such_episode)
     }
+
+    async fn describe_episode(
+        &self,
+        _call: Call,
+        request: wire::DescribeEpisodeRequest,
+    ) -> Result<wire::Episode, ApiError> {
+        let id = episode_id(&request.episode_id)?;
+        let found = self
+            .db
+            .read("describe_episode", |tx| async move {
+                let Some(pet) = episodes::pet_of(&tx, id).await? else { return Ok(None) };
+                episodes::find(&tx, pet, id).await.map_err(ApiError::from)
+            })
+            .await?;
+        found.map(convert::episode).ok_or_else(no_such_episode)
+    }
+}
+
+fn episode_id(text: &str) -> Result<Uuid, FieldError> {
+    if text.is_empty() {
+        return Err(FieldError::required("episode_id"));
+    }
+    convert::parse_episode_id(text)
+        .ok_or_else(|| FieldError::malformed("episode_id", "must be \"evt_\" and 32 hexadecimal digits"))
+}
+
+fn no_such_episode() -> ApiError {
+    ApiError::not_found("EPISODE_NOT_FOUND", "no such episode")
 }

@@ -5,6 +5,7 @@
 //! transaction that notes the event as handled. [`grpc`] answers from the episodes.
 
 mod config;
+pub mod days;
 pub mod domain;
 pub mod grpc;
 pub mod pets;
@@ -14,15 +15,17 @@ pub mod worker;
 use std::sync::Arc;
 
 use petty_chassis::grpc::Server;
+use petty_chassis::periodic;
+use petty_chassis::pets::RemotePets;
 use petty_chassis::postgres::Migrations;
 use petty_chassis::{Context, Foundation, Service};
 use petty_proto::behavior::v1::behavior_service_server::BehaviorServiceServer;
 use petty_proto::events::v1::outbox_service_server::OutboxServiceServer;
 
-pub use config::Config;
+pub use config::{Config, DayConfig};
 
+use crate::days::Closer;
 use crate::grpc::Grpc;
-use crate::pets::RemotePets;
 use crate::worker::Worker;
 
 mod embedded {
@@ -40,8 +43,13 @@ impl Service for Behavior {
     async fn run(context: Context, config: Config) -> anyhow::Result<()> {
         let base = Foundation::lay(&context, &config.foundation, migrations()).await?;
         let pets = Box::new(RemotePets::new(base.mesh.channel("auth")));
-        let worker = Worker::new(context.clock.clone(), base.events.shards(), pets);
+        let worker = Worker::new(context.clock.clone(), base.events.shards(), pets).closing_days(config.days);
         base.events.consume(Arc::new(worker), &base.mesh);
+        let closer = Closer::new(base.db.clone(), context.clock.clone(), base.events.shards());
+        periodic::every(&context, "close-days", config.days.check, move || {
+            let closer = closer.clone();
+            async move { closer.close_due().await.map(|_| ()) }
+        });
         let gate = base.gate();
         let handler = Arc::new(Grpc::new(base.db.clone(), context.clock.clone()));
         Server::new(&context)

@@ -1,4 +1,5 @@
 //! The service's tables. The only place with SQL.
 
+pub(crate) mod days;
 pub(crate) mod episodes;
 pub(crate) mod states;

@@ -7,13 +7,17 @@ use async_trait::async_trait;
 use futures::future::try_join_all;
 use petty_chassis::error::chain;
 use petty_chassis::events::{Event, Failure, Handler, Outgoing, Part, inbox, outbox, topics, versions};
+use petty_chassis::pets::PetSource;
 use petty_chassis::postgres::{Error, Tx};
 use petty_chassis::types::{Clock, PetId};
 use petty_proto::events::v1::{BehaviorChanged, DataErased, PetChanged, PetErasing, ReadingsAccepted};
 
+use crate::config::DayConfig;
+use crate::days;
 use crate::domain::{Changes, Params, PetState, Reading, StateError};
 use crate::grpc::convert::{self, Unusable};
-use crate::pets::{Pet, PetSource};
+use crate::pets::Pet;
+use crate::store::days as day_rows;
 use crate::store::episodes::{self, Episode};
 use crate::store::states::{self, State};
 
@@ -25,6 +29,7 @@ pub struct Worker {
     clock: Clock,
     shards: i16,
     pets: Box<dyn PetSource>,
+    days: DayConfig,
 }
 
 impl std::fmt::Debug for Worker {
@@ -37,7 +42,13 @@ impl Worker {
     /// One that asks `pets` about pets it was told nothing of.
     #[must_use]
     pub fn new(clock: Clock, shards: i16, pets: Box<dyn PetSource>) -> Self {
-        Self { clock, shards, pets }
+        Self { clock, shards, pets, days: DayConfig::default() }
+    }
+
+    /// The same, closing days at other times.
+    #[must_use]
+    pub fn closing_days(self, days: DayConfig) -> Self {
+        Self { days, ..self }
     }
 }
 
@@ -78,10 +89,12 @@ impl Worker {
 
     /// Asks about a pet that nothing is known of. `None` where it is gone.
     async fn describe(&self, tx: &Tx, pet: PetId) -> Result<Option<Pet>, Failure> {
-        let Some((about, version)) = self.pets.describe(pet).await? else {
+        let Some(described) = self.pets.describe(pet).await? else {
             tracing::info!(pet.id = %pet, "readings of a pet that is gone are left out");
             return Ok(None);
         };
+        let version = i64::from(described.version);
+        let about = convert::pet(described)?;
         // So that an older `pet.changed`, still on its way, does not undo what auth said by now.
         versions::advance(tx, "pet", pet.0, version, false).await?;
         Ok(Some(about))
@@ -99,6 +112,9 @@ impl Worker {
         }
         let about = convert::pet(described)?;
         let Some(state) = self.lock(tx, pet).await? else { return Ok(()) };
+        if state.pet.as_ref().is_some_and(|before| before.time_zone != about.time_zone) {
+            days::move_zone(tx, &self.clock, self.days, (pet, &about)).await?;
+        }
         // Another species has other priors: what was told so far is told anew.
         self.revise(tx, pet, &about, &state, &[]).await
     }
@@ -112,6 +128,7 @@ impl Worker {
         states::lock(tx, &self.clock, pet).await?;
         inbox::erase(tx, &self.clock, pet).await?;
         episodes::delete_all(tx, pet).await?;
+        day_rows::delete_all(tx, pet).await?;
         states::delete(tx, pet).await?;
         let erased = DataErased { pet_id: pet.to_string(), service: "behavior".to_owned() };
         outbox::write(tx, &self.clock, &Outgoing::of_pet(&topics::DATA_ERASED, pet, 0, self.shards, &erased))
@@ -148,13 +165,18 @@ impl Worker {
         if known.window.as_ref() != Some(&encoded) || known.pet.as_ref() != Some(about) {
             states::put(tx, &self.clock, pet, about, &encoded).await?;
         }
-        self.tell(tx, pet, changes).await
+        self.tell(tx, pet, about, changes).await
     }
 
-    async fn tell(&self, tx: &Tx, pet: PetId, changes: Changes) -> Result<(), Failure> {
+    async fn tell(&self, tx: &Tx, pet: PetId, about: &Pet, changes: Changes) -> Result<(), Failure> {
         let Changes { upserts, superseded, .. } = changes;
         episodes::upsert(tx, &self.clock, pet, &upserts).await?;
         let gone = episodes::supersede(tx, &self.clock, pet, &superseded).await?;
+        let now_there = upserts.iter().map(|change| (change.episode.start, change.episode.end));
+        // What shrank or went leaves days behind that nothing new may touch.
+        let was_there = upserts.iter().filter_map(|change| change.was);
+        let was_there = was_there.chain(gone.iter().map(|episode| (episode.start_at, episode.end_at)));
+        days::touch(tx, &self.clock, self.days, (pet, about), now_there.chain(was_there)).await?;
         let mut news: Vec<(i64, BehaviorChanged)> = Vec::with_capacity(upserts.len() + gone.len());
         for change in &upserts {
             let episode = Episode::of(pet, change);

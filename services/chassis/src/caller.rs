@@ -208,7 +208,7 @@ impl Verifier {
         let now = inner.clock.now().as_second();
         let digest: [u8; 32] = Sha256::digest(token.as_bytes()).into();
         if let Some(caller) = inner.verified.get(&digest) {
-            return if now < caller.expires + LEEWAY { Ok(caller) } else { Err(refused("TOKEN_EXPIRED")) };
+            return self.still_valid(&caller).map(|()| caller);
         }
         let (kid, algorithm) = header(token)?;
         let (allowed, key) = self.key(&kid, now).await?;
@@ -234,6 +234,15 @@ impl Verifier {
         let caller = Arc::new(Caller::try_from(claims)?);
         inner.verified.insert(digest, caller.clone());
         Ok(caller)
+    }
+
+    /// Whether the token of a caller, verified before, has not expired since.
+    ///
+    /// # Errors
+    /// `TOKEN_EXPIRED`.
+    pub(crate) fn still_valid(&self, caller: &Caller) -> Result<(), ApiError> {
+        let now = self.inner.clock.now().as_second();
+        if now < caller.expires + LEEWAY { Ok(()) } else { Err(refused("TOKEN_EXPIRED")) }
     }
 
     /// The key of a `kid`. An unknown one causes one refresh, not a flood.

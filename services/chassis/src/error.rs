@@ -192,6 +192,8 @@ fn known_reason(reason: &str) -> Option<&'static str> {
         "PET_NOT_FOUND",
         "COLLAR_NOT_FOUND",
         "TOKEN_INVALID",
+        "TOKEN_EXPIRED",
+        "DRAINING",
         "UPSTREAM_UNAVAILABLE",
         "ACCESS_UNKNOWN",
     ];

@@ -3,7 +3,7 @@
 //! A producer writes its rows and its [outbox] rows in one transaction. The [relay] numbers them per topic and shard
 //! without gaps and moves them to Redis Streams. Each consuming service is a group ([consumer]): it handles an event in
 //! one transaction per pet, whose first statement is the [inbox] row. What a stream lost is fetched again from the
-//! producer's outbox ([gaps]), by number.
+//! producer's outbox ([gaps]), by number. Beside all this, replicas give each other hints ([wake]), which may be lost.
 //!
 //! Invariants: an event's effects and its inbox row are committed together; an entry is acknowledged only after the last
 //! commit; only deterministic failures lead to a dead letter, and only of the pet they concern.
@@ -20,6 +20,7 @@ pub mod redis;
 pub mod relay;
 pub mod topics;
 pub mod versions;
+pub mod wake;
 
 use std::sync::Arc;
 
@@ -35,6 +36,7 @@ pub use consumer::{Consumer, Failure, Handler, Part};
 pub use outbox::Outgoing;
 pub use outbox_service::OutboxHandler;
 pub use topics::Topic;
+pub use wake::Wake;
 
 use crate::grpc::client::Mesh;
 use crate::postgres::{Db, Error};

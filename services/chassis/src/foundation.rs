@@ -4,7 +4,7 @@ use crate::access::{Access, Broadcast, RemoteAccess, RemoteKeys};
 use crate::caller::Verifier;
 use crate::config::{PostgresConfig, Reader, RedisConfig, Section};
 use crate::events::redis::Connector;
-use crate::events::{Events, EventsConfig};
+use crate::events::{Events, EventsConfig, Wake};
 use crate::grpc::client::Mesh;
 use crate::grpc::gate::Gate;
 use crate::postgres::{Db, Migrations};
@@ -60,6 +60,8 @@ pub struct Foundation {
     pub redis: Connector,
     /// Its part in events: relay and housekeeping run, consuming is up to the service.
     pub events: Events,
+    /// Hints between the service's replicas.
+    pub wake: Wake,
     /// Clients to the other services.
     pub mesh: Mesh,
     tokens: TokenConfig,
@@ -78,8 +80,9 @@ impl Foundation {
         let db = Db::open(context, &config.postgres, migrations).await?;
         let redis = Connector::new(&config.redis.events_url)?;
         let events = Events::start(context, &db, &redis, config.events.clone()).await?;
+        let wake = Wake::new(&redis, &context.tasks, &context.shutdown);
         let mesh = Mesh::new(context)?;
-        Ok(Self { context: context.clone(), db, redis, events, mesh, tokens: config.tokens.clone() })
+        Ok(Self { context: context.clone(), db, redis, events, wake, mesh, tokens: config.tokens.clone() })
     }
 
     /// The gate of a service that asks auth: tokens by auth's keys, decisions remembered while the broadcast is heard.

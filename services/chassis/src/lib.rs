@@ -15,6 +15,8 @@ pub mod events;
 pub mod foundation;
 pub mod grpc;
 pub mod page;
+pub mod periodic;
+pub mod pets;
 pub mod postgres;
 pub mod service;
 pub mod shutdown;

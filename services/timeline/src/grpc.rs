@@ -1,10 +1,12 @@
 //! What the timeline service answers.
 
-pub(crate) mod convert;
+mod convert;
+pub(crate) mod receive;
 
+use futures::StreamExt as _;
 use jiff::SignedDuration;
 use petty_chassis::access::allows;
-use petty_chassis::grpc::gate::{Call, TimelineServiceHandler};
+use petty_chassis::grpc::gate::{Call, Streaming, TimelineServiceHandler};
 use petty_chassis::page::{Asked, Page, Place};
 use petty_chassis::postgres::Db;
 use petty_chassis::types::{Clock, micros};
@@ -13,8 +15,11 @@ use petty_proto::policy::Need;
 use petty_proto::timeline::v1 as wire;
 use petty_proto::timeline::v1::get_pet_timeline_response::Metadata;
 
-use crate::domain::{Wearing, poll_after_seconds, seen_by};
+use crate::domain::day::{Bounds, Stretch, Summary};
+use crate::domain::{Entry, Wearing, What, poll_after_seconds, seen_by};
+use crate::pets::Pets;
 use crate::store;
+use crate::stream::Hub;
 
 /// Where `start_time` of a list is absent.
 const DEFAULT_SPAN: SignedDuration = SignedDuration::from_hours(7 * 24);
@@ -29,13 +34,15 @@ const MOST_EVENTS: usize = 1_000;
 pub struct Grpc {
     db: Db,
     clock: Clock,
+    hub: Hub,
+    pets: Pets,
 }
 
 impl Grpc {
-    /// From the service's own database.
+    /// From the service's own database; streams hear of changes from the hub.
     #[must_use]
-    pub fn new(db: Db, clock: Clock) -> Self {
-        Self { db, clock }
+    pub fn new(db: Db, clock: Clock, hub: Hub, pets: Pets) -> Self {
+        Self { db, clock, hub, pets }
     }
 }
 
@@ -52,20 +59,65 @@ impl TimelineServiceHandler for Grpc {
             page_size: request.page_size,
             page_token: &request.page_token,
         };
-        let list = format!("pets/{}/timeline", request.pet_id);
-        let page = &Page::read_span(list, &asked, DEFAULT_SPAN, self.clock.now())?;
+        let mut faults = Vec::new();
+        let filter = &convert::filter(&request, &mut faults);
+        let page = Page::read_span(filter.list(&request.pet_id), &asked, DEFAULT_SPAN, self.clock.now());
+        // Pages of another filter are of another list: what follows from a filter that could not be read says nothing.
+        let page = &match page {
+            Ok(page) if faults.is_empty() => page,
+            Ok(_) => return Err(faults.into()),
+            Err(more) => {
+                let unread = !faults.is_empty();
+                faults.extend(more.into_iter().filter(|fault| !(unread && fault.field == "page_token")));
+                return Err(faults.into());
+            }
+        };
         let access = call.pet().await?;
-        let mut found = self
+        let (last, mut found) = self
             .db
             .read("list_timeline", |tx| async move {
-                store::list(&tx, access.pet_id, page).await.map_err(ApiError::from)
+                store::one_snapshot(&tx).await?;
+                let last = store::head(&tx, access.pet_id).await?;
+                let found = store::list(&tx, access.pet_id, page, filter).await?;
+                Ok::<_, ApiError>((last, found))
             })
             .await?;
         let next_page_token = page.cut(&mut found, |entry| Place { time: entry.start_at, id: entry.id });
         Ok(wire::ListTimelineResponse {
             entries: found.into_iter().map(convert::entry).collect(),
             next_page_token,
+            last_event_id: last.to_string(),
         })
+    }
+
+    async fn get_day(&self, call: Call, request: wire::GetDayRequest) -> Result<wire::Day, ApiError> {
+        let date = convert::date(&request.date, self.clock.now())?;
+        let pet = call.pet().await?.pet_id;
+        let (name, zone) = self.pets.time_zone(pet).await?;
+        // Every day that may be asked about begins and ends in every zone.
+        let bounds = Bounds::of(date, &zone).ok_or_else(|| ApiError::internal("a day without end"))?;
+        let (entries, told) = self
+            .db
+            .read("get_day", |tx| async move {
+                store::one_snapshot(&tx).await?;
+                store::day(&tx, pet, date, bounds).await.map_err(ApiError::from)
+            })
+            .await?;
+        let stretches: Vec<Stretch> = entries.iter().filter_map(stretch).collect();
+        let summary = Summary::of(bounds, &stretches, told.as_ref());
+        Ok(convert::day(pet, date, name, summary))
+    }
+
+    async fn stream_timeline(
+        &self,
+        call: Call,
+        request: wire::StreamTimelineRequest,
+    ) -> Result<Streaming<wire::TimelineUpdate>, ApiError> {
+        let after = convert::last_event_id(&request.last_event_id)?;
+        let access = call.pet().await?;
+        let account = call.claimed_caller()?.account_id();
+        let updates = self.hub.follow(access.pet_id, account, after).await?;
+        Ok(Box::pin(updates.map(|update| Ok(convert::update(update)))))
     }
 
     async fn get_pet_timeline(
@@ -109,7 +161,17 @@ impl TimelineServiceHandler for Grpc {
                 truncated,
                 poll_after_seconds,
             }),
-            timeline: found.into_iter().map(convert::event).collect(),
+            timeline: found.into_iter().filter_map(convert::event).collect(),
         })
     }
+}
+
+fn stretch(entry: &Entry) -> Option<Stretch> {
+    let What::Behavior(behavior, metadata) = &entry.what else { return None };
+    Some(Stretch {
+        behavior: *behavior,
+        bounds: Bounds { start: entry.start_at, end: entry.end_at },
+        distance_m: metadata.distance_m,
+        mean_heart_rate: metadata.mean_heart_rate,
+    })
 }

@@ -1,30 +1,34 @@
 //! What the service does with the events it consumes.
 //!
-//! Invariant: an entry is what the highest version of its episode says, whatever the order in which versions arrive, and
-//! however often.
+//! Invariants: an entry is what the highest version of its episode says, whatever the order in which versions arrive, and
+//! however often. Whoever looks at an entry's change at a stream's end sees it with the next number of its pet, given in the
+//! same transaction; what says nothing new gets none.
 
 use async_trait::async_trait;
 use petty_chassis::events::{Event, Failure, Handler, Outgoing, Part, inbox, outbox, topics, versions};
 use petty_chassis::postgres::Tx;
 use petty_chassis::types::{Clock, PetId};
-use petty_proto::events::v1::{BehaviorChanged, DataErased, PetChanged, PetErasing};
+use petty_proto::events::v1::{DataErased, PetChanged, PetErasing};
+use uuid::Uuid;
 
-use crate::domain::Change;
-use crate::grpc::convert::{self, Unusable};
+use crate::domain::{Change, Entry};
+use crate::grpc::receive::{self, Unusable};
 use crate::store;
+use crate::stream::Hub;
 
 /// Handles the service's events.
 #[derive(Debug)]
 pub struct Worker {
     clock: Clock,
     shards: i16,
+    hub: Hub,
 }
 
 impl Worker {
-    /// One that emits into so many shards.
+    /// One that emits into so many shards, and tells the hub of changes.
     #[must_use]
-    pub fn new(clock: Clock, shards: i16) -> Self {
-        Self { clock, shards }
+    pub fn new(clock: Clock, shards: i16, hub: Hub) -> Self {
+        Self { clock, shards, hub }
     }
 }
 
@@ -32,9 +36,18 @@ impl Worker {
 impl Handler for Worker {
     async fn apply(&self, tx: &Tx, event: &Event, part: &Part) -> Result<(), Failure> {
         if *event.topic == topics::BEHAVIOR_CHANGED {
-            self.change_behavior(tx, event, part.pet).await
+            let (id, change) = receive::change(event.read()?, part.pet, event.version)?;
+            self.change(tx, part.pet, ("episode", id, event.version), change).await
+        } else if *event.topic == topics::PLAN_CHANGED {
+            let entry = receive::plan(event.read()?, part.pet, event.time)?;
+            self.note(tx, "plan", entry).await
+        } else if *event.topic == topics::FEEDBACK_SUBMITTED {
+            let entry = receive::feedback(event.read()?, part.pet, event.version)?;
+            self.note(tx, "feedback", entry).await
+        } else if *event.topic == topics::BEHAVIOR_DAY_CLOSED {
+            self.close_day(tx, event, part.pet).await
         } else if *event.topic == topics::PET_CHANGED {
-            change_pet(tx, event, part.pet).await
+            self.change_pet(tx, event, part.pet).await
         } else if *event.topic == topics::PET_ERASING {
             self.erase_pet(tx, event, part.pet).await
         } else {
@@ -44,21 +57,65 @@ impl Handler for Worker {
 }
 
 impl Worker {
-    async fn change_behavior(&self, tx: &Tx, event: &Event, pet: PetId) -> Result<(), Failure> {
-        let changed: BehaviorChanged = event.read()?;
-        let (id, change) = convert::change(changed, pet, event.version)?;
-        store::lock(tx, pet).await?;
-        // What the consumer checked before the lock may have changed while this waited for it.
-        if inbox::is_erased(tx, pet).await? {
+    /// Puts an entry that is not a behaviour. Kept by its own version: each is a thing of its own.
+    async fn note(&self, tx: &Tx, kind: &'static str, entry: Entry) -> Result<(), Failure> {
+        let (pet, entity) = (entry.pet, (kind, entry.id, entry.version));
+        self.change(tx, pet, entity, Change::Stands(Box::new(entry))).await
+    }
+
+    async fn change(
+        &self,
+        tx: &Tx,
+        pet: PetId,
+        (kind, id, version): (&'static str, Uuid, i64),
+        change: Change,
+    ) -> Result<(), Failure> {
+        if !lock(tx, pet).await? {
             return Ok(());
         }
         let superseded = change == Change::Superseded;
-        if !versions::advance(tx, "episode", id, event.version, superseded).await? {
+        if !versions::advance(tx, kind, id, version, superseded).await? {
             return Ok(());
         }
-        match change {
-            Change::Stands(entry) => store::put(tx, &self.clock, &entry).await?,
-            Change::Unlisted | Change::Superseded => store::remove(tx, pet, id).await?,
+        let clock = &self.clock;
+        let sequence = match change {
+            Change::Stands(entry) => {
+                if !store::put(tx, clock, &entry).await? {
+                    return Ok(());
+                }
+                store::note_put(tx, clock, &entry).await?
+            }
+            Change::Unlisted | Change::Superseded => match store::remove(tx, pet, id).await? {
+                Some(entry) => store::note_removed(tx, clock, &entry).await?,
+                None => return Ok(()),
+            },
+        };
+        let hub = self.hub.clone();
+        tx.after_commit(move || hub.changed(pet, sequence));
+        Ok(())
+    }
+
+    async fn close_day(&self, tx: &Tx, event: &Event, pet: PetId) -> Result<(), Failure> {
+        let (date, told) = receive::day(event.read()?, pet)?;
+        if lock(tx, pet).await? {
+            store::put_told(tx, &self.clock, pet, date, &told).await?;
+        }
+        Ok(())
+    }
+
+    async fn change_pet(&self, tx: &Tx, event: &Event, pet: PetId) -> Result<(), Failure> {
+        let changed: PetChanged = event.read()?;
+        let described = changed.pet.ok_or(Unusable("pet"))?;
+        if described.pet_id.parse() != Ok(pet) {
+            return Err(Unusable("pet_id").into());
+        }
+        if !lock(tx, pet).await?
+            || !versions::advance(tx, "pet", pet.0, event.version, changed.deleted).await?
+        {
+            return Ok(());
+        }
+        if !changed.deleted {
+            store::put_pet(tx, &self.clock, pet, event.version, &described.time_zone).await?;
         }
         Ok(())
     }
@@ -78,14 +135,11 @@ impl Worker {
     }
 }
 
-/// Nothing of a pet's description is kept here; its version is noted, and that it is gone.
-async fn change_pet(tx: &Tx, event: &Event, pet: PetId) -> Result<(), Failure> {
-    let changed: PetChanged = event.read()?;
-    if changed.pet.and_then(|described| described.pet_id.parse().ok()) != Some(pet) {
-        return Err(Unusable("pet_id").into());
-    }
-    versions::advance(tx, "pet", pet.0, event.version, changed.deleted).await?;
-    Ok(())
+/// Takes the pet's lock; false where the pet is forgotten. What the consumer checked before may have changed while this
+/// waited.
+async fn lock(tx: &Tx, pet: PetId) -> Result<bool, Failure> {
+    store::lock(tx, pet).await?;
+    Ok(!inbox::is_erased(tx, pet).await?)
 }
 
 impl From<Unusable> for Failure {

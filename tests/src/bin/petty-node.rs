@@ -9,11 +9,15 @@ fn main() -> ExitCode {
         "auth" => petty_chassis::main::<petty_auth::Auth>(),
         "ingest" => petty_chassis::main::<petty_ingest::Ingest>(),
         "behavior" => petty_chassis::main::<petty_behavior::Behavior>(),
+        "nutrition" => petty_chassis::main::<petty_nutrition::Nutrition>(),
         "timeline" => petty_chassis::main::<petty_timeline::Timeline>(),
+        "feedback" => petty_chassis::main::<petty_feedback::Feedback>(),
         "gateway" => petty_chassis::main::<petty_gateway::Gateway>(),
         _ => {
             eprintln!(
-                "petty-node: no service {service:?}; there are auth, ingest, behavior, timeline, gateway"
+                "petty-node: no service {service:?}; there are {}, {}",
+                petty::mesh::SERVICES.join(", "),
+                petty::mesh::GATEWAY
             );
             ExitCode::from(64)
         }

@@ -1,7 +1,10 @@
 //! Bad input on every route: 400 with the field named, nothing stored, the process unharmed.
 
+mod whole_mesh;
+
 use std::collections::BTreeSet;
 
+use petty::mesh::{GATEWAY, SERVICES};
 use petty_chassis::types::Clock;
 use petty_proto::policy::{Audience, METHODS};
 use petty_tests::mesh::Mesh;
@@ -272,7 +275,15 @@ async fn rows(mesh: &Mesh) -> Vec<i64> {
     }
     rows.push(auth.count("SELECT count(*) FROM pairings WHERE end_at IS NOT NULL").await);
     rows.push(ingest.count("SELECT count(*) FROM readings").await);
-    rows.push(ingest.count("SELECT count(*) FROM event_outbox").await);
+    let nutrition = Tables::of(&mesh.stack, "nutrition").await;
+    for table in ["profiles", "weights", "foods", "plans"] {
+        rows.push(nutrition.count(&format!("SELECT count(*) FROM {table}")).await);
+    }
+    let feedback = Tables::of(&mesh.stack, "feedback").await;
+    rows.push(feedback.count("SELECT count(*) FROM feedback").await);
+    for tables in [&ingest, &nutrition, &feedback] {
+        rows.push(tables.count("SELECT count(*) FROM event_outbox").await);
+    }
     rows
 }
 
@@ -284,10 +295,20 @@ async fn bad_input_on_every_route_names_the_field_and_stores_nothing() {
     let pet = client.pet(&owner, "Rex", "DOG").await;
     client.pair(&owner, &pet, "collar-bad", None).await;
     let before = rows(&mesh).await;
-    let cases: Vec<Case> =
-        [credentials(), pets(&pet, "not-a-share"), readings(&pet)].into_iter().flatten().collect();
+    let staff = client.staff().await;
+    let cases = [
+        credentials(),
+        pets(&pet, "not-a-share"),
+        readings(&pet),
+        whole_mesh::feeding(&pet),
+        whole_mesh::feedback(),
+        whole_mesh::timeline(&pet),
+    ];
+    let cases: Vec<Case> = cases.into_iter().flatten().collect();
     for case in &cases {
-        let mut request = client.request(case.method.clone(), &case.path, Some(&owner.token));
+        let for_staff = METHODS.iter().any(|policy| policy.method == case.rpc && policy.scope == "staff");
+        let token = if for_staff { &staff.token } else { &owner.token };
+        let mut request = client.request(case.method.clone(), &case.path, Some(token));
         if let Some(body) = &case.body {
             request = request.json(body);
         }
@@ -312,7 +333,7 @@ async fn bad_input_on_every_route_names_the_field_and_stores_nothing() {
         .collect();
     assert_eq!(tried, routed, "every route is tried");
     assert_eq!(rows(&mesh).await, before, "nothing was stored");
-    for service in ["auth", "ingest", "behavior", "timeline", "gateway"] {
+    for service in SERVICES.into_iter().chain([GATEWAY]) {
         assert!(mesh.is_alive(service, 0), "{service} is unharmed");
     }
     assert!(!mesh.logs().contains("panic"), "nothing panicked");

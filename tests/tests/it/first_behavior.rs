@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use jiff::SignedDuration;
+use petty::mesh::{GATEWAY, SERVICES};
 use petty_chassis::types::Clock;
 use petty_tests::eventually;
 use petty_tests::mesh::Mesh;
@@ -100,7 +101,7 @@ async fn a_drained_service_exits_with_0_and_no_secret_or_position_was_logged() {
         let parsed: Result<serde_json::Value, _> = serde_json::from_str(line);
         assert!(parsed.is_ok(), "not JSON: {line}");
     }
-    for service in ["gateway", "timeline", "behavior", "ingest", "auth"] {
+    for service in [GATEWAY].into_iter().chain(SERVICES.into_iter().rev()) {
         assert_eq!(mesh.terminate(service, 0), Some(0), "{service} drains and exits with 0");
     }
 }

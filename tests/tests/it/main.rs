@@ -6,9 +6,13 @@ mod access;
 mod bad_input;
 mod episodes;
 mod faults;
+mod feeding;
 mod first_behavior;
+mod older_clients;
 mod replay;
 mod roles;
+mod simulated;
+mod streaming;
 
 /// The binary that is any service.
 const NODE: &str = env!("CARGO_BIN_EXE_petty-node");

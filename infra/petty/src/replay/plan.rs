@@ -8,9 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Serialize, ser::SerializeMap};
 
 use super::{ReadError, Recorded, Signal};
-
-/// How far back the API takes readings and pairings, less an hour for the replay itself and clocks that differ.
-const REACH: SignedDuration = SignedDuration::from_hours(30 * 24 - 1);
+use crate::client::REACH;
 
 /// Everything that will be sent.
 #[derive(Debug, Clone)]

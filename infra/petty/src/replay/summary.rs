@@ -1,8 +1,9 @@
-//! What a replay says of itself, before and after.
+//! What a replay says of itself beforehand.
 
-use std::{collections::BTreeMap, fmt::Write};
+use std::collections::BTreeMap;
 
-use super::{LeftOut, Species, plan::Plan, send::Outcome};
+use super::{LeftOut, Species, plan::Plan};
+use crate::client::wearer::line;
 
 /// What will be sent, and what of the file will not.
 pub(super) fn of_plan(plan: &Plan, gateway: &str, speed: Option<f64>) -> String {
@@ -36,55 +37,4 @@ pub(super) fn of_plan(plan: &Plan, gateway: &str, speed: Option<f64>) -> String 
         line(&mut text, format_args!("  left out: {count} {why}"));
     }
     text.trim_end().to_owned()
-}
-
-/// What became of it.
-pub(super) fn of_outcome(outcome: &Outcome, email: &str) -> String {
-    let mut text = String::new();
-    let mut rejected: BTreeMap<&str, usize> = BTreeMap::new();
-    let (mut readings, mut accepted, mut duplicates) = (0, 0, 0);
-    for animal in &outcome.animals {
-        line(
-            &mut text,
-            format_args!(
-                "  {:<16} pet {}  collar {}  {} of {} readings acknowledged",
-                animal.name,
-                animal.pet_id,
-                animal.collar_id,
-                animal.acknowledged(),
-                animal.readings
-            ),
-        );
-        if let Some(why) = &animal.gave_up {
-            line(&mut text, format_args!("    gave up: {why}"));
-        }
-        readings += animal.readings;
-        accepted += animal.accepted;
-        duplicates += animal.duplicates;
-        for (why, count) in &animal.rejected {
-            *rejected.entry(why).or_default() += count;
-        }
-    }
-    line(
-        &mut text,
-        format_args!(
-            "{} animals of {email}: {readings} readings, {accepted} accepted, {duplicates} there already, {} refused",
-            outcome.animals.len(),
-            rejected.values().sum::<usize>()
-        ),
-    );
-    for (why, count) in rejected {
-        line(&mut text, format_args!("  refused: {count} × {why}"));
-    }
-    text.push_str(if outcome.is_complete() {
-        "Every reading is acknowledged."
-    } else {
-        "Not every reading is acknowledged: see above."
-    });
-    text
-}
-
-fn line(text: &mut String, words: std::fmt::Arguments<'_>) {
-    // A String takes everything.
-    let _infallible = writeln!(text, "{words}");
 }

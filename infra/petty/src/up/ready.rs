@@ -11,7 +11,7 @@ use petty_provision::Stack;
 use secrecy::ExposeSecret as _;
 use serde_json::{Map, Value, json};
 
-use super::demo::{DEMO_COLLAR, DEMO_EMAIL, Demo};
+use super::demo::{DEMO_CAT_COLLAR, DEMO_COLLAR, DEMO_EMAIL, Demo};
 use crate::mesh::{Keys, Plan};
 
 /// The staff account's address.
@@ -55,7 +55,12 @@ pub(super) fn write(path: &Path, stack: &Stack, plan: &Plan, keys: &Keys) -> any
         },
         "redis": {"host": redis.host(), "port": redis.port(), "url": redis.url().expose_secret()},
         "staff": {"email": STAFF_EMAIL, "password": keys.demo_password()},
-        "demo": {"email": DEMO_EMAIL, "password": keys.demo_password(), "collar_id": DEMO_COLLAR},
+        "demo": {
+            "email": DEMO_EMAIL,
+            "password": keys.demo_password(),
+            "collar_id": DEMO_COLLAR,
+            "cat_collar_id": DEMO_CAT_COLLAR,
+        },
     });
     let beside = path.with_extension("new");
     let _none = fs::remove_file(&beside);
@@ -75,15 +80,20 @@ pub(super) fn write(path: &Path, stack: &Stack, plan: &Plan, keys: &Keys) -> any
 pub(super) fn greet(plan: &Plan, keys: &Keys, demo: Option<&Demo>, took: Duration) {
     let url = format!("http://{}", plan.http);
     let mut text = format!("\nPetty is ready after {:.1} s.\n\n  gateway   {url}\n", took.as_secs_f64());
-    if demo.is_some() {
-        let password = keys.demo_password();
+    if let Some(demo) = demo {
+        let (password, pet) = (keys.demo_password(), demo.pet_id());
         text.push_str(&format!(
-            "  demo      {DEMO_EMAIL}, password {password}\n\
+            "  demo      {DEMO_EMAIL}, password {password}\n            \
+             a dog and a cat, simulated: three days behind them, and live\n\
              \nTry it:\n\n\
              TOKEN=$(curl -s {url}/v1/auth/login -H 'content-type: application/json' \
              -d '{{\"email\": \"{DEMO_EMAIL}\", \"password\": \"{password}\"}}' | sed 's/.*\"access_token\":\"\\([^\"]*\\)\".*/\\1/')\n\
+             PET={pet}\n\
              curl -s {url}/v1/pets -H \"authorization: Bearer $TOKEN\"\n\
-             curl -s '{url}/v1/pet-timeline?collar_id={DEMO_COLLAR}&hours=24' -H \"authorization: Bearer $TOKEN\"\n"
+             curl -s {url}/v1/pets/$PET/timeline -H \"authorization: Bearer $TOKEN\"\n\
+             curl -s '{url}/v1/pet-timeline?collar_id={DEMO_COLLAR}&hours=24' -H \"authorization: Bearer $TOKEN\"\n\
+             curl -s {url}/v1/pets/$PET/plan -H \"authorization: Bearer $TOKEN\"\n\
+             curl -sN {url}/v1/pets/$PET/stream -H \"authorization: Bearer $TOKEN\"\n"
         ));
     }
     text.push_str("\nCtrl-C stops everything.\n");

@@ -1,5 +1,7 @@
-//! `petty up` as a person runs it.
+//! `petty up`, and what is done around it, as a person does it.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
+mod control;
+mod running;
 mod up;

@@ -9,6 +9,8 @@ pub const SLIDING: SignedDuration = SignedDuration::from_hours(7 * 24);
 pub const LONGEST: SignedDuration = SignedDuration::from_hours(30 * 24);
 /// How long the predecessor of the live token is answered the same successor: an answer may have been lost.
 pub const GRACE: SignedDuration = SignedDuration::from_secs(10);
+/// A ticket for a stream serves once, and no longer than that.
+pub const TICKET: SignedDuration = SignedDuration::from_secs(30);
 
 /// When a session's refresh token expires that is made now.
 #[must_use]

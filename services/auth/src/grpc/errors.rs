@@ -14,6 +14,7 @@ impl From<Error> for ApiError {
             Error::SignUpClosed => (Code::PermissionDenied, "SIGN_UP_CLOSED"),
             Error::BadCredentials => (Code::Unauthenticated, "BAD_CREDENTIALS"),
             Error::RefreshTokenInvalid => (Code::Unauthenticated, "REFRESH_TOKEN_INVALID"),
+            Error::TicketInvalid => (Code::Unauthenticated, "TICKET_INVALID"),
             Error::SessionEnded => (Code::Unauthenticated, "SESSION_ENDED"),
             Error::PetNotFound => (Code::NotFound, "PET_NOT_FOUND"),
             Error::CollarNotFound => (Code::NotFound, "COLLAR_NOT_FOUND"),

@@ -22,7 +22,7 @@ use crate::{announce, keys, revocation, seal};
 /// What a collar's token may do.
 const DEVICE_SCOPE: &str = "readings:write pets:read";
 /// No secret of ours is longer; what is, is not looked up.
-const LONGEST_SECRET: usize = 256;
+pub(super) const LONGEST_SECRET: usize = 256;
 const BEARER: &str = "Bearer";
 
 /// A session that is about to be opened, with the first token of its chain.
@@ -272,6 +272,22 @@ impl TokenServiceHandler for Grpc {
             pet_id: pairing.pet_id.to_string(),
             scope: DEVICE_SCOPE.to_owned(),
         })
+    }
+
+    async fn issue_stream_ticket(
+        &self,
+        call: Call,
+        _request: wire::IssueStreamTicketRequest,
+    ) -> Result<wire::IssueStreamTicketResponse, ApiError> {
+        self.issue_ticket(&call).await
+    }
+
+    async fn redeem_stream_ticket(
+        &self,
+        _call: Call,
+        request: wire::RedeemStreamTicketRequest,
+    ) -> Result<wire::RedeemStreamTicketResponse, ApiError> {
+        self.redeem_ticket(&request).await
     }
 
     async fn get_jwks(&self, _call: Call, _request: wire::GetJwksRequest) -> Result<wire::Jwks, ApiError> {

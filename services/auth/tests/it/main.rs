@@ -11,3 +11,4 @@ mod revocation;
 mod sessions;
 mod shares;
 mod storage;
+mod tickets;

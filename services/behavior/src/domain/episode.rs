@@ -199,7 +199,7 @@ pub(super) fn fold(
 }
 
 /// The instant of a sample.
-fn timestamp(us: i64) -> Timestamp {
+pub(super) fn timestamp(us: i64) -> Timestamp {
     // Every sample's time came out of a Timestamp (or a state that one was written to), so it is within its range.
     Timestamp::from_microsecond(us).unwrap_or(Timestamp::MAX)
 }

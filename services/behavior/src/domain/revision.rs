@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::episode::Fold;
+use super::episode::{Fold, timestamp};
 use super::{Behavior, Changes, Episode, EpisodeChange, Superseded};
 
 /// An episode that was told to the world.
@@ -66,7 +66,8 @@ pub(super) fn revise(
             born,
             digest,
         });
-        changes.upserts.push(EpisodeChange { id, version, episode });
+        let was = before.map(|known| (timestamp(known.start), timestamp(known.end)));
+        changes.upserts.push(EpisodeChange { id, version, episode, was });
     }
     let mut lives = vec![false; old.len()];
     for index in heirs.into_iter().flatten() {

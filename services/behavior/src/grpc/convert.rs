@@ -13,7 +13,7 @@ use petty_proto::events::v1 as events;
 use prost::Message as _;
 use uuid::Uuid;
 
-use crate::domain::{Behavior, Position, Reading, Species};
+use crate::domain::{Behavior, Position, Reading, Species, Totals};
 use crate::pets::Pet;
 use crate::store::episodes::{Episode, Evidence};
 
@@ -47,6 +47,16 @@ pub(crate) fn episode(episode: Episode) -> wire::Episode {
         evidence: Some(evidence(episode.evidence)),
         version: i32::try_from(episode.version).unwrap_or(i32::MAX),
     }
+}
+
+/// A day's behaviours.
+pub(crate) fn shares(totals: &Totals) -> Vec<events::day_closed::Share> {
+    let shares = totals.behaviors.iter().map(|(of, (minutes, episodes))| events::day_closed::Share {
+        behavior: behavior(*of).into(),
+        minutes: *minutes,
+        episodes: i32::try_from(*episodes).unwrap_or(i32::MAX),
+    });
+    shares.collect()
 }
 
 /// What is known of a pet.

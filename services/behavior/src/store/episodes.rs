@@ -162,6 +162,13 @@ pub(crate) async fn list(tx: &Tx, pet: PetId, page: &Page<Uuid, Span>) -> Result
     rows.iter().map(episode).collect()
 }
 
+/// Whose an episode is, superseded or not.
+pub(crate) async fn pet_of(tx: &Tx, id: Uuid) -> Result<Option<PetId>, Error> {
+    let sql = "-- find_episode_pet\nSELECT pet_id FROM episodes WHERE episode_id = $1";
+    let row = tx.query_opt(sql, &[&id]).await?;
+    row.map(|row| Error::column(&row, "episodes", 0).map(PetId)).transpose()
+}
+
 /// A pet's episode of an id, or what stands in its place now: of several, the one that covers most of its time.
 pub(crate) async fn find(tx: &Tx, pet: PetId, id: Uuid) -> Result<Option<Episode>, Error> {
     let sql = "-- find_episode\nWITH RECURSIVE asked AS (

@@ -2,9 +2,10 @@
 
 use petty_behavior::domain::Species;
 use petty_chassis::events::topics;
-use petty_chassis::types::{EventId, PetId};
+use petty_chassis::types::EventId;
+use petty_testbench::{a_cat, a_dog, eventually};
 
-use crate::bench::{Bench, asleep, eventually, flush, reading};
+use crate::bench::{Bench, asleep, flush, reading};
 
 const HANDLED: &str = "-- handled\nSELECT count(*) FROM event_inbox";
 const EPISODES: &str =
@@ -58,14 +59,14 @@ async fn a_poisoned_pet_is_buried_alone() {
 #[tokio::test(flavor = "multi_thread")]
 async fn readings_wait_for_auth_and_are_never_given_up() {
     let bench = Bench::consuming("patience").await;
-    let pet = PetId::new(&bench.clock);
+    let pet = bench.pet_id();
     bench.publish(&bench.event(&topics::READINGS_ACCEPTED, pet, 0, &flush([(pet, asleep(0, 6))]))).await;
     bench.consume();
     // Longer than five failures that count would take.
     let patience = std::time::Instant::now() + std::time::Duration::from_secs(1);
     eventually("a while has passed", || async { std::time::Instant::now() > patience }).await;
     assert_eq!((bench.count(HANDLED).await, bench.rows(DEAD).await.len()), (0, 0));
-    bench.pets.say(pet, Some(Species::Dog), 1);
+    bench.pets.say(a_dog(pet, 1));
     eventually("the readings are handled", || async { bench.count(HANDLED).await == 1 }).await;
     assert_eq!(bench.rows(EPISODES).await.len(), 1);
 }
@@ -83,7 +84,7 @@ async fn an_erased_pet_does_not_come_back() {
     // The same readings as another event, and news of the pet.
     let late = petty_chassis::events::Event { id: EventId::new(&bench.clock), number: 2, ..readings };
     bench.publish(&late).await;
-    bench.publish(&bench.pet_changed(dog, Species::Cat, 7)).await;
+    bench.publish(&bench.pet_changed(&a_cat(dog, 7))).await;
     eventually("both are handled", || async { bench.count(HANDLED).await == 4 }).await;
     let left = "-- left\nSELECT (SELECT count(*) FROM episodes) + (SELECT count(*) FROM pet_states)";
     assert_eq!(bench.count(left).await, 0);

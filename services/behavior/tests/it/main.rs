@@ -4,5 +4,7 @@
 mod alone;
 mod bench;
 mod consuming;
+mod days;
+mod describing;
 mod reading;
 mod revising;

@@ -6,10 +6,10 @@ use petty_chassis::types::{AccountId, PetId};
 use petty_proto::behavior::v1::behavior_service_server::BehaviorService as _;
 use petty_proto::behavior::v1::episode::Behavior;
 use petty_proto::behavior::v1::{Episode, GetBehaviorRequest, ListBehaviorsRequest, ListBehaviorsResponse};
+use petty_testbench::{at, field, reason};
 use tonic::{Code, Status};
-use tonic_types::StatusExt as _;
 
-use crate::bench::{Bench, asleep, at, reading};
+use crate::bench::{Bench, asleep, reading};
 
 async fn list(
     bench: &Bench,
@@ -30,15 +30,6 @@ fn of_the_day(pet: PetId) -> ListBehaviorsRequest {
     ListBehaviorsRequest { pet_id: pet.to_string(), start_time, end_time, ..Default::default() }
 }
 
-fn reason(status: &Status) -> String {
-    status.get_error_details().error_info().unwrap().reason.clone()
-}
-
-fn field(status: &Status) -> String {
-    assert_eq!(status.code(), Code::InvalidArgument, "{status:?}");
-    status.get_error_details().bad_request().unwrap().field_violations[0].field.clone()
-}
-
 /// Changes its mind every other minute.
 async fn restless(bench: &Bench, minutes: i64) -> PetId {
     let pet = bench.pet(Species::Dog);
@@ -52,7 +43,7 @@ async fn restless(bench: &Bench, minutes: i64) -> PetId {
 async fn pages_cover_everything_once_newest_first_though_more_comes_in() {
     let bench = Bench::new("pages").await;
     let pet = restless(&bench, 100).await;
-    let account = bench.access.owner_of(&bench.clock, pet);
+    let account = bench.owner_of(pet);
     let whole =
         list(&bench, account, ListBehaviorsRequest { page_size: 1_000, ..of_the_day(pet) }).await.unwrap();
     assert_eq!(whole.next_page_token, "");
@@ -81,7 +72,7 @@ async fn pages_cover_everything_once_newest_first_though_more_comes_in() {
 async fn a_span_holds_what_reaches_into_it() {
     let bench = Bench::new("span").await;
     let pet = bench.pet(Species::Dog);
-    let account = bench.access.owner_of(&bench.clock, pet);
+    let account = bench.owner_of(pet);
     // Asleep from 0 to 300 s, walking from 300 to 600 s.
     let mut readings = asleep(0, 6);
     readings.extend((6..11).map(|minute| reading(60 * minute, 90.0, 1)));
@@ -107,7 +98,7 @@ async fn a_span_holds_what_reaches_into_it() {
 async fn unknown_is_listed() {
     let bench = Bench::new("unknown").await;
     let pet = bench.pet(Species::Dog);
-    let account = bench.access.owner_of(&bench.clock, pet);
+    let account = bench.owner_of(pet);
     let rates = (0..3).map(|minute| petty_proto::events::v1::AcceptedReading {
         activity_level: None,
         ..reading(60 * minute, 200.0, 0)
@@ -121,7 +112,7 @@ async fn unknown_is_listed() {
 async fn a_superseded_id_answers_what_took_its_place() {
     let bench = Bench::new("heirs").await;
     let pet = bench.pet(Species::Dog);
-    let account = bench.access.owner_of(&bench.clock, pet);
+    let account = bench.owner_of(pet);
     bench.take(pet, &asleep(0, 3)).await;
     let [resting] = list(&bench, account, of_the_day(pet)).await.unwrap().episodes.try_into().unwrap();
     assert_eq!(get(&bench, account, pet, &resting.episode_id).await.unwrap(), resting);
@@ -143,12 +134,12 @@ async fn a_superseded_id_answers_what_took_its_place() {
 async fn others_see_nothing() {
     let bench = Bench::new("others").await;
     let (mine, theirs) = (restless(&bench, 10).await, restless(&bench, 10).await);
-    let (me, them) = (bench.access.owner_of(&bench.clock, mine), bench.access.owner_of(&bench.clock, theirs));
+    let (me, them) = (bench.owner_of(mine), bench.owner_of(theirs));
     let id = list(&bench, them, of_the_day(theirs)).await.unwrap().episodes[0].episode_id.clone();
     for (status, expected) in [
         (list(&bench, me, of_the_day(theirs)).await.unwrap_err(), "PET_NOT_FOUND"),
         (get(&bench, me, theirs, &id).await.unwrap_err(), "PET_NOT_FOUND"),
-        (get(&bench, me, PetId::new(&bench.clock), &id).await.unwrap_err(), "PET_NOT_FOUND"),
+        (get(&bench, me, bench.pet_id(), &id).await.unwrap_err(), "PET_NOT_FOUND"),
         // Somebody else's episode under my own pet, and one that never was.
         (get(&bench, me, mine, &id).await.unwrap_err(), "EPISODE_NOT_FOUND"),
         (get(&bench, me, mine, &format!("evt_{}", "0".repeat(32))).await.unwrap_err(), "EPISODE_NOT_FOUND"),
@@ -161,7 +152,7 @@ async fn others_see_nothing() {
 async fn what_cannot_be_used_is_named_before_access_is_asked() {
     let bench = Bench::new("fields").await;
     // Nobody's pet.
-    let (pet, nobody) = (PetId::new(&bench.clock), AccountId::new(&bench.clock));
+    let (pet, nobody) = (bench.pet_id(), bench.account_id());
     for (request, expected) in [
         (ListBehaviorsRequest { page_size: -1, ..of_the_day(pet) }, "page_size"),
         (ListBehaviorsRequest { page_token: "?".to_owned(), ..of_the_day(pet) }, "page_token"),

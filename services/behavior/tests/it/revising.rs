@@ -3,11 +3,11 @@
 use futures::future::join_all;
 use petty_behavior::domain::Species;
 use petty_chassis::events::{Failure, topics};
-use petty_chassis::types::PetId;
 use petty_proto::behavior::v1::episode::Behavior;
 use petty_proto::events::v1::AcceptedReading;
+use petty_testbench::{a_cat, a_dog, at};
 
-use crate::bench::{Bench, asleep, at, flush, reading};
+use crate::bench::{Bench, asleep, flush, reading};
 
 /// The episodes that stand, without what depends on when they were first told.
 const STANDING: &str =
@@ -73,7 +73,7 @@ async fn sleep_is_told_as_it_begins_grows_and_ends() {
 async fn order_and_repetition_change_nothing_that_stands() {
     let (one, other) = (Bench::new("in_order").await, Bench::new("disordered").await);
     let dog = one.pet(Species::Dog);
-    other.pets.say(dog, Some(Species::Dog), 1);
+    other.pets.say(a_dog(dog, 1));
     let readings = half_a_day();
     for some in readings.chunks(50) {
         one.take(dog, some).await;
@@ -131,7 +131,7 @@ async fn what_is_told_and_what_is_kept_agree() {
 async fn appliers_of_one_pet_beside_each_other_end_as_one_after_the_other() {
     let (one, other) = (Bench::new("alone").await, Bench::new("beside").await);
     let dog = one.pet(Species::Dog);
-    other.pets.say(dog, Some(Species::Dog), 1);
+    other.pets.say(a_dog(dog, 1));
     let readings = half_a_day();
     one.take(dog, &readings).await;
     join_all(readings.chunks(45).map(|some| other.take(dog, some))).await;
@@ -144,19 +144,19 @@ async fn appliers_of_one_pet_beside_each_other_end_as_one_after_the_other() {
 #[tokio::test]
 async fn readings_before_the_pet_ask_auth_what_it_is() {
     let bench = Bench::new("before").await;
-    let pet = PetId::new(&bench.clock);
+    let pet = bench.pet_id();
     let event = bench.event(&topics::READINGS_ACCEPTED, pet, 0, &flush([(pet, asleep(0, 6))]));
     // Nobody can be asked: the readings wait, and nothing is written of them.
     assert!(matches!(bench.apply(&event).await, Err(Failure::Away(_))));
     assert_eq!(bench.rows(STATES).await.len(), 0);
     // 55 beats a minute: asleep for a dog, out of any band for a cat. It rests by its level.
-    bench.pets.say(pet, Some(Species::Cat), 5);
+    bench.pets.say(a_cat(pet, 5));
     bench.apply(&event).await.unwrap();
     assert!(bench.rows(STANDING).await[0].starts_with("resting"));
     // What auth said was at version 5: older news do not undo it, newer do.
-    bench.apply(&bench.pet_changed(pet, Species::Dog, 4)).await.unwrap();
+    bench.apply(&bench.pet_changed(&a_dog(pet, 4))).await.unwrap();
     assert!(bench.rows(STANDING).await[0].starts_with("resting"));
-    bench.apply(&bench.pet_changed(pet, Species::Dog, 6)).await.unwrap();
+    bench.apply(&bench.pet_changed(&a_dog(pet, 6))).await.unwrap();
     assert!(bench.rows(STANDING).await[0].starts_with("deep_sleep"));
     let (_, last) = bench.told().await.pop().unwrap();
     assert!(last.superseded && last.episode.unwrap().behavior() == Behavior::Resting);
@@ -166,8 +166,8 @@ async fn readings_before_the_pet_ask_auth_what_it_is() {
 async fn a_pet_that_is_known_is_not_asked_about() {
     let bench = Bench::new("known").await;
     // Nothing was said of it to `pets`: asking would fail.
-    let pet = PetId::new(&bench.clock);
-    bench.apply(&bench.pet_changed(pet, Species::Dog, 1)).await.unwrap();
+    let pet = bench.pet_id();
+    bench.apply(&bench.pet_changed(&a_dog(pet, 1))).await.unwrap();
     bench.take(pet, &asleep(0, 6)).await;
     assert!(bench.rows(STANDING).await[0].starts_with("deep_sleep"));
 }
@@ -175,8 +175,8 @@ async fn a_pet_that_is_known_is_not_asked_about() {
 #[tokio::test]
 async fn readings_of_a_pet_that_is_gone_leave_nothing() {
     let bench = Bench::new("gone").await;
-    let pet = PetId::new(&bench.clock);
-    bench.pets.say(pet, None, 0);
+    let pet = bench.pet_id();
+    bench.pets.gone(pet);
     bench.take(pet, &asleep(0, 6)).await;
     assert_eq!(
         (bench.rows(STATES).await.len(), bench.rows(ALL).await.len(), bench.count(OUTBOX).await),
@@ -196,7 +196,7 @@ async fn erasing_forgets_everything_of_the_pet_alone() {
     assert_eq!(bench.rows(erased).await, [dog.to_string()]);
     // Even where the consumer looked for the tombstone before it was there.
     bench.take(dog, &asleep(0, 6)).await;
-    bench.apply(&bench.pet_changed(dog, Species::Dog, 9)).await.unwrap();
+    bench.apply(&bench.pet_changed(&a_dog(dog, 9))).await.unwrap();
     assert_eq!((bench.rows(STATES).await.len(), bench.rows(ALL).await.len()), (1, 1));
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use redis::aio::{ConnectionManager, ConnectionManagerConfig, MultiplexedConnection};
+use redis::aio::{ConnectionManager, ConnectionManagerConfig, MultiplexedConnection, PubSub};
 use redis::{AsyncConnectionConfig, Client, RedisResult};
 use secrecy::{ExposeSecret as _, SecretString};
 
@@ -56,6 +56,11 @@ impl Connector {
             .set_connection_timeout(Some(CONNECTION_TIMEOUT))
             .set_response_timeout(Some(timeout));
         self.client.get_multiplexed_async_connection_with_config(&config).await
+    }
+
+    /// A connection of one's own that hears channels. It has no timeouts: its user keeps the time.
+    pub(super) async fn subscriber(&self) -> RedisResult<PubSub> {
+        self.client.get_async_pubsub().await
     }
 
     /// Keeps readiness true to Redis' state, and says where it is set up to lose data.

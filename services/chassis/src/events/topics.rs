@@ -48,15 +48,21 @@ topics! {
     /// Decisions about access to be forgotten: heard by every replica.
     ACCESS_CHANGED = "access.changed", from ["auth"], to [];
     /// A pet is new, changed, or gone.
-    PET_CHANGED = "pet.changed", from ["auth"], to ["ingest", "behavior", "timeline"];
+    PET_CHANGED = "pet.changed", from ["auth"], to ["ingest", "behavior", "nutrition", "timeline"];
     /// A pet is to be forgotten.
-    PET_ERASING = "pet.erasing", from ["auth"], to ["ingest", "behavior", "timeline"];
+    PET_ERASING = "pet.erasing", from ["auth"], to ["ingest", "behavior", "nutrition", "timeline", "feedback"];
     /// Readings are on disk.
     READINGS_ACCEPTED = "readings.accepted", from ["ingest"], to ["behavior"];
     /// An episode began, grew, ended, was revised or superseded.
-    BEHAVIOR_CHANGED = "behavior.changed", from ["behavior"], to ["timeline"];
+    BEHAVIOR_CHANGED = "behavior.changed", from ["behavior"], to ["timeline", "feedback"];
+    /// The totals of one of a pet's days, complete as far as is known.
+    BEHAVIOR_DAY_CLOSED = "behavior.day_closed", from ["behavior"], to ["nutrition", "timeline"];
+    /// A pet's plan of food is another.
+    PLAN_CHANGED = "plan.changed", from ["nutrition"], to ["timeline"];
+    /// Somebody said what they think of an episode.
+    FEEDBACK_SUBMITTED = "feedback.submitted", from ["feedback"], to ["timeline"];
     /// A service has forgotten a pet.
-    DATA_ERASED = "data.erased", from ["ingest", "behavior", "timeline"], to ["auth"];
+    DATA_ERASED = "data.erased", from ["ingest", "behavior", "nutrition", "timeline", "feedback"], to ["auth"];
 }
 
 /// The topic of a name.

@@ -4,30 +4,42 @@
 //! The order is the architecture's: unknown caller, wrong scope, bad shape, then access. The first two and the resource's
 //! shape are decided in `Guarded::open`; the handler checks the rest of the shape and then takes its access from the
 //! [`Call`], which is the only place to get a typed, permitted id from. A handler that answers without having asked is
-//! refused by `Opened::finish`, on its first call in the first test.
+//! refused by `Opened::finish`, on its first call in the first test. An answer that goes on is watched over: see
+//! [`Streaming`].
+
+mod call;
+mod stream;
 
 use std::fmt;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use futures::FutureExt as _;
-use petty_proto::policy::{Audience, MethodPolicy, Need, ResourceKind};
-use secrecy::{ExposeSecret as _, SecretString};
+use petty_proto::policy::{Audience, MethodPolicy, ResourceKind};
+use secrecy::SecretString;
 use tokio::time::Instant;
-use tonic::metadata::MetadataValue;
 use tonic::{Request, Response, Status};
 
-use crate::access::{Access, Asker, CollarAccess, PetAccess};
-use crate::caller::{Caller, Verifier};
+pub use call::Call;
+pub(crate) use call::forwarded;
+pub use stream::Streaming;
+
+use crate::access::Access;
+use crate::caller::Verifier;
 use crate::error::{ApiError, Code, FieldError};
 use crate::grpc::{Deadline, RequestId, ServiceIdentity};
-use crate::types::{CollarId, PetId};
+use crate::shutdown::Shutdown;
+use call::{Inner, ParsedTarget, SignedIn};
+use stream::StatusStream;
 
 petty_proto::petty_handlers!();
 
 /// What verifies callers and decides on access. Cheap to clone.
+///
+/// Of a drain it learns from the server, which puts its [`Shutdown`] into the extensions of every request; without one
+/// streams go on.
 #[derive(Clone, Debug)]
 pub struct Gate {
     verifier: Verifier,
@@ -84,6 +96,7 @@ impl<H> Guarded<H> {
             .get::<Deadline>()
             .map_or_else(|| Instant::now() + policy.deadline, |deadline| deadline.0);
         let service = extensions.get::<ServiceIdentity>().cloned();
+        let shutdown = extensions.get::<Shutdown>().cloned().unwrap_or_default();
         let signed_in = match policy.audience {
             Audience::Public | Audience::Service => None,
             Audience::Account | Audience::AccountOrDevice | Audience::ServiceForCaller => {
@@ -95,11 +108,14 @@ impl<H> Guarded<H> {
             policy,
             signed_in,
             target,
-            access: self.gate.access.clone(),
+            gate: self.gate.clone(),
             service,
             request_id,
             deadline,
+            shutdown,
             asked: AtomicBool::new(false),
+            granted: Mutex::default(),
+            streaming: AtomicBool::new(false),
         };
         Ok(Opened { call: Call { inner: Arc::new(inner) } })
     }
@@ -131,13 +147,6 @@ impl<H> Guarded<H> {
     }
 }
 
-#[derive(Debug)]
-enum ParsedTarget {
-    None,
-    Pet(PetId, Need),
-    Collar(CollarId, Need),
-}
-
 fn target(policy: &MethodPolicy, named: Option<&str>) -> Result<ParsedTarget, ApiError> {
     let (Some(resource), Some(text)) = (policy.resource, named) else { return Ok(ParsedTarget::None) };
     if text.is_empty() {
@@ -152,157 +161,8 @@ fn target(policy: &MethodPolicy, named: Option<&str>) -> Result<ParsedTarget, Ap
             Ok(collar) => Ok(ParsedTarget::Collar(collar, resource.need)),
             Err(error) => Err(FieldError::malformed(resource.field, error.to_string()).into()),
         },
-        ResourceKind::Collars => Ok(ParsedTarget::None),
+        ResourceKind::Collars | ResourceKind::OfPet => Ok(ParsedTarget::None),
     }
-}
-
-struct SignedIn {
-    caller: Arc<Caller>,
-    token: SecretString,
-}
-
-/// One call, as its handler sees it. Cheap to clone.
-#[derive(Clone)]
-pub struct Call {
-    inner: Arc<Inner>,
-}
-
-struct Inner {
-    policy: &'static MethodPolicy,
-    signed_in: Option<SignedIn>,
-    target: ParsedTarget,
-    access: Access,
-    service: Option<ServiceIdentity>,
-    request_id: String,
-    deadline: Instant,
-    asked: AtomicBool,
-}
-
-impl fmt::Debug for Call {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("Call")
-            .field("method", &self.inner.policy.path)
-            .field("request_id", &self.inner.request_id)
-            .finish()
-    }
-}
-
-impl Call {
-    /// The method's policy.
-    #[must_use]
-    pub fn policy(&self) -> &'static MethodPolicy {
-        self.inner.policy
-    }
-
-    /// The request's id, for people to name it by.
-    #[must_use]
-    pub fn request_id(&self) -> &str {
-        &self.inner.request_id
-    }
-
-    /// When the call must be done.
-    #[must_use]
-    pub fn deadline(&self) -> Instant {
-        self.inner.deadline
-    }
-
-    /// The service that called.
-    #[must_use]
-    pub fn service(&self) -> Option<&ServiceIdentity> {
-        self.inner.service.as_ref()
-    }
-
-    /// The verified caller, whose session still stands. For methods without a resource.
-    ///
-    /// # Errors
-    /// `SESSION_ENDED`, or unavailable.
-    pub async fn caller(&self) -> Result<&Caller, ApiError> {
-        let asker = self.asker()?;
-        self.inner.access.session(&asker).await?;
-        self.inner.asked.store(true, Ordering::Release);
-        Ok(asker.caller)
-    }
-
-    /// The caller by their token alone, without asking whether the session stands: for auth's own access answers, which
-    /// decide that themselves.
-    ///
-    /// # Errors
-    /// Internal, where the method takes no caller.
-    pub fn claimed_caller(&self) -> Result<&Caller, ApiError> {
-        self.inner.asked.store(true, Ordering::Release);
-        Ok(self.asker()?.caller)
-    }
-
-    /// The pet the call is about, if the caller may do this with it.
-    ///
-    /// # Errors
-    /// `PET_NOT_FOUND`, `PERMISSION_DENIED`, `SESSION_ENDED`, or unavailable.
-    pub async fn pet(&self) -> Result<PetAccess, ApiError> {
-        let ParsedTarget::Pet(pet_id, need) = &self.inner.target else {
-            return Err(ApiError::internal("the method's policy names no pet"));
-        };
-        let access = self.inner.access.pet(&self.asker()?, *pet_id, *need).await?;
-        self.inner.asked.store(true, Ordering::Release);
-        Ok(access)
-    }
-
-    /// The collar the call is about, if the caller may do this with it.
-    ///
-    /// # Errors
-    /// `COLLAR_NOT_FOUND`, `PERMISSION_DENIED`, `SESSION_ENDED`, or unavailable.
-    pub async fn collar(&self) -> Result<CollarAccess, ApiError> {
-        let ParsedTarget::Collar(collar_id, need) = &self.inner.target else {
-            return Err(ApiError::internal("the method's policy names no collar"));
-        };
-        self.collar_access(&collar_id.clone(), *need).await
-    }
-
-    /// Access to one of several collars of a request.
-    ///
-    /// # Errors
-    /// As [`Call::collar`].
-    pub async fn collar_access(&self, collar_id: &CollarId, need: Need) -> Result<CollarAccess, ApiError> {
-        let asker = self.asker()?;
-        let access = self.inner.access.collar(&asker, collar_id, need).await;
-        self.inner.asked.store(true, Ordering::Release);
-        access
-    }
-
-    /// A request to another service, on the caller's behalf and with the call's id and deadline.
-    ///
-    /// # Errors
-    /// Internal, where the method takes no caller.
-    pub fn forward<M>(&self, message: M) -> Result<Request<M>, ApiError> {
-        Ok(forwarded(message, &self.asker()?))
-    }
-
-    fn asker(&self) -> Result<Asker<'_>, ApiError> {
-        let inner = &self.inner;
-        let signed_in =
-            inner.signed_in.as_ref().ok_or_else(|| ApiError::internal("the method takes no caller"))?;
-        Ok(Asker {
-            caller: &signed_in.caller,
-            token: &signed_in.token,
-            request_id: &inner.request_id,
-            deadline: inner.deadline,
-        })
-    }
-}
-
-/// A request that carries the asker's token, request id and deadline.
-pub(crate) fn forwarded<M>(message: M, asker: &Asker<'_>) -> Request<M> {
-    let mut request = Request::new(message);
-    if let Ok(mut value) = MetadataValue::try_from(format!("Bearer {}", asker.token.expose_secret())) {
-        value.set_sensitive(true);
-        request.metadata_mut().insert("authorization", value);
-    }
-    if let Ok(value) = MetadataValue::try_from(asker.request_id) {
-        request.metadata_mut().insert("x-request-id", value);
-    }
-    request.extensions_mut().insert(RequestId(asker.request_id.to_owned()));
-    request.extensions_mut().insert(Deadline(asker.deadline));
-    request
 }
 
 /// A call that was let through.
@@ -318,6 +178,23 @@ impl Opened {
 
     /// Runs the handler's work within the deadline, and checks that it asked for access.
     async fn finish<T>(self, work: impl Future<Output = Result<T, ApiError>>) -> Result<Response<T>, Status> {
+        self.answer(work).await.map(Response::new)
+    }
+
+    /// As [`Opened::finish`], and watches over what comes then.
+    async fn finish_stream<T: 'static>(
+        self,
+        work: impl Future<Output = Result<Streaming<T>, ApiError>>,
+    ) -> Result<Response<StatusStream<T>>, Status> {
+        if self.call.inner.shutdown.is_draining() {
+            return Err(stream::draining().into());
+        }
+        let answer = self.answer(work).await?;
+        self.call.inner.streaming.store(true, Ordering::Release);
+        Ok(Response::new(stream::watch(self.call, answer)))
+    }
+
+    async fn answer<T>(&self, work: impl Future<Output = Result<T, ApiError>>) -> Result<T, Status> {
         let guarded = AssertUnwindSafe(work).catch_unwind();
         let answer = match tokio::time::timeout_at(self.call.deadline(), guarded).await {
             Err(_) => Err(ApiError::new(Code::DeadlineExceeded, "DEADLINE_EXCEEDED", "time ran out")),
@@ -328,6 +205,6 @@ impl Opened {
         if self.call.inner.signed_in.is_some() && !self.call.inner.asked.load(Ordering::Acquire) {
             return Err(ApiError::internal("the handler answered without asking for access").into());
         }
-        Ok(Response::new(answer))
+        Ok(answer)
     }
 }

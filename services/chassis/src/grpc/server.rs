@@ -1,10 +1,12 @@
 //! The server side of a call.
 //!
 //! Layers, from the outside in: trace, metrics, catch-panic, deadline, load-shed, service identity; the caller is the
-//! [gate](super::gate)'s. Invariant: no method is served without a policy, and none to a service its policy does not name.
+//! [gate](super::gate)'s. A stream is a call until it has begun, and from then on only one of the streams that may be open
+//! at once. Invariant: no method is served without a policy, and none to a service its policy does not name.
 
 mod measure;
 mod stack;
+mod stream;
 
 use std::convert::Infallible;
 use std::fmt;

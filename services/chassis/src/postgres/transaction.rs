@@ -1,8 +1,8 @@
 //! Named transactions.
 
 use std::future::Future;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use deadpool_postgres::Object;
@@ -32,7 +32,10 @@ struct Inner {
     client: Option<Object>,
     finished: AtomicBool,
     wrote_events: AtomicBool,
+    after_commit: Mutex<Vec<AfterCommit>>,
 }
+
+type AfterCommit = Box<dyn FnOnce() + Send>;
 
 impl std::fmt::Debug for Tx {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -91,6 +94,13 @@ impl Tx {
         Ok(self.client()?.execute(&statement, parameters).await?)
     }
 
+    /// Does something once the transaction is committed, in the order in which it was said; nothing where it is rolled
+    /// back, lost a race, or where it is not known whether it was committed. For hints: what must not get lost is an
+    /// event. It must be quick, for the caller waits for it.
+    pub fn after_commit(&self, effect: impl FnOnce() + Send + 'static) {
+        self.inner.after_commit.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(effect));
+    }
+
     fn client(&self) -> Result<&Object, Error> {
         self.inner.client.as_ref().ok_or(Error::Closed)
     }
@@ -121,7 +131,7 @@ impl TransactionError for ApiError {
 
 impl Db {
     /// Runs `work` in a transaction; again, from the start, where it lost a race. `work` must have no effect but through
-    /// its transaction.
+    /// its transaction, and what it leaves to [`Tx::after_commit`].
     ///
     /// # Errors
     /// What `work` ends with, or the database's error. After a lost connection it is not known whether the transaction
@@ -186,6 +196,7 @@ impl Db {
             client: Some(client),
             finished: AtomicBool::new(false),
             wrote_events: AtomicBool::new(false),
+            after_commit: Mutex::default(),
         };
         let tx = Tx { inner: Arc::new(inner) };
         let value = match work(tx.clone()).await {
@@ -202,6 +213,11 @@ impl Db {
         let wrote_events = tx.inner.wrote_events.load(Ordering::Acquire);
         if wrote_events {
             self.events_written.notify_one();
+        }
+        let effects =
+            std::mem::take(&mut *tx.inner.after_commit.lock().unwrap_or_else(PoisonError::into_inner));
+        for effect in effects {
+            effect();
         }
         Ok(value)
     }

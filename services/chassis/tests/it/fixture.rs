@@ -133,7 +133,7 @@ impl Keys {
     pub(crate) fn new() -> Self {
         let mut private = BTreeMap::new();
         let mut public = BTreeMap::new();
-        for service in ["gateway", "auth", "ingest"] {
+        for service in ["gateway", "auth", "ingest", "nutrition", "timeline"] {
             let (key, shown) = generate_key().unwrap();
             private.insert(service, key);
             public.insert(service, shown);

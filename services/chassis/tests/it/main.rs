@@ -3,12 +3,15 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
 mod access;
+mod callers;
 mod calls;
 mod embedded;
 mod events;
 mod fixture;
+mod gate;
 mod mtls;
 mod otlp;
 mod postgres;
 mod process;
+mod wake;
 mod world;

@@ -1,10 +1,11 @@
 //! Transactions: again after a lost race, never half, and requests that are sent twice.
 
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use petty_chassis::postgres::requests::{self, Before};
-use petty_chassis::postgres::{Class, Db, Error};
+use petty_chassis::postgres::{Class, Db, Error, Tx};
 use petty_chassis::types::Clock;
 use petty_chassis::{ApiError, Code};
 use petty_proto::auth::v1::{CreatePetRequest, Pet};
@@ -164,4 +165,84 @@ async fn a_request_sent_many_times_at_once_has_one_effect_and_one_answer() {
         create(db, "", "Rex", false, &made).await.unwrap();
     }
     assert_eq!(made.load(Ordering::Acquire), 4, "without a key each sending is a request of its own");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_left_for_after_the_commit_happens_once_and_only_then() {
+    let node = node("postgres_after_commit").await;
+    let db = &node.base.db;
+    let id = Uuid::from_u128(4);
+    put(db, id).await;
+    let said = &Arc::new(Mutex::new(Vec::new()));
+    let say = |tx: &Tx, word: &'static str| {
+        let said = Arc::clone(said);
+        tx.after_commit(move || said.lock().unwrap().push(word));
+    };
+
+    let failed: Result<(), ApiError> = db
+        .transaction("fails", |tx| async move {
+            say(&tx, "rolled back");
+            Err(ApiError::not_found("NOT_THERE", "not there"))
+        })
+        .await;
+    failed.unwrap_err();
+
+    // A deferred constraint says no at the commit itself.
+    let attempts = &AtomicU32::new(0);
+    let refused: Result<(), Error> = db
+        .transaction("refused", |tx| async move {
+            attempts.fetch_add(1, Ordering::AcqRel);
+            tx.execute("-- orphan\nINSERT INTO children (parent) VALUES ($1)", &[&id]).await?;
+            say(&tx, "refused");
+            Ok(())
+        })
+        .await;
+    refused.unwrap_err();
+    assert_eq!(attempts.load(Ordering::Acquire), 1, "no race was lost");
+    assert_eq!(*said.lock().unwrap(), Vec::<&str>::new());
+
+    // Both lock one row and then want the other's: one of them loses its first attempt.
+    let other = Uuid::from_u128(5);
+    put(db, other).await;
+    let attempts = &AtomicU32::new(0);
+    let both_hold_one = &tokio::sync::Barrier::new(2);
+    let cross = |first: Uuid, second: Uuid, word: &'static str| async move {
+        let done: Result<(), Error> = db
+            .transaction("cross", |tx| async move {
+                say(&tx, word);
+                tx.execute(GROW, &[&first]).await?;
+                if attempts.fetch_add(1, Ordering::AcqRel) < 2 {
+                    both_hold_one.wait().await;
+                }
+                tx.execute(GROW, &[&second]).await.map(|_| ())
+            })
+            .await;
+        done.unwrap();
+    };
+    tokio::join!(cross(id, other, "one"), cross(other, id, "other"));
+    assert!(attempts.load(Ordering::Acquire) > 2, "one of them ran again");
+    let mut said = said.lock().unwrap().clone();
+    said.sort_unstable();
+    assert_eq!(said, ["one", "other"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_told_after_the_commit_finds_what_was_committed() {
+    let node = node("postgres_told").await;
+    let (db, id) = (&node.base.db, Uuid::from_u128(6));
+    put(db, id).await;
+    let (told, mut hears) = tokio::sync::mpsc::unbounded_channel();
+    let told = &told;
+    let grown: Result<u64, Error> = db
+        .transaction("grow", |tx| async move {
+            for number in [1, 2] {
+                let told = told.clone();
+                tx.after_commit(move || told.send(number).unwrap());
+            }
+            tx.execute(GROW, &[&id]).await
+        })
+        .await;
+    assert_eq!(grown.unwrap(), 1);
+    assert_eq!((hears.try_recv(), hears.try_recv()), (Ok(1), Ok(2)), "in their order, before it is answered");
+    assert_eq!(length(db, id).await, 1);
 }

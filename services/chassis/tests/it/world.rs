@@ -36,7 +36,7 @@ fn keys() -> &'static Keys {
     KEYS.get_or_init(|| {
         let mut private = BTreeMap::new();
         let mut public = BTreeMap::new();
-        for service in ["auth", "ingest", "behavior", "timeline", "gateway"] {
+        for service in ["auth", "ingest", "behavior", "nutrition", "timeline", "feedback", "gateway"] {
             let pair = Ed25519KeyPair::generate().unwrap();
             let der: aws_lc_rs::encoding::Pkcs8V1Der<'_> = pair.as_der().unwrap();
             let pem = format!(

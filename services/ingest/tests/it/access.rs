@@ -73,7 +73,7 @@ async fn without_a_token_the_scope_or_auth_nothing_is_taken() {
     let world = World::new("access_token").await;
     let owner = world.person();
     world.owned(&owner, "collar-1");
-    let nobody = Person { token: String::new(), ..owner.clone() };
+    let nobody = Person { badge: None, ..owner.clone() };
     let reader = world.person_with("readings:read pets:read");
     for (person, code) in [(&nobody, Code::Unauthenticated), (&reader, Code::PermissionDenied)] {
         let status = world.ingest(person, reading("collar-1", ago(10))).await.unwrap_err();
@@ -81,7 +81,7 @@ async fn without_a_token_the_scope_or_auth_nothing_is_taken() {
         let status = world.ingest_batch(person, vec![reading("collar-1", ago(10))]).await.unwrap_err();
         assert_eq!(status.code(), code);
     }
-    world.auth_is_away();
+    world.access.set_away(true);
     let status = world.ingest(&owner, reading("collar-1", ago(10))).await.unwrap_err();
     assert_eq!(status.code(), Code::Unavailable);
     let status = world.ingest_batch(&owner, vec![reading("collar-1", ago(10))]).await.unwrap_err();

@@ -13,9 +13,9 @@ async fn each_reading_of_a_batch_stands_alone() {
     let pet = world.owned(&owner, "collar-1");
     let other = world.owned(&owner, "collar-2");
     world.owned(&world.person(), "collar-of-another");
-    let watched = world.pet();
+    let watched = world.pet_id();
     world.pair(&owner, Role::Viewer, "collar-watched", watched, at("2020-01-01T00:00:00Z"), None);
-    let paired_late = world.pet();
+    let paired_late = world.pet_id();
     world.pair(&owner, Role::Owner, "collar-late", paired_late, ago(100), None);
     world.ingest(&owner, reading("collar-1", ago(50))).await.unwrap();
 
@@ -63,7 +63,7 @@ async fn each_reading_of_a_batch_stands_alone() {
     // One entry for each shard that a flush touched.
     let mut shards: Vec<i16> = [pet, other, paired_late]
         .iter()
-        .map(|pet| petty_chassis::events::shard_of(*pet, world.shards))
+        .map(|pet| petty_chassis::events::shard_of(*pet, world.base.events.shards()))
         .collect();
     shards.sort_unstable();
     shards.dedup();

@@ -1,44 +1,19 @@
 //! Forgetting a pet.
 
 use petty_chassis::access::Role;
-use petty_chassis::events::{Event, Handler as _, Part, Topic, topics};
-use petty_chassis::types::{EventId, PetId};
-use petty_ingest::worker::Events;
-use petty_proto::events::v1::{DataErased, Envelope, PetChanged, PetErasing};
-use prost::Message as _;
+use petty_chassis::events::{Topic, topics};
+use petty_chassis::types::PetId;
+use petty_proto::events::v1::{DataErased, PetChanged, PetErasing};
+use prost::Message;
 
 use crate::world::{World, ago, at, reading, refusal};
 
-async fn handle<M: prost::Message>(
-    world: &World,
-    topic: &'static Topic,
-    pet: PetId,
-    version: i64,
-    message: &M,
-) {
-    let body: prost::bytes::Bytes = message.encode_to_vec().into();
-    let envelope = Envelope {
-        event_id: EventId::new(&world.clock).to_string(),
-        topic: topic.name.to_owned(),
-        subject: pet.to_string(),
-        version,
-        time: Some(world.clock.now().into()),
-        schema_version: 1,
-        payload: body.clone(),
-        source: "auth".to_owned(),
-        number: 1,
-        ..Envelope::default()
-    };
-    let event = Event::try_from(envelope).unwrap();
-    let part = Part { pet, body };
-    let (handler, event, part) = (&Events::new(&world.store), &event, &part);
-    world.db.transaction("test", |tx| async move { handler.apply(&tx, event, part).await }).await.unwrap();
+async fn handle(world: &World, topic: &'static Topic, pet: PetId, version: i64, message: &impl Message) {
+    world.apply(&world.event(topic, pet, version, message)).await.unwrap();
 }
 
 async fn erased_announced(world: &World) -> Vec<DataErased> {
-    let rows =
-        world.rows("-- erased\nSELECT payload FROM event_outbox WHERE topic = 'data.erased'", &[]).await;
-    rows.iter().map(|row| DataErased::decode(row.get::<_, Vec<u8>>(0).as_slice()).unwrap()).collect()
+    world.outbox(&topics::DATA_ERASED).await.into_iter().map(|written| written.payload).collect()
 }
 
 #[tokio::test]
@@ -46,7 +21,7 @@ async fn an_erased_pet_leaves_nothing_and_nothing_comes_back() {
     let world = World::new("erase_all").await;
     world.clock.set(ago(-3_600));
     let owner = world.person();
-    let (kept, gone) = (world.pet(), world.pet());
+    let (kept, gone) = (world.pet_id(), world.pet_id());
     world.pair(&owner, Role::Owner, "collar-1", kept, at("2020-01-01T00:00:00Z"), Some(ago(0)));
     world.pair(&owner, Role::Owner, "collar-1", gone, ago(0), None);
     world.pair(&owner, Role::Owner, "collar-2", gone, at("2020-01-01T00:00:00Z"), None);
@@ -66,7 +41,7 @@ async fn an_erased_pet_leaves_nothing_and_nothing_comes_back() {
     assert_eq!(world.stored().await, left);
     let announced = erased_announced(&world).await;
     assert_eq!(announced, [DataErased { pet_id: gone.to_string(), service: "ingest".to_owned() }]);
-    let rows = world.rows("-- rest\nSELECT 1 FROM pet_collars WHERE pet_id = $1", &[&gone.0]).await;
+    let rows = world.query("-- rest\nSELECT 1 FROM pet_collars WHERE pet_id = $1", &[&gone.0]).await;
     assert!(rows.is_empty());
 
     // The collar's newest is the other pet's again, and a late reading does not take its place.

@@ -38,7 +38,7 @@ async fn a_reading_is_stored_and_announced_once_and_the_first_one_stays() {
     assert_eq!(world.stored().await, [("collar-1".to_owned(), time.as_microsecond(), pet)]);
     let entries = world.entries().await;
     let [(shard, entry)] = entries.as_slice() else { panic!("{} entries", entries.len()) };
-    assert_eq!(*shard, petty_chassis::events::shard_of(pet, world.shards));
+    assert_eq!(*shard, petty_chassis::events::shard_of(pet, world.base.events.shards()));
     assert_eq!(entry.pets.len(), 1);
     assert_eq!(entry.pets[0].pet_id, pet.to_string());
     let expected = AcceptedReading {
@@ -116,7 +116,7 @@ async fn bad_input_names_its_field_and_stores_nothing() {
     }
     assert_eq!(world.stored().await, []);
     assert_eq!(world.announced().await, []);
-    assert!(world.rows("-- collars\nSELECT collar_id FROM collars", &[]).await.is_empty());
+    assert!(world.query("-- collars\nSELECT collar_id FROM collars", &[]).await.is_empty());
     // The process is unharmed, and what is just inside is taken.
     for time in [ago(-3_600), ago(30 * 86_400)] {
         assert_eq!(world.ingest(&owner, reading("collar-1", time)).await.unwrap().accepted, 1);
@@ -129,7 +129,7 @@ async fn a_collar_moved_at_noon_measures_each_pet_in_its_own_time() {
     world.clock.set(at("2026-06-15T13:00:00Z"));
     let noon = ago(0);
     let (first, second) = (world.person(), world.person());
-    let (old, new) = (world.pet(), world.pet());
+    let (old, new) = (world.pet_id(), world.pet_id());
     world.pair(&first, Role::Owner, "collar-1", old, ago(86_400), Some(noon));
     world.pair(&second, Role::Owner, "collar-1", new, noon, None);
     let before = noon - SignedDuration::from_micros(1);

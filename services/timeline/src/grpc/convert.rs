@@ -1,112 +1,165 @@
-//! Between wire and domain. What comes in is checked here.
+//! From requests into the domain, and from the domain onto the wire.
+
+use std::collections::BTreeSet;
 
 use jiff::Timestamp;
-use petty_chassis::types::{PetId, micros};
-use petty_proto::behavior::v1 as behavior;
-use petty_proto::behavior::v1::episode::Behavior as WireBehavior;
-use petty_proto::events::v1::BehaviorChanged;
+use jiff::civil::Date;
+use petty_chassis::FieldError;
+use petty_chassis::types::PetId;
 use petty_proto::timeline::v1 as wire;
-use petty_proto::timeline::v1::entry::Kind;
 use petty_proto::timeline::v1::get_pet_timeline_response::Event;
-use petty_proto::wkt;
+use petty_proto::timeline::v1::timeline_update::Type;
 use uuid::Uuid;
 
-use crate::domain::{Behavior, Change, Entry, Metadata};
+use crate::domain::day::{self, BadDate, Summary};
+use crate::domain::{Behavior, Entry, FeedbackNote, Filter, Kind, Metadata, PlanNote, What};
+use crate::stream::Update;
 
-/// What keeps an event from being used, by field.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0} cannot be used")]
-pub(crate) struct Unusable(pub(crate) &'static str);
+/// The most behaviours, and kinds, that a request may name.
+const MOST_NAMES: usize = 20;
+
+/// Which entries a request wants.
+pub(crate) fn filter(request: &wire::ListTimelineRequest, faults: &mut Vec<FieldError>) -> Filter {
+    let kinds = named("kinds", &request.kinds, faults, "must be BEHAVIOR, PLAN or FEEDBACK", |kind| {
+        match wire::entry::Kind::try_from(*kind) {
+            Ok(wire::entry::Kind::Behavior) => Some(Kind::Behavior),
+            Ok(wire::entry::Kind::Plan) => Some(Kind::Plan),
+            Ok(wire::entry::Kind::Feedback) => Some(Kind::Feedback),
+            Ok(wire::entry::Kind::Unspecified) | Err(_) => None,
+        }
+    });
+    let unknown = "must be the name of a behaviour, for example \"Deep Sleep\"";
+    let behaviors = named("behaviors", &request.behaviors, faults, unknown, |name| Behavior::called(name));
+    Filter { kinds, behaviors }
+}
+
+fn named<N, T: Ord>(
+    field: &'static str,
+    names: &[N],
+    faults: &mut Vec<FieldError>,
+    unknown: &'static str,
+    read: impl Fn(&N) -> Option<T>,
+) -> BTreeSet<T> {
+    if names.len() > MOST_NAMES {
+        faults.push(FieldError::out_of_range(field, format!("must be {MOST_NAMES} at most")));
+        return BTreeSet::new();
+    }
+    let mut found = BTreeSet::new();
+    for (nth, name) in names.iter().enumerate() {
+        match read(name) {
+            Some(named) => drop(found.insert(named)),
+            None => faults.push(FieldError::malformed(format!("{field}[{nth}]"), unknown)),
+        }
+    }
+    found
+}
+
+/// The day that a request asks about.
+pub(crate) fn date(text: &str, now: Timestamp) -> Result<Date, FieldError> {
+    day::parse(text, now).map_err(|bad| match bad {
+        BadDate::Malformed if text.is_empty() => FieldError::required("date"),
+        BadDate::Malformed => FieldError::malformed("date", "must be a day, YYYY-MM-DD"),
+        BadDate::OutOfRange => FieldError::out_of_range("date", "must be a day that has begun somewhere"),
+    })
+}
+
+/// The number that a stream goes on from; `None`: from now on. Numbers that are too high for us are of the future.
+pub(crate) fn last_event_id(text: &str) -> Result<Option<i64>, FieldError> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let canonical = text == "0" || !text.starts_with('0');
+    if !canonical || text.len() > 100 || !text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(FieldError::malformed("last_event_id", "must be the id of an update of this stream"));
+    }
+    Ok(Some(text.parse().unwrap_or(i64::MAX)))
+}
 
 /// An entry, as it is told.
 pub(crate) fn entry(entry: Entry) -> wire::Entry {
-    wire::Entry {
+    let told = wire::Entry {
         event_id: event_id(entry.id),
         pet_id: entry.pet.to_string(),
-        kind: Kind::Behavior.into(),
-        behavior: entry.behavior.name().to_owned(),
         start_time: Some(entry.start_at.into()),
         end_time: Some(entry.end_at.into()),
         open: entry.open,
         confidence: entry.confidence,
-        metadata: Some(metadata(entry.metadata)),
         version: i32::try_from(entry.version).unwrap_or(i32::MAX),
+        ..wire::Entry::default()
+    };
+    match entry.what {
+        What::Behavior(behavior, evidence) => wire::Entry {
+            kind: wire::entry::Kind::Behavior.into(),
+            behavior: behavior.name().to_owned(),
+            metadata: Some(metadata(evidence)),
+            ..told
+        },
+        What::Plan(note) => {
+            wire::Entry { kind: wire::entry::Kind::Plan.into(), plan: Some(plan(note)), ..told }
+        }
+        What::Feedback(note) => {
+            wire::Entry { kind: wire::entry::Kind::Feedback.into(), feedback: Some(feedback(note)), ..told }
+        }
     }
 }
 
-/// An entry, as the first system told it.
-pub(crate) fn event(entry: Entry) -> Event {
-    Event {
+/// A behaviour, as the first system told it; it knew nothing else.
+pub(crate) fn event(entry: Entry) -> Option<Event> {
+    let What::Behavior(behavior, evidence) = entry.what else { return None };
+    Some(Event {
         event_id: event_id(entry.id),
-        behavior: entry.behavior.name().to_owned(),
+        behavior: behavior.name().to_owned(),
         confidence: entry.confidence,
         timestamp: Some(entry.start_at.into()),
         end_timestamp: (!entry.open).then(|| entry.end_at.into()),
-        metadata: Some(metadata(entry.metadata)),
-    }
+        metadata: Some(metadata(evidence)),
+    })
 }
 
-/// Which episode of the pet changed, and to what.
-pub(crate) fn change(changed: BehaviorChanged, pet: PetId, version: i64) -> Result<(Uuid, Change), Unusable> {
-    let episode = changed.episode.ok_or(Unusable("episode"))?;
-    let id = parse_event_id(&episode.episode_id).ok_or(Unusable("episode_id"))?;
-    if episode.pet_id.parse() != Ok(pet) {
-        return Err(Unusable("pet_id"));
-    }
-    if version < 1 {
-        return Err(Unusable("version"));
-    }
-    if changed.superseded {
-        return Ok((id, Change::Superseded));
-    }
-    let behavior = match WireBehavior::try_from(episode.behavior) {
-        Ok(WireBehavior::DeepSleep) => Behavior::DeepSleep,
-        Ok(WireBehavior::Resting) => Behavior::Resting,
-        Ok(WireBehavior::Walking) => Behavior::Walking,
-        Ok(WireBehavior::Running) => Behavior::Running,
-        Ok(WireBehavior::PlayingFetch) => Behavior::PlayingFetch,
-        Ok(WireBehavior::AnxiousPacing) => Behavior::AnxiousPacing,
-        Ok(WireBehavior::Unknown) => return Ok((id, Change::Unlisted)),
-        Ok(WireBehavior::Unspecified) | Err(_) => return Err(Unusable("behavior")),
+/// An update, as it is told.
+pub(crate) fn update(update: Update) -> wire::TimelineUpdate {
+    let (id, r#type, told) = match update {
+        Update::Ready(head) => (head, Type::Ready, None),
+        Update::Resync(head) => (head, Type::Resync, None),
+        Update::Change(change) => {
+            let r#type = if change.removed { Type::Removed } else { Type::Entry };
+            (change.sequence, r#type, Some(entry(change.entry)))
+        }
     };
-    let (start_at, end_at) = (time("start_time", episode.start_time)?, time("end_time", episode.end_time)?);
-    if start_at > end_at {
-        return Err(Unusable("end_time"));
-    }
-    if !(0.0..=1.0).contains(&episode.confidence) {
-        return Err(Unusable("confidence"));
-    }
-    let metadata = evidence(episode.evidence.unwrap_or_default());
-    let (open, confidence) = (episode.open, episode.confidence);
-    let entry = Entry { id, pet, behavior, start_at, end_at, open, confidence, metadata, version };
-    Ok((id, Change::Stands(Box::new(entry))))
+    wire::TimelineUpdate { id: id.to_string(), r#type: r#type.into(), entry: told }
 }
 
-fn time(field: &'static str, time: Option<wkt::Timestamp>) -> Result<Timestamp, Unusable> {
-    let time = time.ok_or(Unusable(field))?;
-    Timestamp::try_from(time).map(micros).map_err(|_| Unusable(field))
+/// A day, as it is told.
+pub(crate) fn day(pet: PetId, date: Date, time_zone: String, summary: Summary) -> wire::Day {
+    let share = |share: &day::Share| wire::day::Share {
+        behavior: share.behavior.name().to_owned(),
+        minutes: share.minutes,
+        episodes: share.episodes,
+        first_start_time: Some(share.first_start.into()),
+        last_end_time: Some(share.last_end.into()),
+    };
+    wire::Day {
+        pet_id: pet.to_string(),
+        date: date.to_string(),
+        time_zone,
+        start_time: Some(summary.bounds.start.into()),
+        end_time: Some(summary.bounds.end.into()),
+        closed: summary.closed,
+        version: summary.version,
+        known_minutes: summary.minutes(|_| true),
+        covered_minutes: summary.covered_minutes,
+        deep_sleep_minutes: summary.minutes(|behavior| behavior == Behavior::DeepSleep),
+        rest_minutes: summary.minutes(Behavior::is_rest),
+        active_minutes: summary.minutes(|behavior| !behavior.is_rest()),
+        distance_m: summary.distance_m,
+        resting_heart_rate: summary.resting_heart_rate,
+        behaviors: summary.shares.iter().map(share).collect(),
+    }
 }
 
 /// An entry's id as clients know it: "evt_" and 32 hexadecimal digits.
 fn event_id(id: Uuid) -> String {
     format!("evt_{}", id.simple())
-}
-
-fn parse_event_id(text: &str) -> Option<Uuid> {
-    let digits = text.strip_prefix("evt_").filter(|digits| digits.len() == 32)?;
-    Uuid::try_parse(digits).ok()
-}
-
-fn evidence(evidence: behavior::Evidence) -> Metadata {
-    Metadata {
-        rule: evidence.rule,
-        rule_version: evidence.rule_version,
-        readings: evidence.readings,
-        mean_heart_rate: evidence.mean_heart_rate,
-        sd_heart_rate: evidence.sd_heart_rate,
-        distance_m: evidence.distance_m,
-        max_speed_mps: evidence.max_speed_mps,
-    }
 }
 
 fn metadata(metadata: Metadata) -> wire::EntryMetadata {
@@ -118,5 +171,52 @@ fn metadata(metadata: Metadata) -> wire::EntryMetadata {
         sd_heart_rate: metadata.sd_heart_rate,
         distance_m: metadata.distance_m,
         max_speed_mps: metadata.max_speed_mps,
+    }
+}
+
+fn plan(note: PlanNote) -> wire::PlanNote {
+    wire::PlanNote {
+        plan_version: note.plan_version,
+        kcal_per_day: note.kcal_per_day,
+        previous_kcal_per_day: note.previous_kcal_per_day,
+        life_stage: note.life_stage,
+        reason: note.reason,
+        rule_version: note.rule_version,
+    }
+}
+
+fn feedback(note: FeedbackNote) -> wire::FeedbackNote {
+    wire::FeedbackNote {
+        feedback_id: note.feedback_id,
+        event_id: note.event_id,
+        verdict: note.verdict,
+        actual_behavior: note.actual_behavior,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_last_event_id_is_a_number_as_we_write_them() {
+        for (text, expected) in [
+            ("", Some(None)),
+            ("0", Some(Some(0))),
+            ("42", Some(Some(42))),
+            ("9223372036854775807", Some(Some(i64::MAX))),
+            ("99999999999999999999", Some(Some(i64::MAX))),
+            ("042", None),
+            ("00", None),
+            ("-1", None),
+            ("+1", None),
+            ("4 2", None),
+            ("1e3", None),
+            ("٤٢", None),
+            ("evt_42", None),
+        ] {
+            assert_eq!(last_event_id(text).ok(), expected, "{text}");
+        }
+        assert!(last_event_id(&"9".repeat(101)).is_err());
     }
 }

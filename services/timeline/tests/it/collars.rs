@@ -4,10 +4,10 @@ use petty_chassis::types::AccountId;
 use petty_proto::behavior::v1::episode::Behavior;
 use petty_proto::timeline::v1::timeline_service_server::TimelineService as _;
 use petty_proto::timeline::v1::{GetPetTimelineRequest, GetPetTimelineResponse};
+use petty_testbench::{at, field, reason};
 use tonic::{Code, Status};
 
-use crate::bench::{Bench, Told, at};
-use crate::reading::{field, reason};
+use crate::bench::{Bench, Told};
 
 const COLLAR: &str = "SN-1A4B7C-9Z";
 const HOUR: i64 = 3_600;
@@ -29,9 +29,9 @@ fn ids(answer: &GetPetTimelineResponse) -> Vec<u128> {
 #[tokio::test]
 async fn the_last_hours_are_answered_newest_first() {
     let bench = Bench::new("hours").await;
-    let pet = bench.pet();
-    let account = bench.access.owner_of(&bench.clock, pet);
-    bench.access.wear(&bench.clock, COLLAR, pet, -100 * HOUR, None);
+    let pet = bench.pet_id();
+    let account = bench.owner_of(pet);
+    bench.wear(COLLAR, pet, -100 * HOUR, None);
     for (nth, from, to) in
         [(1, -50 * HOUR, -49 * HOUR), (2, -25 * HOUR, -23 * HOUR), (3, -3 * HOUR, -2 * HOUR), (4, -HOUR, 0)]
     {
@@ -54,10 +54,10 @@ async fn the_last_hours_are_answered_newest_first() {
 #[tokio::test]
 async fn a_collar_that_saw_nothing_is_answered_an_empty_list() {
     let bench = Bench::new("empty").await;
-    let pet = bench.pet();
-    let account = bench.access.owner_of(&bench.clock, pet);
+    let pet = bench.pet_id();
+    let account = bench.owner_of(pet);
     // Worn long ago, but nothing since.
-    bench.access.wear(&bench.clock, COLLAR, pet, -100 * HOUR, Some(-50 * HOUR));
+    bench.wear(COLLAR, pet, -100 * HOUR, Some(-50 * HOUR));
     bench.tell(&Told::new(pet, 1, Behavior::Resting, -HOUR, 0)).await;
     let answer = get(&bench, account, None).await.unwrap();
     let about = answer.metadata.unwrap();
@@ -67,11 +67,11 @@ async fn a_collar_that_saw_nothing_is_answered_an_empty_list() {
 #[tokio::test]
 async fn a_collar_that_moved_shows_each_owner_their_own_pet() {
     let bench = Bench::new("moved").await;
-    let (first, second) = (bench.pet(), bench.pet());
-    let owner = bench.access.owner_of(&bench.clock, first);
-    let other = bench.access.owner_of(&bench.clock, second);
-    bench.access.wear(&bench.clock, COLLAR, first, -10 * HOUR, Some(-5 * HOUR));
-    bench.access.wear(&bench.clock, COLLAR, second, -5 * HOUR, None);
+    let (first, second) = (bench.pet_id(), bench.pet_id());
+    let owner = bench.owner_of(first);
+    let other = bench.owner_of(second);
+    bench.wear(COLLAR, first, -10 * HOUR, Some(-5 * HOUR));
+    bench.wear(COLLAR, second, -5 * HOUR, None);
     // Before the collar, with it, after it.
     for (nth, pet, from) in
         [(1, first, -12), (2, first, -8), (3, first, -2), (4, second, -8), (5, second, -2)]
@@ -88,10 +88,10 @@ async fn a_collar_that_moved_shows_each_owner_their_own_pet() {
 #[tokio::test]
 async fn what_two_pairings_saw_is_answered_once() {
     let bench = Bench::new("once").await;
-    let pet = bench.pet();
-    let account = bench.access.owner_of(&bench.clock, pet);
-    bench.access.wear(&bench.clock, COLLAR, pet, -10 * HOUR, Some(-5 * HOUR));
-    bench.access.wear(&bench.clock, COLLAR, pet, -5 * HOUR, None);
+    let pet = bench.pet_id();
+    let account = bench.owner_of(pet);
+    bench.wear(COLLAR, pet, -10 * HOUR, Some(-5 * HOUR));
+    bench.wear(COLLAR, pet, -5 * HOUR, None);
     bench.tell(&Told::new(pet, 1, Behavior::Walking, -6 * HOUR, -4 * HOUR)).await;
     assert_eq!(ids(&get(&bench, account, None).await.unwrap()), [1]);
 }
@@ -99,9 +99,9 @@ async fn what_two_pairings_saw_is_answered_once() {
 #[tokio::test]
 async fn a_thousand_is_the_most() {
     let bench = Bench::new("thousand").await;
-    let pet = bench.pet();
-    let account = bench.access.owner_of(&bench.clock, pet);
-    bench.access.wear(&bench.clock, COLLAR, pet, -24 * HOUR, None);
+    let pet = bench.pet_id();
+    let account = bench.owner_of(pet);
+    bench.wear(COLLAR, pet, -24 * HOUR, None);
     for nth in 1..=1_000 {
         let from = -i64::try_from(nth).unwrap() * 60;
         bench.tell(&Told::new(pet, nth, Behavior::Walking, from, from + 30)).await;
@@ -119,10 +119,10 @@ async fn a_thousand_is_the_most() {
 #[tokio::test]
 async fn what_cannot_be_used_is_named_and_others_see_nothing() {
     let bench = Bench::new("refused").await;
-    let pet = bench.pet();
-    bench.access.owner_of(&bench.clock, pet);
-    bench.access.wear(&bench.clock, COLLAR, pet, -HOUR, None);
-    let stranger = AccountId::new(&bench.clock);
+    let pet = bench.pet_id();
+    bench.owner_of(pet);
+    bench.wear(COLLAR, pet, -HOUR, None);
+    let stranger = bench.account_id();
     for hours in [0, -1, 721, i32::MAX, i32::MIN] {
         assert_eq!(field(&get(&bench, stranger, Some(hours)).await.unwrap_err()), "hours", "{hours}");
     }

@@ -3,11 +3,11 @@
 use futures::future::join_all;
 use petty_chassis::events::{Event, Failure, topics};
 use petty_chassis::types::EventId;
-use petty_proto::auth::v1::Pet;
 use petty_proto::behavior::v1::episode::Behavior;
-use petty_proto::events::v1::{PetChanged, PetErasing};
+use petty_proto::events::v1::PetErasing;
+use petty_testbench::{a_dog, eventually};
 
-use crate::bench::{Bench, Told, eventually};
+use crate::bench::{Bench, Told};
 
 const ENTRIES: &str = "-- entries\nSELECT concat_ws(' ', event_id, pet_id, kind, behavior, start_at, end_at, open, confidence, metadata, version)
                        FROM entries ORDER BY event_id";
@@ -36,9 +36,15 @@ async fn versions_come_to_the_same_in_every_order() {
     let bench = Bench::new("orders").await;
     let mut nth = 0;
     for (third, expected) in [
-        (Told { version: 3, ..Told::new(bench.pet(), 0, Behavior::DeepSleep, 0, 900) }, Some("deep_sleep 3")),
-        (Told { version: 3, ..Told::new(bench.pet(), 0, Behavior::Unknown, 0, 900) }, None),
-        (Told { version: 3, superseded: true, ..Told::new(bench.pet(), 0, Behavior::Resting, 0, 600) }, None),
+        (
+            Told { version: 3, ..Told::new(bench.pet_id(), 0, Behavior::DeepSleep, 0, 900) },
+            Some("deep_sleep 3"),
+        ),
+        (Told { version: 3, ..Told::new(bench.pet_id(), 0, Behavior::Unknown, 0, 900) }, None),
+        (
+            Told { version: 3, superseded: true, ..Told::new(bench.pet_id(), 0, Behavior::Resting, 0, 600) },
+            None,
+        ),
     ] {
         let pet = third.pet;
         let first = Told { open: true, ..Told::new(pet, 0, Behavior::Resting, 0, 300) };
@@ -62,7 +68,7 @@ async fn versions_come_to_the_same_in_every_order() {
 #[tokio::test]
 async fn what_was_unknown_may_become_known() {
     let bench = Bench::new("known").await;
-    let pet = bench.pet();
+    let pet = bench.pet_id();
     let unknown = Told::new(pet, 1, Behavior::Unknown, 0, 300);
     bench.tell(&unknown).await;
     assert!(bench.rows(ENTRIES).await.is_empty());
@@ -73,7 +79,7 @@ async fn what_was_unknown_may_become_known() {
 #[tokio::test]
 async fn another_pets_episode_cannot_be_told_under_this_ones_name() {
     let bench = Bench::new("names").await;
-    let (mine, theirs) = (bench.pet(), bench.pet());
+    let (mine, theirs) = (bench.pet_id(), bench.pet_id());
     let told = Told::new(theirs, 1, Behavior::Resting, 0, 300);
     let event = bench.event(&topics::BEHAVIOR_CHANGED, mine, 1, &told.payload());
     assert!(matches!(bench.apply(&event).await, Err(Failure::Poison(_))));
@@ -83,7 +89,7 @@ async fn another_pets_episode_cannot_be_told_under_this_ones_name() {
 async fn nothing_outlives_an_erasing_beside_it() {
     let bench = Bench::new("racing").await;
     for round in 0..20 {
-        let pet = bench.pet();
+        let pet = bench.pet_id();
         let told: Vec<Event> = (0..6)
             .map(|nth| bench.told(&Told::new(pet, round * 10 + nth, Behavior::Resting, 0, 300)))
             .collect();
@@ -101,7 +107,7 @@ async fn nothing_outlives_an_erasing_beside_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn events_delivered_twice_and_in_disorder_come_to_the_same_tables() {
     let (one, other) = (Bench::consuming("in_order").await, Bench::consuming("disordered").await);
-    let pets: Vec<_> = (0..3).map(|_| one.pet()).collect();
+    let pets: Vec<_> = (0..3).map(|_| one.pet_id()).collect();
     let mut events = Vec::new();
     for (index, pet) in pets.iter().enumerate() {
         for nth in 0..10 {
@@ -140,7 +146,7 @@ async fn events_delivered_twice_and_in_disorder_come_to_the_same_tables() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_poisoned_event_is_buried_and_the_rest_flows_on() {
     let bench = Bench::consuming("poison").await;
-    let (poisoned, pet) = (bench.pet(), bench.pet());
+    let (poisoned, pet) = (bench.pet_id(), bench.pet_id());
     let mut bad = Told::new(poisoned, 1, Behavior::Resting, 0, 300).payload();
     bad.episode.as_mut().unwrap().confidence = 7.0;
     bench.publish(&bench.event(&topics::BEHAVIOR_CHANGED, poisoned, 1, &bad)).await;
@@ -155,7 +161,7 @@ async fn a_poisoned_event_is_buried_and_the_rest_flows_on() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_erased_pet_does_not_come_back() {
     let bench = Bench::consuming("erased").await;
-    let (pet, other) = (bench.pet(), bench.pet());
+    let (pet, other) = (bench.pet_id(), bench.pet_id());
     let told = bench.told(&Told::new(pet, 1, Behavior::Resting, 0, 300));
     bench.publish(&told).await;
     bench.publish(&bench.told(&Told::new(other, 2, Behavior::Resting, 0, 300))).await;
@@ -164,12 +170,7 @@ async fn an_erased_pet_does_not_come_back() {
     bench.publish(&bench.erasing(pet)).await;
     eventually("the pet is erased", || async { bench.count(HANDLED).await == 3 }).await;
     bench.publish(&Event { id: EventId::new(&bench.clock), version: 2, ..told }).await;
-    let gone = PetChanged {
-        pet: Some(Pet { pet_id: pet.to_string(), ..Pet::default() }),
-        account_id: String::new(),
-        deleted: true,
-    };
-    bench.publish(&bench.event(&topics::PET_CHANGED, pet, 4, &gone)).await;
+    bench.publish(&bench.pet_deleted(&a_dog(pet, 4))).await;
     eventually("the late ones are handled", || async { bench.count(HANDLED).await == 5 }).await;
     assert_eq!(bench.rows("-- pets\nSELECT pet_id::text FROM entries").await, [other.to_string()]);
     let erased = "-- erased\nSELECT subject::text FROM event_outbox WHERE topic = 'data.erased'";
@@ -180,7 +181,7 @@ async fn an_erased_pet_does_not_come_back() {
 #[tokio::test]
 async fn an_erasing_of_another_pet_is_refused() {
     let bench = Bench::new("mixed_up").await;
-    let payload = PetErasing { pet_id: bench.pet().to_string(), account_id: String::new() };
-    let event = bench.event(&topics::PET_ERASING, bench.pet(), 0, &payload);
+    let payload = PetErasing { pet_id: bench.pet_id().to_string(), account_id: String::new() };
+    let event = bench.event(&topics::PET_ERASING, bench.pet_id(), 0, &payload);
     assert!(matches!(bench.apply(&event).await, Err(Failure::Poison(_))));
 }

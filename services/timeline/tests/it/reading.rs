@@ -5,10 +5,10 @@ use petty_proto::behavior::v1::episode::Behavior;
 use petty_proto::timeline::v1::entry::Kind;
 use petty_proto::timeline::v1::timeline_service_server::TimelineService as _;
 use petty_proto::timeline::v1::{Entry, ListTimelineRequest, ListTimelineResponse};
+use petty_testbench::{at, field, reason};
 use tonic::{Code, Status};
-use tonic_types::StatusExt as _;
 
-use crate::bench::{Bench, Told, at};
+use crate::bench::{Bench, Told};
 
 async fn list(
     bench: &Bench,
@@ -26,20 +26,11 @@ fn ids(entries: &[Entry]) -> Vec<&str> {
     entries.iter().map(|entry| entry.event_id.as_str()).collect()
 }
 
-pub(crate) fn reason(status: &Status) -> String {
-    status.get_error_details().error_info().unwrap().reason.clone()
-}
-
-pub(crate) fn field(status: &Status) -> String {
-    assert_eq!(status.code(), Code::InvalidArgument, "{status:?}");
-    status.get_error_details().bad_request().unwrap().field_violations[0].field.clone()
-}
-
 #[tokio::test]
 async fn an_entry_says_what_was_told() {
     let bench = Bench::new("entry").await;
-    let pet = bench.pet();
-    let account = bench.access.owner_of(&bench.clock, pet);
+    let pet = bench.pet_id();
+    let account = bench.owner_of(pet);
     let told = Told { version: 3, open: true, ..Told::new(pet, 7, Behavior::PlayingFetch, -600, -300) };
     bench.tell(&told).await;
     let [entry] = list(&bench, account, of(pet)).await.unwrap().entries.try_into().unwrap();
@@ -57,8 +48,8 @@ async fn an_entry_says_what_was_told() {
 #[tokio::test]
 async fn a_week_until_now_is_answered_where_nothing_is_said() {
     let bench = Bench::new("week").await;
-    let pet = bench.pet();
-    let account = bench.access.owner_of(&bench.clock, pet);
+    let pet = bench.pet_id();
+    let account = bench.owner_of(pet);
     const WEEK: i64 = 7 * 86_400;
     for (nth, from, to) in
         [(1, -WEEK - 60, -WEEK - 1), (2, -WEEK - 60, -WEEK), (3, -60, 60), (4, 0, 60), (5, 60, 120)]
@@ -75,8 +66,8 @@ async fn a_week_until_now_is_answered_where_nothing_is_said() {
 #[tokio::test]
 async fn pages_cover_everything_once_newest_first_though_more_comes_in() {
     let bench = Bench::new("pages").await;
-    let pet = bench.pet();
-    let account = bench.access.owner_of(&bench.clock, pet);
+    let pet = bench.pet_id();
+    let account = bench.owner_of(pet);
     // Two of each start, so that the place within one start counts.
     for nth in 0..40_u128 {
         let from = -100 * (i64::try_from(nth).unwrap() / 2 + 1);
@@ -116,21 +107,22 @@ async fn pages_cover_everything_once_newest_first_though_more_comes_in() {
 #[tokio::test]
 async fn others_see_nothing() {
     let bench = Bench::new("others").await;
-    let (mine, theirs) = (bench.pet(), bench.pet());
-    let me = bench.access.owner_of(&bench.clock, mine);
-    bench.access.owner_of(&bench.clock, theirs);
+    let (mine, theirs) = (bench.pet_id(), bench.pet_id());
+    let me = bench.owner_of(mine);
+    bench.owner_of(theirs);
     bench.tell(&Told::new(theirs, 1, Behavior::Resting, -60, -30)).await;
-    for pet in [theirs, bench.pet()] {
+    for pet in [theirs, bench.pet_id()] {
         let status = list(&bench, me, of(pet)).await.unwrap_err();
         assert_eq!((status.code(), reason(&status)), (Code::NotFound, "PET_NOT_FOUND".to_owned()));
     }
-    assert_eq!(list(&bench, me, of(mine)).await.unwrap(), ListTimelineResponse::default());
+    let empty = ListTimelineResponse { last_event_id: "0".to_owned(), ..Default::default() };
+    assert_eq!(list(&bench, me, of(mine)).await.unwrap(), empty);
 }
 
 #[tokio::test]
 async fn what_cannot_be_used_is_named_before_access_is_asked() {
     let bench = Bench::new("fields").await;
-    let (pet, nobody) = (bench.pet(), AccountId::new(&bench.clock));
+    let (pet, nobody) = (bench.pet_id(), bench.account_id());
     for (request, expected) in [
         (ListTimelineRequest { page_size: 1_001, ..of(pet) }, "page_size"),
         (ListTimelineRequest { page_token: "?".to_owned(), ..of(pet) }, "page_token"),

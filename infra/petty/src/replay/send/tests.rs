@@ -1,7 +1,7 @@
 //! A replay against a gateway that is as unreliable as they come.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex},
 };
 

@@ -55,6 +55,8 @@ struct Call {
     deadline: Deadline,
     /// Whether a second sending is harmless even where the first one arrived.
     repeatable: bool,
+    /// Whether the answer goes on; the deadline is then that of its beginning.
+    streams: bool,
 }
 
 /// What came of an attempt.
@@ -125,7 +127,8 @@ impl Target {
         };
         let repeatable =
             policy.is_some_and(|policy| matches!(policy.repeat, Repeat::ReadOnly | Repeat::Idempotent));
-        let call = Call { parts, body: body.to_bytes(), deadline, repeatable };
+        let streams = policy.is_some_and(|policy| policy.streams);
+        let call = Call { parts, body: body.to_bytes(), deadline, repeatable, streams };
         self.budget.deposit();
         let since = Instant::now();
         let answered = tokio::time::timeout_at(deadline.0, self.attempts(&call)).await;
@@ -136,7 +139,8 @@ impl Target {
                 }
                 expired()
             },
-            |response| with_deadline(response, deadline),
+            // A stream had to begin by then, and goes on.
+            |response| if streams { response } else { with_deadline(response, deadline) },
         )
     }
 
@@ -223,7 +227,7 @@ impl Target {
             return Outcome::Answered(refuse(ApiError::internal(error)));
         }
         let busy = endpoint.busy();
-        let mut channel = endpoint.channel();
+        let mut channel = endpoint.channel(call.streams);
         let answered = match channel.ready().await {
             Ok(ready) => ready.call(request).await,
             Err(error) => Err(error),

@@ -30,6 +30,10 @@ const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Flow control windows, as the server's.
 const STREAM_WINDOW: u32 = 1 << 20;
 const CONNECTION_WINDOW: u32 = 4 << 20;
+/// Streams have a connection of their own, whose window is that of as many of them as are open at once: one whose reader
+/// stands still then holds up neither the others nor the calls.
+const OPEN_STREAM_WINDOW: u32 = 64 << 10;
+const OPEN_STREAMS_WINDOW: u32 = 1 << 30;
 
 /// The endpoints of one target. Names are resolved to all of their addresses.
 pub(super) struct Endpoints {
@@ -51,10 +55,11 @@ struct Resolution {
     running: bool,
 }
 
-/// One replica's address and connection. Connects when it is first used, and again whenever the connection is gone.
+/// One replica's address and connections. Connects when it is first used, and again whenever the connection is gone.
 pub(super) struct Endpoint {
     address: String,
     channel: Channel,
+    streams: Channel,
     in_flight: AtomicUsize,
     left_alone: Mutex<Option<LeftAlone>>,
 }
@@ -195,6 +200,10 @@ impl Endpoint {
         Ok(Self {
             address,
             channel: endpoint.connect_lazy(),
+            streams: endpoint
+                .initial_stream_window_size(OPEN_STREAM_WINDOW)
+                .initial_connection_window_size(OPEN_STREAMS_WINDOW)
+                .connect_lazy(),
             in_flight: AtomicUsize::new(0),
             left_alone: Mutex::new(None),
         })
@@ -204,8 +213,9 @@ impl Endpoint {
         &self.address
     }
 
-    pub(super) fn channel(&self) -> Channel {
-        self.channel.clone()
+    /// What calls, or opens streams.
+    pub(super) fn channel(&self, streams: bool) -> Channel {
+        if streams { self.streams.clone() } else { self.channel.clone() }
     }
 
     /// A call begins.

@@ -13,6 +13,7 @@ pub(super) struct Measures {
     service: &'static str,
     duration: Histogram<f64>,
     in_flight: UpDownCounter<i64>,
+    streams: UpDownCounter<i64>,
     shed: Counter<u64>,
     panics: Counter<u64>,
 }
@@ -31,6 +32,10 @@ impl Measures {
                 .i64_up_down_counter("rpc_server_in_flight")
                 .with_description("Calls being answered")
                 .build(),
+            streams: meter
+                .i64_up_down_counter("petty_grpc_streams_open")
+                .with_description("Answers that have begun and go on")
+                .build(),
             shed: meter.u64_counter("rpc_server_shed").with_description("Calls refused for load").build(),
             panics: meter
                 .u64_counter("rpc_server_panics")
@@ -46,7 +51,14 @@ impl Measures {
         InFlight { measures: self, service }
     }
 
-    /// A call was answered.
+    /// Counts a stream as open until the answer is dropped.
+    pub(super) fn open_stream(&self, method: &'static str) -> OpenStream {
+        let attributes = [KeyValue::new("service", self.service), KeyValue::new("method", method)];
+        self.streams.add(1, &attributes);
+        OpenStream { streams: self.streams.clone(), attributes }
+    }
+
+    /// A call was answered, or its stream begun.
     pub(super) fn answered(&self, method: &'static str, code: Code, since: Instant) {
         let attributes = [
             KeyValue::new("service", self.service),
@@ -76,6 +88,18 @@ pub(super) struct InFlight<'a> {
 impl Drop for InFlight<'_> {
     fn drop(&mut self) {
         self.measures.in_flight.add(-1, &self.service);
+    }
+}
+
+/// One stream that is open.
+pub(super) struct OpenStream {
+    streams: UpDownCounter<i64>,
+    attributes: [KeyValue; 2],
+}
+
+impl Drop for OpenStream {
+    fn drop(&mut self) {
+        self.streams.add(-1, &self.attributes);
     }
 }
 

@@ -19,10 +19,12 @@ use tower::{Layer, Service, ServiceExt as _};
 use tracing::{Instrument as _, Span};
 
 use super::measure::{Measures, code_of, name_of};
+use super::stream;
 use crate::error::{ApiError, Code as ErrorCode};
 use crate::grpc::identity::PeerVerifier;
 use crate::grpc::scope::{self, CallScope, Deadline, REQUEST_ID, RequestId};
 use crate::service::Context;
+use crate::shutdown::Shutdown;
 use crate::types::Clock;
 use crate::{tasks, telemetry};
 
@@ -51,6 +53,8 @@ struct Shared {
     clock: Clock,
     verifier: PeerVerifier,
     permits: Semaphore,
+    streams: Arc<Semaphore>,
+    shutdown: Shutdown,
     measures: Measures,
 }
 
@@ -70,6 +74,8 @@ impl StackLayer {
             clock: context.clock.clone(),
             verifier,
             permits: Semaphore::new(context.base.grpc_concurrency),
+            streams: Arc::new(Semaphore::new(context.base.grpc_streams)),
+            shutdown: context.shutdown.clone(),
             measures: Measures::new(context.service),
         };
         Self { shared: Arc::new(shared) }
@@ -263,13 +269,36 @@ impl Shared {
         if matches!(method, Method::Open) {
             return forward(request, inner).await;
         }
-        let Ok(_permit) = self.permits.try_acquire() else {
-            self.measures.shed();
-            let error =
-                ApiError::new(ErrorCode::ResourceExhausted, "OVERLOADED", "too much at once; try again");
-            return refuse(ApiError { retry_after: Some(Duration::from_secs(1)), ..error });
+        let Ok(_permit) = self.permits.try_acquire() else { return self.overloaded("OVERLOADED") };
+        let Method::Ours(policy @ MethodPolicy { streams: true, .. }) = method else {
+            return self.identify(method, request, inner).await;
         };
-        self.identify(method, request, inner).await
+        let Ok(place) = Arc::clone(&self.streams).try_acquire_owned() else {
+            return self.overloaded("TOO_MANY_STREAMS");
+        };
+        let span = self.stream_span(policy, request.extensions().get::<RequestId>());
+        let response = self.identify(method, request, inner).await;
+        stream::keep_open(response, place, self.measures.open_stream(policy.path), span)
+    }
+
+    fn overloaded(&self, reason: &'static str) -> Response<Body> {
+        self.measures.shed();
+        let error = ApiError::new(ErrorCode::ResourceExhausted, reason, "too much at once; try again");
+        refuse(ApiError { retry_after: Some(Duration::from_secs(1)), ..error })
+    }
+
+    /// Carries the call's names into the log lines of a stream. Not exported: the call's own span ends where it has begun.
+    fn stream_span(&self, policy: &'static MethodPolicy, request_id: Option<&RequestId>) -> Span {
+        tracing::error_span!(
+            target: telemetry::SCOPE,
+            parent: None,
+            "stream",
+            rpc.service = policy.service,
+            rpc.method = policy.method,
+            service = self.service,
+            instance = self.instance,
+            request_id = request_id.map(RequestId::as_str),
+        )
     }
 
     /// Lets through the services that the method's policy names.
@@ -298,6 +327,7 @@ impl Shared {
             return refuse(ApiError::new(ErrorCode::PermissionDenied, "SERVICE_NOT_ALLOWED", text));
         }
         request.extensions_mut().insert(identity);
+        request.extensions_mut().insert(self.shutdown.clone());
         forward(request, inner).await
     }
 }

@@ -1,18 +1,25 @@
-//! The REST API as a replay uses it. Every call can be sent again: creating ones carry an Idempotency-Key, readings are
-//! known by collar and time.
+//! The REST API as an owner and a collar use it. Every call can be sent again: creating ones carry an Idempotency-Key,
+//! readings are known by collar and time.
+
+mod error;
+pub mod patience;
+pub mod wearer;
 
 use std::time::Duration;
 
-use jiff::Timestamp;
-use reqwest::{Method, RequestBuilder, StatusCode, header};
+use jiff::civil::Date;
+use jiff::{SignedDuration, Timestamp};
+use reqwest::{Method, RequestBuilder, Url, header};
 use secrecy::{ExposeSecret, SecretString};
-use serde::{Deserialize, de::DeserializeOwned};
-use serde_json::json;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::{Value, json};
 
-use super::{Recorded, Species, plan::Reading};
+pub use error::Error;
 
 /// The most readings a batch may hold.
 pub const BATCH: usize = 1000;
+/// How far back the API takes readings and pairings, less an hour for the sending itself and clocks that differ.
+pub const REACH: SignedDuration = SignedDuration::from_hours(30 * 24 - 1);
 
 /// A call takes at most this long; the gateway's own deadlines are shorter.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -24,7 +31,7 @@ pub struct Client {
     base: String,
 }
 
-/// Who replays.
+/// Whose pets they are.
 #[derive(Debug, Clone)]
 pub struct Account {
     /// E-mail address.
@@ -55,105 +62,76 @@ pub struct Rejected {
     pub reason: String,
 }
 
-/// A call failed. `Display` tells the whole story, so there is no `source` to be told again.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The URL is not one.
-    #[error("{0:?} is not a gateway's URL, such as http://127.0.0.1:8080")]
-    Url(String),
-    /// No answer.
-    #[error("{what}: no answer: {}", root(cause))]
-    Unreachable {
-        /// The call.
-        what: &'static str,
-        /// Why.
-        cause: reqwest::Error,
-    },
-    /// Answered, but not with success.
-    #[error("{what}: {status}: {detail}")]
-    Refused {
-        /// The call.
-        what: &'static str,
-        /// Its status.
-        status: StatusCode,
-        /// The problem's code, empty where there is none.
-        code: String,
-        /// The problem in words.
-        detail: String,
-        /// When to come back.
-        retry_after: Option<Duration>,
-    },
-    /// A success that does not read like one.
-    #[error("{what}: the answer cannot be read: {cause}")]
-    Unreadable {
-        /// The call.
-        what: &'static str,
-        /// Why.
-        cause: serde_json::Error,
-    },
-}
-
-/// The words that say something: reqwest's own only repeat the URL.
-fn root(error: &reqwest::Error) -> String {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(next) = cause.source() {
-        cause = next;
-    }
-    cause.to_string()
-}
-
-impl Error {
-    /// Whether the same call may succeed later.
-    #[must_use]
-    pub fn is_temporary(&self) -> bool {
-        match self {
-            Self::Url(_) | Self::Unreadable { .. } => false,
-            Self::Unreachable { cause, .. } => !cause.is_builder(),
-            Self::Refused { status, retry_after, .. } => match status.as_u16() {
-                429 | 502 | 503 | 504 => true,
-                // The same request is still being answered.
-                409 => retry_after.is_some(),
-                _ => false,
-            },
-        }
-    }
-
-    /// The status, where there was an answer.
-    #[must_use]
-    pub fn status(&self) -> Option<u16> {
-        match self {
-            Self::Refused { status, .. } => Some(status.as_u16()),
-            Self::Url(_) | Self::Unreachable { .. } | Self::Unreadable { .. } => None,
-        }
-    }
-
-    /// The problem's code, empty where there is none.
-    #[must_use]
-    pub fn code(&self) -> &str {
-        match self {
-            Self::Refused { code, .. } => code,
-            Self::Url(_) | Self::Unreachable { .. } | Self::Unreadable { .. } => "",
-        }
-    }
-
-    /// When the gateway wants to be asked again.
-    #[must_use]
-    pub fn retry_after(&self) -> Option<Duration> {
-        match self {
-            Self::Refused { retry_after, .. } => *retry_after,
-            Self::Url(_) | Self::Unreachable { .. } | Self::Unreadable { .. } => None,
-        }
-    }
-}
-
 #[derive(Deserialize)]
 struct Token {
     access_token: String,
 }
 
+/// Dogs and cats.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Species {
+    /// Dogs.
+    Dog,
+    /// Cats.
+    Cat,
+}
+
+/// A pet to be added.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct NewPet {
+    /// Its name.
+    pub name: String,
+    /// Its species.
+    pub species: Species,
+    /// Its breed, where known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub breed: Option<String>,
+    /// Whether it is neutered, where known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub neutered: Option<bool>,
+    /// Its birth date, where known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub birth_date: Option<Date>,
+    /// Its IANA time zone; the account's without one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub time_zone: Option<String>,
+}
+
+/// A pet as the API knows it.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Pet {
+    /// Its id.
+    pub pet_id: String,
+    /// Its name.
+    #[serde(default)]
+    pub name: String,
+    /// Its IANA time zone.
+    #[serde(default)]
+    pub time_zone: String,
+}
+
+/// A collar that a pet wears, or wore.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Collar {
+    /// Its id.
+    pub collar_id: String,
+    /// Since when.
+    pub start_time: Timestamp,
+    /// Until when; absent while it wears it.
+    pub end_time: Option<Timestamp>,
+}
+
 #[derive(Deserialize)]
-struct Pet {
-    pet_id: String,
+struct Pets {
+    pets: Vec<Pet>,
+    #[serde(default)]
+    next_page_token: String,
+}
+
+#[derive(Deserialize)]
+struct Collars {
+    collars: Vec<Collar>,
 }
 
 #[derive(Deserialize)]
@@ -207,22 +185,81 @@ impl Client {
     /// # Errors
     ///
     /// Any [`Error`].
-    pub async fn create_pet(
+    pub async fn create_pet(&self, token: &SecretString, pet: &NewPet, key: &str) -> Result<String, Error> {
+        let request = self.post("/v1/pets", token).header("Idempotency-Key", key).json(pet);
+        answer::<Pet>("add a pet", request).await.map(|pet| pet.pet_id)
+    }
+
+    /// Every pet of the account, and those shared with it.
+    ///
+    /// # Errors
+    ///
+    /// Any [`Error`].
+    pub async fn pets(&self, token: &SecretString) -> Result<Vec<Pet>, Error> {
+        let mut all = Vec::new();
+        let mut page = String::new();
+        loop {
+            let request = self.get("/v1/pets", &[("page_size", "1000"), ("page_token", &page)], token);
+            let answer: Pets = answer("list the pets", request).await?;
+            all.extend(answer.pets);
+            if answer.next_page_token.is_empty() {
+                return Ok(all);
+            }
+            page = answer.next_page_token;
+        }
+    }
+
+    /// The collars of a pet, newest first, up to 1,000.
+    ///
+    /// # Errors
+    ///
+    /// Any [`Error`].
+    pub async fn collars(&self, token: &SecretString, pet_id: &str) -> Result<Vec<Collar>, Error> {
+        let path = format!("/v1/pets/{pet_id}/collars");
+        let request = self.get(&path, &[("page_size", "1000")], token);
+        answer::<Collars>("list a pet's collars", request).await.map(|answer| answer.collars)
+    }
+
+    /// The time of a collar's newest reading, where there is one.
+    ///
+    /// # Errors
+    ///
+    /// Any [`Error`].
+    pub async fn newest(&self, token: &SecretString, collar_id: &str) -> Result<Option<Timestamp>, Error> {
+        #[derive(Deserialize)]
+        struct Newest {
+            timestamp: Timestamp,
+        }
+        let request = self.get("/v1/realtime", &[("collar_id", collar_id)], token);
+        match answer::<Newest>("ask for the newest reading", request).await {
+            Ok(newest) => Ok(Some(newest.timestamp)),
+            Err(error) if error.status() == Some(404) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// What lies under a path.
+    ///
+    /// # Errors
+    ///
+    /// Any [`Error`].
+    pub async fn read<T: DeserializeOwned>(&self, token: &SecretString, path: &str) -> Result<T, Error> {
+        answer("read", self.get(path, &[], token)).await
+    }
+
+    /// Replaces what lies under a path.
+    ///
+    /// # Errors
+    ///
+    /// Any [`Error`].
+    pub async fn put<T: DeserializeOwned>(
         &self,
         token: &SecretString,
-        animal: &Recorded,
-        key: &str,
-    ) -> Result<String, Error> {
-        let species = match animal.species {
-            Species::Dog => "DOG",
-            Species::Cat => "CAT",
-        };
-        let mut body = json!({"name": animal.name, "species": species});
-        if let (Some(breed), Some(body)) = (&animal.breed, body.as_object_mut()) {
-            body.insert("breed".to_owned(), json!(breed));
-        }
-        let request = self.post("/v1/pets", token).header("Idempotency-Key", key).json(&body);
-        answer::<Pet>("add a pet", request).await.map(|pet| pet.pet_id)
+        path: &str,
+        body: &Value,
+    ) -> Result<T, Error> {
+        let request = self.http.request(Method::PUT, self.url(path)).bearer_auth(token.expose_secret());
+        answer("put", request.json(body)).await
     }
 
     /// Pairs a collar that the pet has worn since `start`; answers the device secret.
@@ -278,7 +315,11 @@ impl Client {
     /// # Errors
     ///
     /// Any [`Error`]; the readings may have been stored all the same, and can be sent again.
-    pub async fn ingest(&self, token: &SecretString, readings: &[Reading]) -> Result<Acknowledged, Error> {
+    pub async fn ingest<R: Serialize + Sync>(
+        &self,
+        token: &SecretString,
+        readings: &[R],
+    ) -> Result<Acknowledged, Error> {
         let request = self.post("/v1/ingest:batch", token).json(&json!({"readings": readings}));
         answer("post readings", request).await
     }
@@ -294,6 +335,12 @@ impl Client {
         answer::<Token>(what, request).await.map(|token| token.access_token.into())
     }
 
+    fn get(&self, path: &str, query: &[(&str, &str)], token: &SecretString) -> RequestBuilder {
+        let url = self.url(path);
+        let url = Url::parse_with_params(&url, query).map_or(url, String::from);
+        self.http.request(Method::GET, url).bearer_auth(token.expose_secret())
+    }
+
     fn post(&self, path: &str, token: &SecretString) -> RequestBuilder {
         self.http.request(Method::POST, self.url(path)).bearer_auth(token.expose_secret())
     }
@@ -303,7 +350,7 @@ impl Client {
     }
 }
 
-/// What problem+json says, as far as a replay needs it.
+/// What problem+json says, as far as it is needed here.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Problem {

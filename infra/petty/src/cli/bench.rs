@@ -1,0 +1,30 @@
+//! `petty bench`: what may be measured.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+/// `petty bench`.
+#[derive(Debug, Clone, Args)]
+pub struct BenchArgs {
+    /// What to measure.
+    #[command(subcommand)]
+    pub bench: Bench,
+    /// Write the outcome to this file, as JSON.
+    #[arg(long, value_name = "FILE", global = true)]
+    pub json: Option<PathBuf>,
+}
+
+/// The benches.
+#[derive(Debug, Clone, Copy, Subcommand)]
+pub enum Bench {
+    /// From a reading's sending to its sight on the owner's open stream; no load.
+    Stream {
+        /// How many events in all.
+        #[arg(long, value_name = "N", default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..=9_000))]
+        events: u32,
+        /// In how many rounds.
+        #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
+        rounds: u32,
+    },
+}

@@ -1,0 +1,89 @@
+//! The long help of every command: what it does, examples that can be pasted, and what the exit code says.
+
+/// `petty`.
+pub(super) const PETTY: &str = "\
+Examples:
+  cargo petty up                                   the whole mesh, with a demo household; Ctrl-C stops it
+  cargo petty status                               in another terminal: how is it?
+  cargo petty simulate --pets 50 --days 3          fifty pets with three days behind them
+  cargo petty replay --heartbeats dogs.csv         real recordings
+  cargo petty down                                 stop it from elsewhere
+
+Each command's own help says more: cargo petty simulate --help";
+
+/// `petty up`.
+pub(super) const UP: &str = "\
+Examples:
+  cargo petty up                                   gateway on 127.0.0.1:8080, everything kept below .petty
+  cargo petty up --no-demo --port 0                no demo household, any free port
+  cargo petty up --data-dir /tmp/two --port 8081   a second one beside it
+
+Databases, passwords, keys and the log (petty.log) are kept in the data directory; delete it, while nothing runs, to
+begin anew. Once all is ready, DIR/ready.json lists addresses and credentials for programs (mode 0600).
+
+Exit codes: 0 stopped as asked, 1 it could not start or something failed, 2 a wrong argument.";
+
+/// `petty replay`.
+pub(super) const REPLAY: &str = "\
+Examples:
+  cargo petty replay --heartbeats dogs.csv --pets 10        ten dogs' heart rates
+  cargo petty replay --positions cats_uk.csv --speed 600    all cats' positions, at 600 times real time
+  cargo petty replay --positions cats_uk.csv --gateway http://127.0.0.1:8081
+
+Times are moved so that each animal's last reading is now; nothing is made up.
+
+Exit codes: 0 every reading was acknowledged, 1 not so, 2 a wrong argument.";
+
+/// `petty simulate`.
+pub(super) const SIMULATE: &str = "\
+Without --days it is live: every collar reads every S seconds from now on, until Ctrl-C. With --days D the past D days
+are sent in batches, as fast as they are acknowledged, and that is all; with --days D --live it then goes on live.
+
+Days are believable, and Petty's rules find in them what was meant: sleep at night, naps, meals, for dogs three walks
+and a game of fetch, for cats play and rounds at dusk, now and then a spell of anxious pacing, all by the clock of the
+pet's own time zone, on days of 23 and 25 hours too. Heart rate is missing 43 % of the time, collars are charged, and
+sometimes out of reach. A reading follows from seed, pet and time alone: running it again makes the same readings, so it
+goes on where it was and stores nothing twice.
+
+Examples:
+  cargo petty simulate --pets 5                                  live, every 30 s, until Ctrl-C
+  cargo petty simulate --pets 50 --interval 30 --days 3          three days and today, then done
+  cargo petty simulate --pets 3 --days 7 --live --interval 10    a week, then live
+  cargo petty simulate --days 2 --time-zone America/New_York --seed 7 --email you@example.com --password '…'
+
+Exit codes: 0 every reading was acknowledged, 1 not so (stopped half-way, or given up), 2 a wrong argument.";
+
+/// `petty status`.
+pub(super) const STATUS: &str = "\
+Says whether a mesh runs on the data directory, since when and where; of each service whether it is ready, and if not,
+which check fails; whether PostgreSQL and Redis answer; how many pets and readings there are (about); how many events wait
+to be sent or handled; and how much disk it takes.
+
+Examples:
+  cargo petty status
+  cargo petty status --json | jq .services
+  cargo petty status --data-dir /tmp/two && echo ready
+
+Exit codes: 0 all is ready, 1 degraded (it runs, and something is not ready), 2 a wrong argument, 3 not running.";
+
+/// `petty down`.
+pub(super) const DOWN: &str = "\
+Stops the mesh that holds the data directory, wherever it was started, and waits until it, PostgreSQL and Redis are gone.
+Data stays. Only the process that holds the directory's lock is stopped; nothing else is touched.
+
+Examples:
+  cargo petty down
+  cargo petty down --data-dir /tmp/two --timeout 120
+
+Exit codes: 0 stopped, or nothing ran; 1 it is still there, with what to do about it; 2 a wrong argument.";
+
+/// `petty bench`.
+pub(super) const BENCH: &str = "\
+Each bench starts a mesh of its own on a private PostgreSQL and Redis, with the durability settings that Petty runs with,
+prints a table, and leaves nothing behind. Let nothing else run beside it.
+
+Examples:
+  cargo petty bench stream                         500 events, from a reading's sending to the owner's open stream
+  cargo petty bench stream --events 100 --json out.json
+
+Exit codes: 0 every goal is met, 1 a goal is missed or the bench could not run, 2 a wrong argument.";

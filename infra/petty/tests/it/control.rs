@@ -1,0 +1,125 @@
+//! `petty status`, `petty simulate` and `petty down` around a mesh that really runs. One mesh for all of it: starting one
+//! is what takes the time.
+
+use std::collections::BTreeSet;
+use std::process::Output;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use petty::client::{Account, Client};
+use serde_json::Value;
+
+use crate::running::{PATIENCE, Up, gone, open_dir, petty, pid_listening, servers};
+
+fn said(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+#[track_caller]
+fn check(output: &Output, code: i32, words: &[&str]) -> String {
+    let said = said(output);
+    assert_eq!(output.status.code(), Some(code), "{said}");
+    for word in words {
+        assert!(said.contains(word), "{word:?}: {said}");
+    }
+    said
+}
+
+/// Asks until the exit code is what is waited for.
+fn status(data_dir: &str, code: i32) -> Value {
+    let begin = Instant::now();
+    loop {
+        let output = petty(&["status", "--data-dir", data_dir, "--json"]);
+        if output.status.code() == Some(code) {
+            return serde_json::from_slice(&output.stdout).unwrap();
+        }
+        assert!(begin.elapsed() < PATIENCE, "{}", said(&output));
+        std::thread::sleep(Duration::from_millis(200));
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_mesh_is_looked_at_fed_and_stopped_from_elsewhere() {
+    let dir = open_dir();
+    let path = dir.path().join("petty");
+    let data_dir = path.to_str().unwrap();
+    check(&petty(&["status", "--data-dir", data_dir]), 3, &["not running", "cargo petty up"]);
+    check(&petty(&["down", "--data-dir", data_dir]), 0, &["nothing to stop"]);
+    check(&petty(&["simulate", "--data-dir", data_dir]), 1, &["cargo petty up", "--gateway"]);
+
+    let mut up = Up::start(&path, &["--no-demo"]);
+    let ready = up.ready();
+    let pids = servers(&ready);
+    let words = ["ready", "behavior", "postgres   answers", "redis      answers", "since 20"];
+    check(&petty(&["status", "--data-dir", data_dir]), 0, &words);
+    let report = status(data_dir, 0);
+    assert_eq!((&report["process"]["pid"], &report["gateway"]["url"]), (&ready["pid"], &ready["gateway"]));
+    assert_eq!((&report["pets"], &report["readings"]), (&Value::from(0), &Value::from(0)));
+    assert_eq!(report["services"].as_object().unwrap().len(), ready["services"].as_object().unwrap().len());
+    assert!(report["disk_bytes"].as_u64().unwrap() > 1_000_000, "{report}");
+    let text = report.to_string();
+    assert!(!text.contains("redis://") && !text.contains("postgres://"), "no credentials: {text}");
+
+    simulated_days_are_stored_once_and_recognised(data_dir, ready["gateway"].as_str().unwrap());
+
+    kill(Pid::from_raw(pid_listening(ready["redis"]["port"].as_u64().unwrap())), Signal::SIGKILL).unwrap();
+    let report = status(data_dir, 1);
+    assert_eq!((&report["state"], &report["servers"]["redis"]["reachable"]), (&"degraded".into(), &false.into()));
+    assert_eq!(report["servers"]["postgres"]["reachable"], true);
+    let begin = Instant::now();
+    while status(data_dir, 1)["services"]["auth"]["failing"].to_string().find("redis").is_none() {
+        assert!(begin.elapsed() < PATIENCE, "the check that fails is named");
+        std::thread::sleep(Duration::from_millis(200));
+    }
+
+    let stopped = petty(&["down", "--data-dir", data_dir, "--timeout", "120"]);
+    check(&stopped, 0, &[&format!("stopping process {}", ready["pid"]), "stopped after"]);
+    up.child.wait().unwrap();
+    gone(&pids);
+    check(&petty(&["status", "--data-dir", data_dir]), 3, &["not running"]);
+    check(&petty(&["down", "--data-dir", data_dir]), 0, &["nothing to stop"]);
+}
+
+fn simulated_days_are_stored_once_and_recognised(data_dir: &str, gateway: &str) {
+    let simulate = ["simulate", "--data-dir", data_dir, "--pets", "2", "--interval", "60", "--days", "1"];
+    let first = petty(&simulate);
+    let words = ["2 simulated pets", "Biscuit", "Mittens", "0 there already, 0 refused", "Every reading is acknowledged."];
+    let first = check(&first, 0, &words);
+    let again = check(&petty(&simulate), 0, &["0 refused", "Every reading is acknowledged."]);
+    let pets = |text: &str| -> BTreeSet<String> {
+        text.lines().filter_map(|line| line.split_once(" pet ")?.1.split(' ').next().map(str::to_owned)).collect()
+    };
+    assert_eq!((pets(&first), pets(&first).len()), (pets(&again), 2), "the same pets");
+    let number = |text: &str, before: &str| -> usize {
+        let words: Vec<&str> = text.split([' ', ',']).collect();
+        words.windows(2).find(|pair| pair[1] == before).unwrap()[0].parse().unwrap()
+    };
+    let (sent, there) = (number(&first, "accepted"), number(&again, "there"));
+    assert_eq!(sent, there, "what was sent is there, and is not stored twice: {again}");
+    assert!(sent > 2_500, "two pets, a day and more, each minute: {sent}");
+    assert!(number(&again, "accepted") < 20, "what has come since: {again}");
+
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let client = Client::new(gateway).unwrap();
+        let password = "simulated dogs and cats".to_owned().into();
+        let account = Account { email: "simulate@example.com".to_owned(), password };
+        let token = client.log_in(&account).await.unwrap();
+        let pets = client.pets(&token).await.unwrap();
+        let dog = pets.iter().find(|pet| pet.name == "Biscuit").unwrap();
+        assert_eq!(dog.time_zone, "Europe/Berlin");
+        let path = format!("/v1/pets/{}/timeline?page_size=1000", dog.pet_id);
+        let begin = Instant::now();
+        loop {
+            let timeline = client.read::<Value>(&token, &path).await.unwrap().to_string();
+            let found = |behavior: &str| timeline.contains(&format!("\"behavior\":\"{behavior}\""));
+            if ["Deep Sleep", "Resting", "Walking", "Playing Fetch"].into_iter().all(found) {
+                return;
+            }
+            assert!(begin.elapsed() < PATIENCE, "not recognised: {timeline}");
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    });
+}

@@ -1,0 +1,137 @@
+//! Days: noted while episodes change, and their totals told once they are over.
+//!
+//! Invariants: of every change a telling comes that includes it; of several replicas one tells; what did not change is not
+//! told again. Whoever notes or tells holds the pet's lock.
+
+use std::collections::BTreeMap;
+
+use jiff::civil::Date;
+use jiff::{SignedDuration, Timestamp};
+use petty_chassis::events::{Outgoing, inbox, outbox, topics};
+use petty_chassis::postgres::{Db, Error, Tx};
+use petty_chassis::types::{Clock, PetId};
+use petty_proto::events::v1::DayClosed;
+
+use crate::config::DayConfig;
+use crate::domain::rules::RULE_SET;
+use crate::domain::{Totals, bounds, touched, zone};
+use crate::grpc::convert;
+use crate::pets::Pet;
+use crate::store::{days, states};
+
+/// So many due days are looked at before looking again.
+const BATCH: i64 = 100;
+/// How far back days follow a pet into another time zone: as far as readings may come late.
+const REOPENED: SignedDuration = SignedDuration::from_hours(31 * 24);
+
+/// Notes the days that changed spans touch. `spans` are of episodes as they are and as they were.
+pub(crate) async fn touch(
+    tx: &Tx,
+    clock: &Clock,
+    config: DayConfig,
+    (pet, about): (PetId, &Pet),
+    spans: impl Iterator<Item = (Timestamp, Timestamp)>,
+) -> Result<(), Error> {
+    let (zone, now) = (zone(&about.time_zone), clock.now());
+    let mut due: BTreeMap<Date, Timestamp> = BTreeMap::new();
+    for date in spans.flat_map(|(start, end)| touched(start, end, &zone).collect::<Vec<_>>()) {
+        // A day at the edge of the calendar has no bounds, and no reading is of it.
+        let Some((_, end)) = bounds(date, &zone) else { continue };
+        let over = end.saturating_add(config.grace).unwrap_or(Timestamp::MAX);
+        let settled = now.saturating_add(config.settle).unwrap_or(Timestamp::MAX);
+        due.insert(date, if over > now { over } else { settled });
+    }
+    let due: Vec<(Date, Timestamp)> = due.into_iter().collect();
+    days::touch(tx, clock, pet, &due).await
+}
+
+/// Notes that a pet's days are others now: it lives in another time zone.
+pub(crate) async fn move_zone(
+    tx: &Tx,
+    clock: &Clock,
+    config: DayConfig,
+    (pet, about): (PetId, &Pet),
+) -> Result<(), Error> {
+    let now = clock.now();
+    let since = now.saturating_sub(REOPENED).unwrap_or(now).to_zoned(zone(&about.time_zone)).date();
+    let due = now.saturating_add(config.settle).unwrap_or(now);
+    days::reopen(tx, clock, pet, since, due).await
+}
+
+/// Tells the totals of days whose time has come.
+#[derive(Clone, Debug)]
+pub struct Closer {
+    db: Db,
+    clock: Clock,
+    shards: i16,
+}
+
+impl Closer {
+    /// Over the service's own database, telling into so many shards.
+    #[must_use]
+    pub fn new(db: Db, clock: Clock, shards: i16) -> Self {
+        Self { db, clock, shards }
+    }
+
+    /// Tells all that is due; how many days.
+    ///
+    /// # Errors
+    /// Where the database says no. What was told before stays told.
+    pub async fn close_due(&self) -> Result<usize, Error> {
+        let mut told = 0;
+        loop {
+            let now = self.clock.now();
+            let due = self.db.read("due_days", |tx| async move { days::due(&tx, now, BATCH).await }).await?;
+            for (pet, date) in &due {
+                let (pet, date) = (*pet, *date);
+                told += usize::from(
+                    self.db
+                        .transaction("close_day", |tx| async move { self.close(&tx, pet, date).await })
+                        .await?,
+                );
+            }
+            // Each was taken, here or elsewhere: the next look finds others.
+            if due.len() < usize::try_from(BATCH).unwrap_or(usize::MAX) {
+                return Ok(told);
+            }
+        }
+    }
+
+    /// Tells one day, if it is still due and its totals changed.
+    async fn close(&self, tx: &Tx, pet: PetId, date: Date) -> Result<bool, Error> {
+        let state = states::lock(tx, &self.clock, pet).await?;
+        let about = state.and_then(|state| state.pet);
+        if about.is_none() || inbox::is_erased(tx, pet).await? {
+            // The lock may have made a row of what is gone.
+            states::delete(tx, pet).await?;
+            days::delete_all(tx, pet).await?;
+            return Ok(false);
+        }
+        let Some(about) = about else { return Ok(false) };
+        let Some(taken) = days::take(tx, &self.clock, pet, date).await? else { return Ok(false) };
+        let Some(day) = bounds(date, &zone(&about.time_zone)) else { return Ok(false) };
+        let totals = Totals::of(&days::stretches(tx, pet, day).await?, day);
+        if taken.totals.as_ref() == Some(&totals) {
+            return Ok(false);
+        }
+        let version = taken.version.saturating_add(1);
+        days::tell(tx, pet, date, version, &totals).await?;
+        let closed = DayClosed {
+            pet_id: pet.to_string(),
+            date: date.to_string(),
+            time_zone: about.time_zone,
+            start_time: Some(day.0.into()),
+            end_time: Some(day.1.into()),
+            version,
+            covered_minutes: totals.covered_minutes,
+            behaviors: convert::shares(&totals),
+            distance_m: totals.distance_m,
+            resting_heart_rate: totals.resting_heart_rate,
+            rule_version: RULE_SET.to_owned(),
+        };
+        let topic = &topics::BEHAVIOR_DAY_CLOSED;
+        outbox::write(tx, &self.clock, &Outgoing::of_pet(topic, pet, version.into(), self.shards, &closed))
+            .await?;
+        Ok(true)
+    }
+}

@@ -1,0 +1,121 @@
+//! The days of which totals are told.
+//!
+//! Invariant: a day is due from the first change after its totals were told until they are told again, and told by whoever
+//! takes the due time away, under the pet's lock.
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use petty_chassis::postgres::{Error, Tx};
+use petty_chassis::types::{Clock, PetId, micros};
+use serde_json::Value;
+
+use crate::domain::{Behavior, Stretch, Totals};
+
+const TABLE: &str = "days";
+
+/// A day whose time had come, taken.
+#[derive(Debug)]
+pub(crate) struct Taken {
+    /// How often it was told before.
+    pub(crate) version: i32,
+    /// What was told the last time.
+    pub(crate) totals: Option<Totals>,
+}
+
+/// Notes that days changed, each with the time it is due. One that is due already stays so.
+pub(crate) async fn touch(
+    tx: &Tx,
+    clock: &Clock,
+    pet: PetId,
+    days: &[(Date, Timestamp)],
+) -> Result<(), Error> {
+    if days.is_empty() {
+        return Ok(());
+    }
+    let dates: Vec<Date> = days.iter().map(|(date, _)| *date).collect();
+    let dues: Vec<Timestamp> = days.iter().map(|(_, due)| micros(*due)).collect();
+    let sql = "-- touch_days\nINSERT INTO days (pet_id, date, due_at, updated_at)
+               SELECT $1, new.date, new.due_at, $4 FROM unnest($2::date[], $3::timestamptz[]) AS new (date, due_at)
+               ON CONFLICT (pet_id, date) DO UPDATE SET due_at = EXCLUDED.due_at, updated_at = EXCLUDED.updated_at
+               WHERE days.due_at IS NULL";
+    tx.execute(sql, &[&pet.0, &dates, &dues, &micros(clock.now())]).await.map(|_| ())
+}
+
+/// Makes all of a pet's days since one due again.
+pub(crate) async fn reopen(
+    tx: &Tx,
+    clock: &Clock,
+    pet: PetId,
+    since: Date,
+    due: Timestamp,
+) -> Result<(), Error> {
+    let sql = "-- reopen_days\nUPDATE days SET due_at = $3, updated_at = $4 WHERE pet_id = $1 AND date >= $2 AND due_at IS NULL";
+    tx.execute(sql, &[&pet.0, &since, &micros(due), &micros(clock.now())]).await.map(|_| ())
+}
+
+/// Some of the days whose time has come, the longest due first. Nothing is taken yet.
+pub(crate) async fn due(tx: &Tx, now: Timestamp, limit: i64) -> Result<Vec<(PetId, Date)>, Error> {
+    let sql = "-- list_due_days\nSELECT pet_id, date FROM days WHERE due_at <= $1 ORDER BY due_at, pet_id, date LIMIT $2";
+    let rows = tx.query(sql, &[&micros(now), &limit]).await?;
+    rows.iter().map(|row| Ok((PetId(Error::column(row, TABLE, 0)?), Error::column(row, TABLE, 1)?))).collect()
+}
+
+/// Takes a day whose time has come; `None` where somebody else did. The caller holds the pet's lock.
+pub(crate) async fn take(tx: &Tx, clock: &Clock, pet: PetId, date: Date) -> Result<Option<Taken>, Error> {
+    let sql = "-- take_due_day\nUPDATE days SET due_at = NULL, updated_at = $3
+               WHERE pet_id = $1 AND date = $2 AND due_at <= $3 RETURNING version, totals";
+    let Some(row) = tx.query_opt(sql, &[&pet.0, &date, &micros(clock.now())]).await? else { return Ok(None) };
+    let totals: Option<Value> = Error::column(&row, TABLE, 1)?;
+    let totals = totals.map(serde_json::from_value).transpose().map_err(|_| inconsistent("totals"))?;
+    Ok(Some(Taken { version: Error::column(&row, TABLE, 0)?, totals }))
+}
+
+/// Notes what is told of a taken day.
+pub(crate) async fn tell(
+    tx: &Tx,
+    pet: PetId,
+    date: Date,
+    version: i32,
+    totals: &Totals,
+) -> Result<(), Error> {
+    let totals = serde_json::to_value(totals).map_err(|_| inconsistent("totals"))?;
+    let sql = "-- tell_day\nUPDATE days SET version = $3, totals = $4 WHERE pet_id = $1 AND date = $2";
+    if tx.execute(sql, &[&pet.0, &date, &version, &totals]).await? == 1 {
+        Ok(())
+    } else {
+        Err(inconsistent("date"))
+    }
+}
+
+/// What a pet's standing episodes have to do with a span.
+pub(crate) async fn stretches(
+    tx: &Tx,
+    pet: PetId,
+    (start, end): (Timestamp, Timestamp),
+) -> Result<Vec<Stretch>, Error> {
+    let sql = "-- list_stretches\nSELECT behavior, start_at, end_at, (evidence ->> 'path_m')::float8, (evidence ->> 'mean_heart_rate')::float8
+               FROM episodes WHERE pet_id = $1 AND NOT superseded AND end_at > $2 AND start_at < $3
+               ORDER BY start_at, episode_id";
+    let rows = tx.query(sql, &[&pet.0, &micros(start), &micros(end)]).await?;
+    rows.iter()
+        .map(|row| {
+            let behavior: &str = Error::column(row, "episodes", 0)?;
+            Ok(Stretch {
+                behavior: Behavior::from_slug(behavior).ok_or_else(|| inconsistent("behavior"))?,
+                start: Error::column(row, "episodes", 1)?,
+                end: Error::column(row, "episodes", 2)?,
+                path_m: Error::column(row, "episodes", 3)?,
+                mean_heart_rate: Error::column(row, "episodes", 4)?,
+            })
+        })
+        .collect()
+}
+
+/// Forgets all of a pet's.
+pub(crate) async fn delete_all(tx: &Tx, pet: PetId) -> Result<u64, Error> {
+    tx.execute("-- delete_days\nDELETE FROM days WHERE pet_id = $1", &[&pet.0]).await
+}
+
+fn inconsistent(column: &str) -> Error {
+    Error::Inconsistent { table: TABLE, column: column.to_owned() }
+}

@@ -1,0 +1,5 @@
+//! The feedback service as a process of its own.
+
+fn main() -> std::process::ExitCode {
+    petty_chassis::main::<petty_feedback::Feedback>()
+}

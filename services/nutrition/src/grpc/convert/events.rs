@@ -1,0 +1,81 @@
+//! What other services tell.
+
+use jiff::civil::Date;
+use petty_chassis::types::PetId;
+use petty_proto::auth::v1 as auth;
+use petty_proto::behavior::v1::episode::Behavior;
+use petty_proto::events::v1::DayClosed;
+
+use crate::domain::{Animal, DayActivity, Sex, Species};
+use crate::store::pets::Pet;
+
+/// No local day has more minutes: that on which summer time ends has 25 hours, and some zone may move by more.
+const MOST_MINUTES: f64 = 48.0 * 60.0;
+
+/// What keeps an event from being used. Names the field, never its value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0} cannot be used")]
+pub(crate) struct Unusable(pub(crate) &'static str);
+
+/// A day, as far as feeding goes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Day {
+    pub(crate) activity: DayActivity,
+    /// Higher each time the day is closed.
+    pub(crate) version: i32,
+}
+
+/// What is known of a pet.
+pub(crate) fn pet(pet: &auth::Pet) -> Result<Pet, Unusable> {
+    let species = match pet.species() {
+        auth::pet::Species::Unspecified => return Err(Unusable("species")),
+        auth::pet::Species::Dog => Species::Dog,
+        auth::pet::Species::Cat => Species::Cat,
+    };
+    let sex = match pet.sex() {
+        auth::pet::Sex::Unspecified => None,
+        auth::pet::Sex::Female => Some(Sex::Female),
+        auth::pet::Sex::Male => Some(Sex::Male),
+    };
+    let birth_date = pet.birth_date.as_deref().map(|text| date(text, "birth_date")).transpose()?;
+    let animal = Animal { species, birth_date, breed: pet.breed.clone(), sex, neutered: pet.neutered };
+    Ok(Pet { animal, time_zone: pet.time_zone.clone() })
+}
+
+/// A day that was closed.
+pub(crate) fn day(closed: &DayClosed, of: PetId) -> Result<Day, Unusable> {
+    if closed.pet_id.parse() != Ok(of) {
+        return Err(Unusable("pet_id"));
+    }
+    if closed.version < 1 {
+        return Err(Unusable("version"));
+    }
+    let mut active_minutes = 0.0;
+    for share in &closed.behaviors {
+        if is_active(share.behavior()) {
+            active_minutes += minutes(share.minutes, "behaviors")?;
+        }
+    }
+    let activity = DayActivity {
+        date: date(&closed.date, "date")?,
+        active_minutes: minutes(active_minutes, "behaviors")?,
+        covered_minutes: minutes(closed.covered_minutes, "covered_minutes")?,
+    };
+    Ok(Day { activity, version: closed.version })
+}
+
+/// On its feet and going.
+fn is_active(behavior: Behavior) -> bool {
+    match behavior {
+        Behavior::Walking | Behavior::Running | Behavior::PlayingFetch | Behavior::AnxiousPacing => true,
+        Behavior::Unspecified | Behavior::Unknown | Behavior::DeepSleep | Behavior::Resting => false,
+    }
+}
+
+fn minutes(value: f64, field: &'static str) -> Result<f64, Unusable> {
+    if (0.0..=MOST_MINUTES).contains(&value) { Ok(value) } else { Err(Unusable(field)) }
+}
+
+fn date(text: &str, field: &'static str) -> Result<Date, Unusable> {
+    Date::strptime("%Y-%m-%d", text).map_err(|_| Unusable(field))
+}

@@ -1,0 +1,116 @@
+//! What the service does with the events it consumes.
+//!
+//! Invariant: what is kept of a pet or a day is what the highest version of it says, whatever the order in which versions
+//! arrive, and however often; an event that changes nothing makes no plan anew.
+
+use async_trait::async_trait;
+use jiff::SignedDuration;
+use petty_chassis::events::{Event, Failure, Handler, Outgoing, Part, inbox, outbox, topics, versions};
+use petty_chassis::postgres::Tx;
+use petty_chassis::types::{PetId, micros};
+use petty_proto::events::v1::{DataErased, DayClosed, PetChanged, PetErasing};
+
+use crate::grpc::convert::{self, Unusable};
+use crate::planning::{Cause, Planner};
+use crate::store::{self, days, pets};
+
+/// Handles the service's events.
+#[derive(Debug)]
+pub struct Worker {
+    planner: Planner,
+}
+
+impl Worker {
+    /// One that makes plans anew with this planner.
+    #[must_use]
+    pub fn new(planner: Planner) -> Self {
+        Self { planner }
+    }
+}
+
+#[async_trait]
+impl Handler for Worker {
+    async fn apply(&self, tx: &Tx, event: &Event, part: &Part) -> Result<(), Failure> {
+        if *event.topic == topics::PET_CHANGED {
+            self.change_pet(tx, event, part.pet).await
+        } else if *event.topic == topics::BEHAVIOR_DAY_CLOSED {
+            self.close_day(tx, event, part.pet).await
+        } else if *event.topic == topics::PET_ERASING {
+            self.erase_pet(tx, event, part.pet).await
+        } else {
+            Err(Failure::Poison(format!("{} is not consumed here", event.topic.name)))
+        }
+    }
+}
+
+impl Worker {
+    async fn change_pet(&self, tx: &Tx, event: &Event, pet: PetId) -> Result<(), Failure> {
+        let changed: PetChanged = event.read()?;
+        let described = changed.pet.ok_or(Unusable("pet"))?;
+        if described.pet_id.parse() != Ok(pet) {
+            return Err(Unusable("pet_id").into());
+        }
+        if !store::lock(tx, pet).await? {
+            return Ok(());
+        }
+        if !versions::advance(tx, "pet", pet.0, event.version, changed.deleted).await? || changed.deleted {
+            // What is kept of a deleted pet goes with `pet.erasing`.
+            return Ok(());
+        }
+        let about = convert::pet(&described)?;
+        let before = pets::get(tx, pet).await?;
+        if before.as_ref() == Some(&about) {
+            // Its name, for example, is nothing to feeding.
+            return Ok(());
+        }
+        pets::put(tx, pet, &about, micros(self.planner.clock().now())).await?;
+        Ok(self.planner.replan(tx, pet, Cause::PetChanged).await?)
+    }
+
+    async fn close_day(&self, tx: &Tx, event: &Event, pet: PetId) -> Result<(), Failure> {
+        let convert::Day { activity, version } = convert::day(&event.read::<DayClosed>()?, pet)?;
+        let described = self.planner.ask(tx, pet).await?;
+        if !store::lock(tx, pet).await? {
+            return Ok(());
+        }
+        let known = match described {
+            Some(described) => self.planner.learn(tx, pet, &described).await?,
+            None => pets::is_known(tx, pet).await?,
+        };
+        if !known {
+            tracing::info!(pet.id = %pet, "a day of a pet that is gone is left out");
+            return Ok(());
+        }
+        let now = micros(self.planner.clock().now());
+        // Dates are the pet's; a day more or less does not matter here.
+        let oldest =
+            (now - SignedDuration::from_hours(24 * days::KEPT_DAYS)).to_zoned(jiff::tz::TimeZone::UTC).date();
+        if activity.date < oldest || !days::put(tx, pet, &activity, version, now).await? {
+            return Ok(());
+        }
+        days::forget(tx, pet, oldest).await?;
+        Ok(self.planner.replan(tx, pet, Cause::DayClosed).await?)
+    }
+
+    async fn erase_pet(&self, tx: &Tx, event: &Event, pet: PetId) -> Result<(), Failure> {
+        let erasing: PetErasing = event.read()?;
+        if erasing.pet_id.parse() != Ok(pet) {
+            return Err(Unusable("pet_id").into());
+        }
+        // Sent again, it is told again: who asks twice did not hear it.
+        store::lock(tx, pet).await?;
+        let clock = self.planner.clock();
+        inbox::erase(tx, clock, pet).await?;
+        store::delete_all(tx, pet).await?;
+        let erased = DataErased { pet_id: pet.to_string(), service: "nutrition".to_owned() };
+        let outgoing = Outgoing::of_pet(&topics::DATA_ERASED, pet, 0, self.planner.shards(), &erased);
+        outbox::write(tx, clock, &outgoing).await?;
+        Ok(())
+    }
+}
+
+impl From<Unusable> for Failure {
+    fn from(unusable: Unusable) -> Self {
+        Self::Poison(unusable.to_string())
+    }
+}

@@ -1,0 +1,10 @@
+//! The whole service, from its environment.
+
+use petty_nutrition::Nutrition;
+
+use crate::bench::plan;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_service_becomes_ready_without_the_others_and_drains() {
+    petty_testbench::runs_alone::<Nutrition>(plan()).await;
+}

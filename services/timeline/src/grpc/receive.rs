@@ -1,0 +1,172 @@
+//! What other services tell, into the domain. What comes in is checked here.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use petty_chassis::types::{PetId, micros};
+use petty_proto::behavior::v1 as behavior;
+use petty_proto::behavior::v1::episode::Behavior as WireBehavior;
+use petty_proto::events::v1::{BehaviorChanged, DayClosed, FeedbackSubmitted, PlanChanged};
+use petty_proto::feedback::v1::feedback::Verdict;
+use petty_proto::wkt;
+use uuid::Uuid;
+
+use crate::domain::day::{Bounds, Told};
+use crate::domain::{Behavior, Change, Entry, FeedbackNote, Metadata, PlanNote, What};
+
+/// What keeps an event from being used, by field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0} cannot be used")]
+pub(crate) struct Unusable(pub(crate) &'static str);
+
+/// Which episode of the pet changed, and to what.
+pub(crate) fn change(changed: BehaviorChanged, pet: PetId, version: i64) -> Result<(Uuid, Change), Unusable> {
+    let episode = changed.episode.ok_or(Unusable("episode"))?;
+    let id = parse_id("evt_", &episode.episode_id).ok_or(Unusable("episode_id"))?;
+    same_pet(&episode.pet_id, pet)?;
+    if version < 1 {
+        return Err(Unusable("version"));
+    }
+    if changed.superseded {
+        return Ok((id, Change::Superseded));
+    }
+    let Some(behavior) = known(episode.behavior)? else { return Ok((id, Change::Unlisted)) };
+    let (start_at, end_at) = (time("start_time", episode.start_time)?, time("end_time", episode.end_time)?);
+    if start_at > end_at {
+        return Err(Unusable("end_time"));
+    }
+    if !(0.0..=1.0).contains(&episode.confidence) {
+        return Err(Unusable("confidence"));
+    }
+    let what = What::Behavior(behavior, evidence(episode.evidence.unwrap_or_default()));
+    let (open, confidence) = (episode.open, episode.confidence);
+    let entry = Entry { id, pet, what, start_at, end_at, open, confidence, version };
+    Ok((id, Change::Stands(Box::new(entry))))
+}
+
+/// The entry of a changed plan. Its id follows from the pet and the plan's version: told again, it is the same.
+pub(crate) fn plan(changed: PlanChanged, pet: PetId, at: Timestamp) -> Result<Entry, Unusable> {
+    same_pet(&changed.pet_id, pet)?;
+    if changed.plan_version < 1 {
+        return Err(Unusable("plan_version"));
+    }
+    let id = Uuid::new_v5(&pet.0, format!("plan/{}", changed.plan_version).as_bytes());
+    let note = PlanNote {
+        plan_version: changed.plan_version,
+        kcal_per_day: amount("kcal_per_day", changed.kcal_per_day)?,
+        previous_kcal_per_day: amount("previous_kcal_per_day", changed.previous_kcal_per_day)?,
+        life_stage: changed.life_stage,
+        reason: changed.reason,
+        rule_version: changed.rule_version,
+    };
+    Ok(moment(id, pet, What::Plan(note), micros(at), 1))
+}
+
+/// The entry of a word on an event. Its id follows from the feedback's: told again, it is the same.
+pub(crate) fn feedback(said: FeedbackSubmitted, pet: PetId, version: i64) -> Result<Entry, Unusable> {
+    same_pet(&said.pet_id, pet)?;
+    let feedback_id = parse_id("fbk_", &said.feedback_id).ok_or(Unusable("feedback_id"))?;
+    parse_id("evt_", &said.event_id).ok_or(Unusable("event_id"))?;
+    let verdict = match Verdict::try_from(said.verdict) {
+        Ok(verdict @ (Verdict::Correct | Verdict::Wrong | Verdict::Unsure)) => {
+            verdict.as_str_name().to_owned()
+        }
+        Ok(Verdict::Unspecified) | Err(_) => return Err(Unusable("verdict")),
+    };
+    let actual_behavior = match WireBehavior::try_from(said.actual_behavior) {
+        Ok(WireBehavior::Unspecified) => "",
+        Ok(WireBehavior::Unknown) => "Unknown",
+        Ok(_) => known(said.actual_behavior)?.map_or("", Behavior::name),
+        Err(_) => return Err(Unusable("actual_behavior")),
+    };
+    let id = Uuid::new_v5(&pet.0, format!("feedback/{feedback_id}").as_bytes());
+    let (feedback_id, event_id) = (said.feedback_id, said.event_id);
+    let actual_behavior = actual_behavior.to_owned();
+    let note = FeedbackNote { feedback_id, event_id, verdict, actual_behavior };
+    // Not every word has a version of its own.
+    Ok(moment(id, pet, What::Feedback(note), time("time", said.time)?, version.max(1)))
+}
+
+/// What was told of which day.
+pub(crate) fn day(closed: DayClosed, pet: PetId) -> Result<(Date, Told), Unusable> {
+    same_pet(&closed.pet_id, pet)?;
+    let date: Date = closed.date.parse().map_err(|_| Unusable("date"))?;
+    let bounds =
+        Bounds { start: time("start_time", closed.start_time)?, end: time("end_time", closed.end_time)? };
+    if bounds.start >= bounds.end {
+        return Err(Unusable("end_time"));
+    }
+    if closed.version < 1 {
+        return Err(Unusable("version"));
+    }
+    let mut minutes = BTreeMap::new();
+    for share in &closed.behaviors {
+        let length = amount("minutes", Some(share.minutes))?.unwrap_or_default();
+        if let Some(behavior) = known(share.behavior)? {
+            *minutes.entry(behavior).or_default() += length;
+        }
+    }
+    let told = Told {
+        bounds,
+        version: closed.version,
+        covered_minutes: amount("covered_minutes", Some(closed.covered_minutes))?.unwrap_or_default(),
+        minutes,
+        distance_m: amount("distance_m", closed.distance_m)?,
+        resting_heart_rate: amount("resting_heart_rate", closed.resting_heart_rate)?,
+    };
+    Ok((date, told))
+}
+
+/// What happened at one moment.
+fn moment(id: Uuid, pet: PetId, what: What, at: Timestamp, version: i64) -> Entry {
+    Entry { id, pet, what, start_at: at, end_at: at, open: false, confidence: 1.0, version }
+}
+
+/// The behaviour that a timeline shows; `None` for readings that say nothing.
+fn known(behavior: i32) -> Result<Option<Behavior>, Unusable> {
+    Ok(Some(match WireBehavior::try_from(behavior) {
+        Ok(WireBehavior::DeepSleep) => Behavior::DeepSleep,
+        Ok(WireBehavior::Resting) => Behavior::Resting,
+        Ok(WireBehavior::Walking) => Behavior::Walking,
+        Ok(WireBehavior::Running) => Behavior::Running,
+        Ok(WireBehavior::PlayingFetch) => Behavior::PlayingFetch,
+        Ok(WireBehavior::AnxiousPacing) => Behavior::AnxiousPacing,
+        Ok(WireBehavior::Unknown) => return Ok(None),
+        Ok(WireBehavior::Unspecified) | Err(_) => return Err(Unusable("behavior")),
+    }))
+}
+
+fn same_pet(named: &str, pet: PetId) -> Result<(), Unusable> {
+    if named.parse() == Ok(pet) { Ok(()) } else { Err(Unusable("pet_id")) }
+}
+
+fn amount(field: &'static str, amount: Option<f64>) -> Result<Option<f64>, Unusable> {
+    if amount.is_none_or(|amount| amount.is_finite() && amount >= 0.0) {
+        Ok(amount)
+    } else {
+        Err(Unusable(field))
+    }
+}
+
+fn time(field: &'static str, time: Option<wkt::Timestamp>) -> Result<Timestamp, Unusable> {
+    let time = time.ok_or(Unusable(field))?;
+    Timestamp::try_from(time).map(micros).map_err(|_| Unusable(field))
+}
+
+fn parse_id(prefix: &str, text: &str) -> Option<Uuid> {
+    let digits = text.strip_prefix(prefix).filter(|digits| digits.len() == 32)?;
+    Uuid::try_parse(digits).ok()
+}
+
+fn evidence(evidence: behavior::Evidence) -> Metadata {
+    Metadata {
+        rule: evidence.rule,
+        rule_version: evidence.rule_version,
+        readings: evidence.readings,
+        mean_heart_rate: evidence.mean_heart_rate,
+        sd_heart_rate: evidence.sd_heart_rate,
+        distance_m: evidence.distance_m,
+        max_speed_mps: evidence.max_speed_mps,
+    }
+}

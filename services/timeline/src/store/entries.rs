@@ -1,0 +1,105 @@
+//! The entries.
+
+use jiff::Timestamp;
+use petty_chassis::page::{self, Page, Place};
+use petty_chassis::postgres::{Error, ToSql, Tx};
+use petty_chassis::types::{Clock, PetId, micros};
+use uuid::Uuid;
+
+use super::row::{self, Columns, inconsistent};
+use crate::domain::{Entry, Filter, Span};
+
+const TABLE: &str = "entries";
+
+/// Writes an entry; whether it says anything but its version anew. Which version may be written is decided before
+/// (`versions::advance`).
+pub(crate) async fn put(tx: &Tx, clock: &Clock, entry: &Entry) -> Result<bool, Error> {
+    let Columns { kind, behavior, metadata } = Columns::of(&entry.what, TABLE)?;
+    let sql = "-- put_entry\nWITH old AS (SELECT kind, behavior, start_at, end_at, open, confidence, metadata
+                   FROM entries WHERE event_id = $1)
+               INSERT INTO entries AS new
+               (event_id, pet_id, kind, behavior, start_at, end_at, open, confidence, metadata, version, updated_at)
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+               ON CONFLICT (event_id) DO UPDATE
+               SET kind = EXCLUDED.kind, behavior = EXCLUDED.behavior, start_at = EXCLUDED.start_at, end_at = EXCLUDED.end_at,
+                   open = EXCLUDED.open, confidence = EXCLUDED.confidence, metadata = EXCLUDED.metadata,
+                   version = EXCLUDED.version, updated_at = EXCLUDED.updated_at
+               WHERE new.pet_id = EXCLUDED.pet_id AND new.version < EXCLUDED.version
+               RETURNING NOT EXISTS (SELECT FROM old
+                   WHERE (old.kind, old.behavior, old.start_at, old.end_at, old.open, old.confidence, old.metadata)
+                   IS NOT DISTINCT FROM (new.kind, new.behavior, new.start_at, new.end_at, new.open, new.confidence, new.metadata))";
+    let now = micros(clock.now());
+    let parameters: [&(dyn ToSql + Sync); 11] = [
+        &entry.id,
+        &entry.pet.0,
+        &kind,
+        &behavior,
+        &entry.start_at,
+        &entry.end_at,
+        &entry.open,
+        &entry.confidence,
+        &metadata,
+        &entry.version,
+        &now,
+    ];
+    let row = tx.query_opt(sql, &parameters).await?.ok_or_else(|| inconsistent(TABLE, "version"))?;
+    Error::column(&row, TABLE, 0)
+}
+
+/// Takes an entry off the timeline; as it was, if it was on it.
+pub(crate) async fn remove(tx: &Tx, pet: PetId, id: Uuid) -> Result<Option<Entry>, Error> {
+    let sql = "-- remove_entry\nDELETE FROM entries WHERE event_id = $1 AND pet_id = $2
+               RETURNING event_id, pet_id, kind, behavior, start_at, end_at, open, confidence, metadata, version";
+    let row = tx.query_opt(sql, &[&id, &pet.0]).await?;
+    row.map(|row| row::entry(&row, TABLE, 0)).transpose()
+}
+
+/// The number last given to a change of a pet's timeline; 0: none was.
+pub(crate) async fn head(tx: &Tx, pet: PetId) -> Result<i64, Error> {
+    let sql = "-- head\nSELECT sequence FROM heads WHERE pet_id = $1";
+    let row = tx.query_opt(sql, &[&pet.0]).await?;
+    row.map_or(Ok(0), |row| Error::column(&row, "heads", 0))
+}
+
+/// A pet's entries that reach into a span and pass the filter, newest first.
+pub(crate) async fn list(
+    tx: &Tx,
+    pet: PetId,
+    page: &Page<Uuid, page::Span>,
+    filter: &Filter,
+) -> Result<Vec<Entry>, Error> {
+    let (page::Span { start, end }, limit) = (page.span, page.limit());
+    let (kinds, behaviors) = (filter.kind_slugs(), filter.behavior_slugs());
+    let rows = match page.after {
+        None => {
+            let sql = "-- list_entries\nSELECT event_id, pet_id, kind, behavior, start_at, end_at, open, confidence, metadata, version
+                       FROM entries WHERE pet_id = $1 AND end_at >= $2 AND start_at < $3
+                       AND ($5::text[] IS NULL OR kind = ANY ($5)) AND ($6::text[] IS NULL OR behavior = ANY ($6))
+                       ORDER BY start_at DESC, event_id DESC LIMIT $4";
+            tx.query(sql, &[&pet.0, &start, &end, &limit, &kinds, &behaviors]).await?
+        }
+        Some(Place { time, id }) => {
+            let sql = "-- list_more_entries\nSELECT event_id, pet_id, kind, behavior, start_at, end_at, open, confidence, metadata, version
+                       FROM entries WHERE pet_id = $1 AND end_at >= $2 AND start_at < $3 AND (start_at, event_id) < ($7, $8)
+                       AND ($5::text[] IS NULL OR kind = ANY ($5)) AND ($6::text[] IS NULL OR behavior = ANY ($6))
+                       ORDER BY start_at DESC, event_id DESC LIMIT $4";
+            tx.query(sql, &[&pet.0, &start, &end, &limit, &kinds, &behaviors, &time, &id]).await?
+        }
+    };
+    rows.iter().map(|row| row::entry(row, TABLE, 0)).collect()
+}
+
+/// The behaviours that reach into any of the spans, each once, newest first.
+pub(crate) async fn list_spans(tx: &Tx, spans: &[Span], limit: i64) -> Result<Vec<Entry>, Error> {
+    let pets: Vec<Uuid> = spans.iter().map(|span| span.pet.0).collect();
+    let froms: Vec<Timestamp> = spans.iter().map(|span| span.from).collect();
+    let untils: Vec<Timestamp> = spans.iter().map(|span| span.until).collect();
+    // Both conditions on the pet: the first finds the index, the second the span.
+    let sql = "-- list_span_entries\nSELECT event_id, pet_id, kind, behavior, start_at, end_at, open, confidence, metadata, version
+               FROM entries e WHERE e.pet_id = ANY ($1) AND e.kind = 'behavior' AND EXISTS (
+                   SELECT FROM unnest($1::uuid[], $2::timestamptz[], $3::timestamptz[]) AS span (pet_id, from_at, until_at)
+                   WHERE span.pet_id = e.pet_id AND e.end_at >= span.from_at AND e.start_at < span.until_at)
+               ORDER BY start_at DESC, event_id DESC LIMIT $4";
+    let rows = tx.query(sql, &[&pets, &froms, &untils, &limit]).await?;
+    rows.iter().map(|row| row::entry(row, TABLE, 0)).collect()
+}
