@@ -82,3 +82,21 @@ fn heartbeat(reader: &mut Reader<'_>, default: Duration) -> Duration {
     reader.fault(NAME, "is not within 1s to 5m");
     default
 }
+
+#[cfg(test)]
+mod tests {
+    use petty_chassis::config::{Environment, load};
+
+    use super::*;
+
+    #[test]
+    fn a_heartbeat_is_neither_a_flood_nor_a_rarity() {
+        let read = |text: &str| {
+            load::<GatewayConfig>(&Environment::from_iter([("PETTY_STREAM_HEARTBEAT", text.to_owned())]))
+        };
+        for text in ["0s", "999ms", "6m", "often"] {
+            assert!(read(text).unwrap_err().iter().any(|fault| fault.starts_with("PETTY_STREAM_HEARTBEAT")));
+        }
+        assert_eq!(read("20s").unwrap().limits.heartbeat, Duration::from_secs(20));
+    }
+}

@@ -55,6 +55,14 @@ impl Tables {
         self.client.query(sql, &[]).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"))
     }
 
+    /// The texts of a statement's first column.
+    ///
+    /// # Panics
+    /// Where the statement fails, or its first column is no text.
+    pub async fn texts(&self, sql: &str) -> Vec<String> {
+        self.rows(sql).await.iter().map(|row| row.get(0)).collect()
+    }
+
     /// A count.
     ///
     /// # Panics

@@ -3,6 +3,7 @@
 //! Each bench starts a mesh of its own, on a PostgreSQL and a Redis of its own with the durability settings that Petty runs
 //! with, and leaves nothing behind. A missed goal is reported as missed.
 
+mod first;
 mod floor;
 mod report;
 mod spread;

@@ -157,7 +157,7 @@ async fn live(
 fn introduction(args: &SimulateArgs, gateway: &str) -> String {
     let pets = if args.pets == 1 { "pet" } else { "pets" };
     let zones = args.time_zone.as_ref().and_then(TimeZone::iana_name);
-    let zones = zones.map_or_else(|| "in ten time zones".to_owned(), |zone| format!("in {zone}"));
+    let zones = zones.map_or_else(|| "in up to ten time zones".to_owned(), |zone| format!("in {zone}"));
     let days = match args.days {
         Some(1) => "the past day, and today so far, ".to_owned(),
         Some(days) => format!("the past {days} days, and today so far, "),

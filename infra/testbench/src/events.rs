@@ -89,21 +89,12 @@ impl Bench {
     /// # Panics
     /// Where Redis is away.
     pub async fn publish(&self, event: &Event) {
-        let envelope = Envelope {
-            event_id: event.id.to_string(),
-            topic: event.topic.name.to_owned(),
-            subject: event.subject.to_string(),
-            version: event.version,
-            time: Some(event.time.into()),
-            schema_version: event.topic.schema_version,
-            traceparent: event.traceparent.clone(),
-            payload: event.payload.clone(),
-            source: event.source.clone(),
-            shard: event.shard.into(),
-            number: event.number,
-        };
         let mut command = redis::cmd("XADD");
-        command.arg(event.topic.stream(event.shard)).arg("*").arg("e").arg(envelope.encode_to_vec());
+        command
+            .arg(event.topic.stream(event.shard))
+            .arg("*")
+            .arg("e")
+            .arg(Envelope::from(event).encode_to_vec());
         let added: Result<String, _> = command.query_async(&mut self.base.redis.shared()).await;
         added.expect("the stream takes the event");
     }

@@ -7,14 +7,15 @@ use std::collections::BTreeMap;
 
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
+use petty_chassis::calendar::{self, Bounds, touched, zone};
 use petty_chassis::events::{Outgoing, inbox, outbox, topics};
 use petty_chassis::postgres::{Db, Error, Tx};
 use petty_chassis::types::{Clock, PetId};
 use petty_proto::events::v1::DayClosed;
 
 use crate::config::DayConfig;
+use crate::domain::Totals;
 use crate::domain::rules::RULE_SET;
-use crate::domain::{Totals, bounds, touched, zone};
 use crate::grpc::convert;
 use crate::pets::Pet;
 use crate::store::{days, states};
@@ -34,10 +35,10 @@ pub(crate) async fn touch(
 ) -> Result<(), Error> {
     let (zone, now) = (zone(&about.time_zone), clock.now());
     let mut due: BTreeMap<Date, Timestamp> = BTreeMap::new();
-    for date in spans.flat_map(|(start, end)| touched(start, end, &zone).collect::<Vec<_>>()) {
+    for date in spans.flat_map(|(start, end)| touched(start, end, &zone)) {
         // A day at the edge of the calendar has no bounds, and no reading is of it.
-        let Some((_, end)) = bounds(date, &zone) else { continue };
-        let over = end.saturating_add(config.grace).unwrap_or(Timestamp::MAX);
+        let Some(day) = Bounds::of(date, &zone) else { continue };
+        let over = day.end.saturating_add(config.grace).unwrap_or(Timestamp::MAX);
         let settled = now.saturating_add(config.settle).unwrap_or(Timestamp::MAX);
         due.insert(date, if over > now { over } else { settled });
     }
@@ -53,7 +54,7 @@ pub(crate) async fn move_zone(
     (pet, about): (PetId, &Pet),
 ) -> Result<(), Error> {
     let now = clock.now();
-    let since = now.saturating_sub(REOPENED).unwrap_or(now).to_zoned(zone(&about.time_zone)).date();
+    let since = calendar::date(now.saturating_sub(REOPENED).unwrap_or(now), &zone(&about.time_zone));
     let due = now.saturating_add(config.settle).unwrap_or(now);
     days::reopen(tx, clock, pet, since, due).await
 }
@@ -109,7 +110,7 @@ impl Closer {
         }
         let Some(about) = about else { return Ok(false) };
         let Some(taken) = days::take(tx, &self.clock, pet, date).await? else { return Ok(false) };
-        let Some(day) = bounds(date, &zone(&about.time_zone)) else { return Ok(false) };
+        let Some(day) = Bounds::of(date, &zone(&about.time_zone)) else { return Ok(false) };
         let totals = Totals::of(&days::stretches(tx, pet, day).await?, day);
         if taken.totals.as_ref() == Some(&totals) {
             return Ok(false);
@@ -120,8 +121,8 @@ impl Closer {
             pet_id: pet.to_string(),
             date: date.to_string(),
             time_zone: about.time_zone,
-            start_time: Some(day.0.into()),
-            end_time: Some(day.1.into()),
+            start_time: Some(day.start.into()),
+            end_time: Some(day.end.into()),
             version,
             covered_minutes: totals.covered_minutes,
             behaviors: convert::shares(&totals),

@@ -20,8 +20,9 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-pub use day::{Stretch, Totals, bounds, touched, zone};
+pub use day::{Stretch, Totals};
 pub use episode::{Episode, Evidence};
+pub use petty_chassis::types::Behavior;
 pub use state::{PetState, StateError};
 
 /// One reading of one pet. An absent value is unknown, never zero.
@@ -55,69 +56,6 @@ pub enum Species {
     Dog,
     /// Felis catus.
     Cat,
-}
-
-/// What an episode says the pet did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum Behavior {
-    /// Still, with a low and steady heart rate.
-    DeepSleep,
-    /// Still, awake or lightly asleep.
-    Resting,
-    /// Moving at a walk.
-    Walking,
-    /// Moving faster than a walk.
-    Running,
-    /// Bursts and rests over some distance.
-    PlayingFetch,
-    /// Moving on in one small place, with a raised heart rate.
-    AnxiousPacing,
-    /// There were readings, and no rule speaks.
-    Unknown,
-}
-
-impl Behavior {
-    /// Every behaviour, in declaration order.
-    pub const ALL: [Self; 7] = [
-        Self::DeepSleep,
-        Self::Resting,
-        Self::Walking,
-        Self::Running,
-        Self::PlayingFetch,
-        Self::AnxiousPacing,
-        Self::Unknown,
-    ];
-
-    /// The name people read: "Deep Sleep".
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::DeepSleep => "Deep Sleep",
-            Self::Resting => "Resting",
-            Self::Walking => "Walking",
-            Self::Running => "Running",
-            Self::PlayingFetch => "Playing Fetch",
-            Self::AnxiousPacing => "Anxious Pacing",
-            Self::Unknown => "Unknown",
-        }
-    }
-
-    /// The name rules, rows and ids carry: "deep_sleep". It never changes.
-    pub const fn slug(self) -> &'static str {
-        match self {
-            Self::DeepSleep => "deep_sleep",
-            Self::Resting => "resting",
-            Self::Walking => "walking",
-            Self::Running => "running",
-            Self::PlayingFetch => "playing_fetch",
-            Self::AnxiousPacing => "anxious_pacing",
-            Self::Unknown => "unknown",
-        }
-    }
-
-    /// The behaviour of that slug.
-    pub fn from_slug(slug: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|behavior| behavior.slug() == slug)
-    }
 }
 
 /// What is known of the pet and its collar besides the readings.

@@ -6,7 +6,7 @@ use jiff::SignedDuration;
 use petty_chassis::grpc::gate::{BehaviorServiceHandler, Call};
 use petty_chassis::page::{Asked, Page, Place};
 use petty_chassis::postgres::Db;
-use petty_chassis::types::Clock;
+use petty_chassis::types::{Clock, TimelineEventId};
 use petty_chassis::{ApiError, FieldError};
 use petty_proto::behavior::v1 as wire;
 use uuid::Uuid;
@@ -98,8 +98,8 @@ fn episode_id(text: &str) -> Result<Uuid, FieldError> {
     if text.is_empty() {
         return Err(FieldError::required("episode_id"));
     }
-    convert::parse_episode_id(text)
-        .ok_or_else(|| FieldError::malformed("episode_id", "must be \"evt_\" and 32 hexadecimal digits"))
+    let id = text.parse().map(|TimelineEventId(id)| id);
+    id.map_err(|malformed| FieldError::malformed("episode_id", malformed.to_string()))
 }
 
 fn no_such_episode() -> ApiError {

@@ -6,16 +6,19 @@
 use async_trait::async_trait;
 use futures::future::try_join_all;
 use petty_chassis::error::chain;
-use petty_chassis::events::{Event, Failure, Handler, Outgoing, Part, inbox, outbox, topics, versions};
+use petty_chassis::events::payload::same_pet;
+use petty_chassis::events::{
+    Event, Failure, Handler, Outgoing, Part, Unusable, inbox, outbox, topics, versions,
+};
 use petty_chassis::pets::PetSource;
 use petty_chassis::postgres::{Error, Tx};
-use petty_chassis::types::{Clock, PetId};
-use petty_proto::events::v1::{BehaviorChanged, DataErased, PetChanged, PetErasing, ReadingsAccepted};
+use petty_chassis::types::{Clock, PetId, TimelineEventId};
+use petty_proto::events::v1::{BehaviorChanged, PetChanged, PetErasing, ReadingsAccepted};
 
 use crate::config::DayConfig;
 use crate::days;
 use crate::domain::{Changes, Params, PetState, Reading, StateError};
-use crate::grpc::convert::{self, Unusable};
+use crate::grpc::convert;
 use crate::pets::Pet;
 use crate::store::days as day_rows;
 use crate::store::episodes::{self, Episode};
@@ -103,9 +106,7 @@ impl Worker {
     async fn change_pet(&self, tx: &Tx, event: &Event, pet: PetId) -> Result<(), Failure> {
         let changed: PetChanged = event.read()?;
         let described = changed.pet.ok_or(Unusable("pet"))?;
-        if described.pet_id.parse() != Ok(pet) {
-            return Err(Unusable("pet_id").into());
-        }
+        same_pet(&described.pet_id, pet)?;
         if !versions::advance(tx, "pet", pet.0, event.version, changed.deleted).await? || changed.deleted {
             // What is kept of a deleted pet goes with `pet.erasing`.
             return Ok(());
@@ -121,19 +122,14 @@ impl Worker {
 
     async fn erase_pet(&self, tx: &Tx, event: &Event, pet: PetId) -> Result<(), Failure> {
         let erasing: PetErasing = event.read()?;
-        if erasing.pet_id.parse() != Ok(pet) {
-            return Err(Unusable("pet_id").into());
-        }
+        same_pet(&erasing.pet_id, pet)?;
         // Waits for whoever works on the pet; what comes after the lock finds the tombstone.
         states::lock(tx, &self.clock, pet).await?;
         inbox::erase(tx, &self.clock, pet).await?;
         episodes::delete_all(tx, pet).await?;
         day_rows::delete_all(tx, pet).await?;
         states::delete(tx, pet).await?;
-        let erased = DataErased { pet_id: pet.to_string(), service: "behavior".to_owned() };
-        outbox::write(tx, &self.clock, &Outgoing::of_pet(&topics::DATA_ERASED, pet, 0, self.shards, &erased))
-            .await?;
-        Ok(())
+        Ok(outbox::tell_erased(tx, &self.clock, "behavior", pet, self.shards).await?)
     }
 
     /// The pet's row, locked; `None` where the pet was forgotten while this waited for the lock.
@@ -191,7 +187,7 @@ impl Worker {
         for episode in gone {
             let heirs = superseded.iter().find(|superseded| superseded.id == episode.id);
             let replaced_by = heirs.iter().flat_map(|superseded| &superseded.replaced_by).copied();
-            let replaced_by = replaced_by.map(convert::episode_id).collect();
+            let replaced_by = replaced_by.map(|heir| TimelineEventId(heir).to_string()).collect();
             let version = episode.version;
             news.push((
                 version,
@@ -206,12 +202,6 @@ impl Worker {
             .await?;
         }
         Ok(())
-    }
-}
-
-impl From<Unusable> for Failure {
-    fn from(unusable: Unusable) -> Self {
-        Self::Poison(unusable.to_string())
     }
 }
 

@@ -16,6 +16,7 @@ pub mod inbox;
 mod maintenance;
 pub mod outbox;
 mod outbox_service;
+pub mod payload;
 pub mod redis;
 pub mod relay;
 pub mod topics;
@@ -35,6 +36,7 @@ pub use config::EventsConfig;
 pub use consumer::{Consumer, Failure, Handler, Part};
 pub use outbox::Outgoing;
 pub use outbox_service::OutboxHandler;
+pub use payload::Unusable;
 pub use topics::Topic;
 pub use wake::Wake;
 
@@ -172,6 +174,24 @@ impl TryFrom<Envelope> for Event {
     }
 }
 
+impl From<&Event> for Envelope {
+    fn from(event: &Event) -> Self {
+        Self {
+            event_id: event.id.to_string(),
+            topic: event.topic.name.to_owned(),
+            subject: event.subject.to_string(),
+            version: event.version,
+            time: Some(event.time.into()),
+            schema_version: event.topic.schema_version,
+            traceparent: event.traceparent.clone(),
+            payload: event.payload.clone(),
+            source: event.source.clone(),
+            shard: event.shard.into(),
+            number: event.number,
+        }
+    }
+}
+
 /// The shard a pet's events travel in: by the random end of its id.
 #[must_use]
 pub fn shard_of(pet: PetId, shards: i16) -> i16 {
@@ -195,6 +215,25 @@ fn decode(bytes: &[u8]) -> Result<Event, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_event_is_what_its_envelope_says() {
+        let envelope = Envelope {
+            event_id: "018f3b2e-7c1a-7d60-9c1b-1f4e5a6b7c8d".to_owned(),
+            topic: topics::PET_CHANGED.name.to_owned(),
+            subject: "018f3b2e-7c1a-7d60-9c1b-1f4e5a6b7c8e".to_owned(),
+            version: 3,
+            time: Some(Timestamp::from_second(1_767_225_600).unwrap().into()),
+            schema_version: topics::PET_CHANGED.schema_version,
+            traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned(),
+            payload: Bytes::from_static(b"payload"),
+            source: "auth".to_owned(),
+            shard: 5,
+            number: 42,
+        };
+        let event = Event::try_from(envelope.clone()).unwrap();
+        assert_eq!(Envelope::from(&event), envelope);
+    }
 
     #[test]
     fn shards_are_even_and_within_bounds() {

@@ -1,13 +1,18 @@
-//! Ids, clock and random numbers: the only source of each.
+//! Ids, clock and random numbers: the only source of each; and what pets do, by name.
 //!
 //! Invariant: the chassis alone reads the wall clock and the random generator; everything else is given them, so that
 //! tests can move time and the rest stays deterministic.
 
+mod behavior;
 mod clock;
 mod ids;
+mod wire;
 
+pub use behavior::Behavior;
 pub use clock::{Clock, micros};
-pub use ids::{AccountId, CollarId, EventId, PairingId, PetId, SessionId, ShareId};
+pub use ids::{
+    AccountId, CollarId, EventId, FeedbackId, PairingId, PetId, SessionId, ShareId, TimelineEventId,
+};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

@@ -15,11 +15,9 @@ use std::time::Duration;
 use opentelemetry::metrics::{Counter, Gauge};
 use petty_chassis::admin::CheckHandle;
 use petty_chassis::error::chain;
-use petty_chassis::events::{Outgoing, outbox, topics};
+use petty_chassis::events::outbox;
 use petty_chassis::postgres::{Db, Error, Tx};
-use petty_chassis::types::{Clock, PetId};
 use petty_chassis::{Context, telemetry};
-use petty_proto::events::v1::DataErased;
 use tokio::sync::Notify;
 
 use crate::config::ArchiveConfig;
@@ -200,7 +198,7 @@ impl Archive {
                 return Ok(());
             }
             for pet in erasures::settle(&tx, leased.id, generation).await? {
-                tell_erased(&tx, clock, shards, pet).await?;
+                outbox::tell_erased(&tx, clock, "feedback", pet, shards).await?;
             }
             Ok::<_, Error>(())
         })
@@ -254,12 +252,4 @@ impl From<Error> for Trouble {
     fn from(error: Error) -> Self {
         Self::Database(error)
     }
-}
-
-/// Tells that nothing of a pet is left here.
-pub(crate) async fn tell_erased(tx: &Tx, clock: &Clock, shards: i16, pet: PetId) -> Result<(), Error> {
-    let erased = DataErased { pet_id: pet.to_string(), service: "feedback".to_owned() };
-    outbox::write(tx, clock, &Outgoing::of_pet(&topics::DATA_ERASED, pet, 0, shards, &erased))
-        .await
-        .map(|_| ())
 }

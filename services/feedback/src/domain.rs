@@ -1,6 +1,5 @@
 //! What was told, and what was said of it: pure.
 
-mod behavior;
 mod precision;
 mod segment;
 mod words;
@@ -11,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
-pub(crate) use behavior::Behavior;
+pub(crate) use petty_chassis::types::Behavior;
 pub(crate) use precision::Precision;
 pub(crate) use segment::measures_of;
 pub(crate) use words::{Fault, Opinion, free_text, opinion, said_at};

@@ -11,7 +11,7 @@ use petty_chassis::grpc::gate::{Call, FeedbackServiceHandler};
 use petty_chassis::page::{Page, Place};
 use petty_chassis::postgres::requests::{self, Before};
 use petty_chassis::postgres::{Db, Tx};
-use petty_chassis::types::{AccountId, Clock, EventId, micros};
+use petty_chassis::types::{AccountId, Clock, FeedbackId, micros};
 use petty_chassis::{ApiError, Foundation};
 use petty_proto::feedback::v1 as wire;
 use prost::Message;
@@ -196,7 +196,7 @@ impl Grpc {
         episode: &Episode,
         words: &Words,
     ) -> Result<Feedback, ApiError> {
-        let id = EventId::new(&self.clock).0;
+        let FeedbackId(id) = FeedbackId::new(&self.clock);
         // Not before what was said: two replicas' clocks may differ.
         let created_at: Timestamp = micros(self.clock.now()).max(words.said_at);
         let new = feedback::New { id, account, words, created_at, episode };

@@ -4,13 +4,14 @@
 //! however often; what was said of it stays, whatever becomes of it; of a pet that is forgotten nothing stays.
 
 use async_trait::async_trait;
-use petty_chassis::events::{Event, Failure, Handler, Part, inbox, topics};
+use petty_chassis::events::payload::same_pet;
+use petty_chassis::events::{Event, Failure, Handler, Part, inbox, outbox, topics};
 use petty_chassis::postgres::Tx;
 use petty_chassis::types::{Clock, PetId};
 use petty_proto::events::v1::{BehaviorChanged, PetErasing};
 
-use crate::archive::{Archive, tell_erased};
-use crate::grpc::convert::{self, Unusable};
+use crate::archive::Archive;
+use crate::grpc::convert;
 use crate::store::{self, episodes, erasures, feedback, objects};
 
 /// Handles the service's events.
@@ -57,9 +58,7 @@ impl Worker {
 
     async fn erase_pet(&self, tx: &Tx, event: &Event, pet: PetId) -> Result<(), Failure> {
         let erasing: PetErasing = event.read()?;
-        if erasing.pet_id.parse() != Ok(pet) {
-            return Err(Unusable("pet_id").into());
-        }
+        same_pet(&erasing.pet_id, pet)?;
         store::lock_whatever_it_is(tx, pet).await?;
         inbox::erase(tx, &self.clock, pet).await?;
         let held = feedback::delete_all(tx, pet).await?;
@@ -71,13 +70,6 @@ impl Worker {
             self.archive.wake_after(tx);
             return Ok(());
         }
-        tell_erased(tx, &self.clock, self.shards, pet).await?;
-        Ok(())
-    }
-}
-
-impl From<Unusable> for Failure {
-    fn from(unusable: Unusable) -> Self {
-        Self::Poison(unusable.to_string())
+        Ok(outbox::tell_erased(tx, &self.clock, "feedback", pet, self.shards).await?)
     }
 }

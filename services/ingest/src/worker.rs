@@ -3,18 +3,15 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use petty_chassis::Context;
-use petty_chassis::error::chain;
 use petty_chassis::events::{Event, Failure, Handler, Part, topics, versions};
 use petty_chassis::postgres::{Error, Tx};
+use petty_chassis::{Context, periodic};
 use petty_proto::events::v1::PetChanged;
 
 use crate::domain::reading::Window;
 use crate::store::Store;
 
 const PARTITIONS_INTERVAL: Duration = Duration::from_secs(3_600);
-/// After a failure; there are two days to succeed in.
-const PARTITIONS_RETRY: Duration = Duration::from_secs(60);
 
 /// Makes partitions now, so that there is one for every reading, and every hour from now on.
 ///
@@ -22,22 +19,10 @@ const PARTITIONS_RETRY: Duration = Duration::from_secs(60);
 /// Where the database says no the first time.
 pub async fn keep_partitions(context: &Context, store: &Store, window: Window) -> Result<(), Error> {
     store.make_partitions(window).await?;
-    let (store, shutdown) = (store.clone(), context.shutdown.clone());
-    context.tasks.spawn("partitions", async move {
-        let mut pause = PARTITIONS_INTERVAL;
-        loop {
-            tokio::select! {
-                () = shutdown.draining() => return,
-                () = tokio::time::sleep(pause) => {}
-            }
-            pause = match store.make_partitions(window).await {
-                Ok(()) => PARTITIONS_INTERVAL,
-                Err(error) => {
-                    tracing::error!(error = chain(&error), "partitions cannot be made; it is tried again");
-                    PARTITIONS_RETRY
-                }
-            };
-        }
+    let store = store.clone();
+    periodic::every(context, "partitions", PARTITIONS_INTERVAL, move || {
+        let store = store.clone();
+        async move { store.make_partitions(window).await }
     });
     Ok(())
 }

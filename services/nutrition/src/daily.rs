@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 use petty_chassis::error::chain;
+use petty_chassis::periodic;
 use petty_chassis::postgres::{Class, Db, Error};
 use petty_chassis::service::Context;
 use petty_chassis::types::{PetId, micros};
@@ -35,26 +36,16 @@ impl Daily {
         Self { db, planner }
     }
 
-    /// Looks for due plans every `interval`, until the service drains.
+    /// Makes due plans anew every `interval`, until the service drains.
     pub fn keep_on(self, context: &Context, interval: Duration) {
-        let shutdown = context.shutdown.clone();
-        context.tasks.spawn("daily-plans", async move {
-            loop {
-                tokio::select! {
-                    () = shutdown.draining() => return,
-                    done = self.run_once() => match done {
-                        Ok(0) => {}
-                        Ok(plans) => tracing::info!(plans, "plans were made anew"),
-                        Err(error) => {
-                            let error = chain(&error);
-                            tracing::warn!(error, "due plans could not be made anew; it is tried again");
-                        }
-                    },
+        periodic::every(context, "daily-plans", interval, move || {
+            let daily = self.clone();
+            async move {
+                let plans = daily.run_once().await?;
+                if plans > 0 {
+                    tracing::info!(plans, "plans were made anew");
                 }
-                tokio::select! {
-                    () = shutdown.draining() => return,
-                    () = tokio::time::sleep(interval) => {}
-                }
+                Ok::<_, Error>(())
             }
         });
     }

@@ -6,11 +6,11 @@
 use std::fmt;
 use std::sync::Arc;
 
-use jiff::civil::Date;
-use jiff::tz::{TimeZone, TimeZoneDatabase};
+use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use petty_chassis::ApiError;
 use petty_chassis::access::pet_not_found;
+use petty_chassis::calendar::{self, Bounds};
 use petty_chassis::events::{Outgoing, outbox, topics, versions};
 use petty_chassis::pets::PetSource;
 use petty_chassis::postgres::{Db, Error, Tx};
@@ -150,8 +150,8 @@ impl Planner {
     /// All that is known of a pet; `None` where it is not known here.
     pub(crate) async fn known(&self, tx: &Tx, pet: PetId) -> Result<Option<Known>, Error> {
         let Some(Pet { animal, time_zone }) = pets::get(tx, pet).await? else { return Ok(None) };
-        let (zone, now) = (zone(&time_zone), micros(self.clock.now()));
-        let today = now.to_zoned(zone.clone()).date();
+        let (zone, now) = (calendar::zone(&time_zone), micros(self.clock.now()));
+        let today = calendar::date(now, &zone);
         let filled = profiles::get(tx, pet).await?;
         let profile = filled.as_ref().map(|filled| filled.profile.clone()).unwrap_or_default();
         let weights: Vec<_> =
@@ -224,21 +224,8 @@ impl Known {
     /// When the plan is to be made anew though nothing was said.
     fn due_at(&self, pet: PetId) -> Timestamp {
         let minute = i64::from(pet.0.as_bytes()[15]) * SPREAD_MINUTES / 256;
-        midnight_after(self.inputs.today, &self.zone)
-            .unwrap_or_else(|| self.inputs.now + SignedDuration::from_hours(24))
+        Bounds::of(self.inputs.today, &self.zone)
+            .map_or_else(|| self.inputs.now + SignedDuration::from_hours(24), |today| today.end)
             + SignedDuration::from_mins(minute)
     }
-}
-
-/// A pet's zone, from the program's own table of zones.
-fn zone(name: &str) -> TimeZone {
-    TimeZoneDatabase::bundled().get(name).unwrap_or_else(|_| {
-        tracing::warn!(zone = name, "no such time zone; its days are taken to be UTC's");
-        TimeZone::UTC
-    })
-}
-
-/// The first moment of the day after.
-fn midnight_after(day: Date, zone: &TimeZone) -> Option<Timestamp> {
-    Some(day.tomorrow().ok()?.to_zoned(zone.clone()).ok()?.timestamp())
 }

@@ -5,12 +5,14 @@
 
 use async_trait::async_trait;
 use jiff::SignedDuration;
-use petty_chassis::events::{Event, Failure, Handler, Outgoing, Part, inbox, outbox, topics, versions};
+use petty_chassis::calendar::utc_date;
+use petty_chassis::events::payload::same_pet;
+use petty_chassis::events::{Event, Failure, Handler, Part, Unusable, inbox, outbox, topics, versions};
 use petty_chassis::postgres::Tx;
 use petty_chassis::types::{PetId, micros};
-use petty_proto::events::v1::{DataErased, DayClosed, PetChanged, PetErasing};
+use petty_proto::events::v1::{DayClosed, PetChanged, PetErasing};
 
-use crate::grpc::convert::{self, Unusable};
+use crate::grpc::convert;
 use crate::planning::{Cause, Planner};
 use crate::store::{self, days, pets};
 
@@ -47,9 +49,7 @@ impl Worker {
     async fn change_pet(&self, tx: &Tx, event: &Event, pet: PetId) -> Result<(), Failure> {
         let changed: PetChanged = event.read()?;
         let described = changed.pet.ok_or(Unusable("pet"))?;
-        if described.pet_id.parse() != Ok(pet) {
-            return Err(Unusable("pet_id").into());
-        }
+        same_pet(&described.pet_id, pet)?;
         if !store::lock(tx, pet).await? {
             return Ok(());
         }
@@ -83,8 +83,7 @@ impl Worker {
         }
         let now = micros(self.planner.clock().now());
         // Dates are the pet's; a day more or less does not matter here.
-        let oldest =
-            (now - SignedDuration::from_hours(24 * days::KEPT_DAYS)).to_zoned(jiff::tz::TimeZone::UTC).date();
+        let oldest = utc_date(now - SignedDuration::from_hours(24 * days::KEPT_DAYS));
         if activity.date < oldest || !days::put(tx, pet, &activity, version, now).await? {
             return Ok(());
         }
@@ -94,23 +93,12 @@ impl Worker {
 
     async fn erase_pet(&self, tx: &Tx, event: &Event, pet: PetId) -> Result<(), Failure> {
         let erasing: PetErasing = event.read()?;
-        if erasing.pet_id.parse() != Ok(pet) {
-            return Err(Unusable("pet_id").into());
-        }
+        same_pet(&erasing.pet_id, pet)?;
         // Sent again, it is told again: who asks twice did not hear it.
         store::lock(tx, pet).await?;
         let clock = self.planner.clock();
         inbox::erase(tx, clock, pet).await?;
         store::delete_all(tx, pet).await?;
-        let erased = DataErased { pet_id: pet.to_string(), service: "nutrition".to_owned() };
-        let outgoing = Outgoing::of_pet(&topics::DATA_ERASED, pet, 0, self.planner.shards(), &erased);
-        outbox::write(tx, clock, &outgoing).await?;
-        Ok(())
-    }
-}
-
-impl From<Unusable> for Failure {
-    fn from(unusable: Unusable) -> Self {
-        Self::Poison(unusable.to_string())
+        Ok(outbox::tell_erased(tx, clock, "nutrition", pet, self.planner.shards()).await?)
     }
 }

@@ -46,3 +46,28 @@ impl Section for StreamConfig {
         Some(Self { most, most_per_caller, retention })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use petty_chassis::config::{Environment, load};
+
+    use super::*;
+
+    #[test]
+    fn streams_have_limits_of_their_own() {
+        let read = |name: &'static str, value: &'static str| {
+            load::<StreamConfig>(&[(name, value)].into_iter().collect::<Environment>())
+        };
+        let config = read("PETTY_STREAM_RETENTION", "1h").unwrap();
+        assert_eq!((config.most, config.most_per_caller, config.retention), (20_000, 20, HOUR));
+        for (name, value) in [
+            ("PETTY_STREAMS_MAX", "0"),
+            ("PETTY_STREAMS_PER_CALLER", "10001"),
+            ("PETTY_STREAM_RETENTION", "59m"),
+            ("PETTY_STREAM_RETENTION", "721h"),
+        ] {
+            let faults = read(name, value).unwrap_err().to_string();
+            assert!(faults.starts_with(name), "{faults}");
+        }
+    }
+}

@@ -6,7 +6,8 @@ mod filter;
 mod follow;
 mod span;
 
-pub(crate) use entry::{Behavior, Change, Entry, FeedbackNote, Kind, Metadata, PlanNote, What};
+pub(crate) use entry::{Change, Entry, FeedbackNote, Kind, Metadata, PlanNote, What};
 pub(crate) use filter::Filter;
 pub(crate) use follow::{Next, next};
+pub(crate) use petty_chassis::types::Behavior;
 pub(crate) use span::{Span, Wearing, poll_after_seconds, seen_by};

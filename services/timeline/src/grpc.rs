@@ -6,6 +6,7 @@ pub(crate) mod receive;
 use futures::StreamExt as _;
 use jiff::SignedDuration;
 use petty_chassis::access::allows;
+use petty_chassis::calendar::Bounds;
 use petty_chassis::grpc::gate::{Call, Streaming, TimelineServiceHandler};
 use petty_chassis::page::{Asked, Page, Place};
 use petty_chassis::postgres::Db;
@@ -15,7 +16,7 @@ use petty_proto::policy::Need;
 use petty_proto::timeline::v1 as wire;
 use petty_proto::timeline::v1::get_pet_timeline_response::Metadata;
 
-use crate::domain::day::{Bounds, Stretch, Summary};
+use crate::domain::day::{Stretch, Summary};
 use crate::domain::{Entry, Wearing, What, poll_after_seconds, seen_by};
 use crate::pets::Pets;
 use crate::store;

@@ -5,12 +5,12 @@ use std::fmt;
 use jiff::tz::TimeZone;
 use petty_chassis::ApiError;
 use petty_chassis::access::pet_not_found;
+use petty_chassis::calendar::zone;
 use petty_chassis::events::inbox;
 use petty_chassis::pets::PetSource;
 use petty_chassis::postgres::Db;
 use petty_chassis::types::{Clock, PetId};
 
-use crate::domain::day;
 use crate::store;
 
 /// What is known of pets.
@@ -40,7 +40,7 @@ impl Pets {
     pub(crate) async fn time_zone(&self, pet: PetId) -> Result<(String, TimeZone), ApiError> {
         let known = self.db.read("time_zone", |tx| async move { store::time_zone(&tx, pet).await });
         if let Some(name) = known.await.map_err(ApiError::from)? {
-            let zone = day::zone(&name);
+            let zone = zone(&name);
             return Ok((name, zone));
         }
         let described = self.source.describe(pet).await?.ok_or_else(pet_not_found)?;
@@ -56,7 +56,7 @@ impl Pets {
                 Ok::<_, ApiError>(())
             })
             .await?;
-        let zone = day::zone(name);
+        let zone = zone(name);
         Ok((described.time_zone, zone))
     }
 }

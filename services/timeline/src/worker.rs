@@ -5,14 +5,15 @@
 //! same transaction; what says nothing new gets none.
 
 use async_trait::async_trait;
-use petty_chassis::events::{Event, Failure, Handler, Outgoing, Part, inbox, outbox, topics, versions};
+use petty_chassis::events::payload::same_pet;
+use petty_chassis::events::{Event, Failure, Handler, Part, Unusable, inbox, outbox, topics, versions};
 use petty_chassis::postgres::Tx;
 use petty_chassis::types::{Clock, PetId};
-use petty_proto::events::v1::{DataErased, PetChanged, PetErasing};
+use petty_proto::events::v1::{PetChanged, PetErasing};
 use uuid::Uuid;
 
 use crate::domain::{Change, Entry};
-use crate::grpc::receive::{self, Unusable};
+use crate::grpc::receive;
 use crate::store;
 use crate::stream::Hub;
 
@@ -106,9 +107,7 @@ impl Worker {
     async fn change_pet(&self, tx: &Tx, event: &Event, pet: PetId) -> Result<(), Failure> {
         let changed: PetChanged = event.read()?;
         let described = changed.pet.ok_or(Unusable("pet"))?;
-        if described.pet_id.parse() != Ok(pet) {
-            return Err(Unusable("pet_id").into());
-        }
+        same_pet(&described.pet_id, pet)?;
         if !lock(tx, pet).await?
             || !versions::advance(tx, "pet", pet.0, event.version, changed.deleted).await?
         {
@@ -122,16 +121,11 @@ impl Worker {
 
     async fn erase_pet(&self, tx: &Tx, event: &Event, pet: PetId) -> Result<(), Failure> {
         let erasing: PetErasing = event.read()?;
-        if erasing.pet_id.parse() != Ok(pet) {
-            return Err(Unusable("pet_id").into());
-        }
+        same_pet(&erasing.pet_id, pet)?;
         store::lock(tx, pet).await?;
         inbox::erase(tx, &self.clock, pet).await?;
         store::delete_all(tx, pet).await?;
-        let erased = DataErased { pet_id: pet.to_string(), service: "timeline".to_owned() };
-        outbox::write(tx, &self.clock, &Outgoing::of_pet(&topics::DATA_ERASED, pet, 0, self.shards, &erased))
-            .await?;
-        Ok(())
+        Ok(outbox::tell_erased(tx, &self.clock, "timeline", pet, self.shards).await?)
     }
 }
 
@@ -140,10 +134,4 @@ impl Worker {
 async fn lock(tx: &Tx, pet: PetId) -> Result<bool, Failure> {
     store::lock(tx, pet).await?;
     Ok(!inbox::is_erased(tx, pet).await?)
-}
-
-impl From<Unusable> for Failure {
-    fn from(unusable: Unusable) -> Self {
-        Self::Poison(unusable.to_string())
-    }
 }

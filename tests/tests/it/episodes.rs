@@ -69,32 +69,52 @@ pub(crate) async fn agree(mesh: &Mesh, species: &BTreeMap<String, Species>) {
         .collect();
     let behavior = Tables::of(&mesh.stack, "behavior").await;
     let timeline = Tables::of(&mesh.stack, "timeline").await;
+    let (nutrition, feedback) =
+        (Tables::of(&mesh.stack, "nutrition").await, Tables::of(&mesh.stack, "feedback").await);
     let episodes = "SELECT pet_id::text, behavior, (extract(epoch FROM start_at) * 1000000)::int8,
                     (extract(epoch FROM end_at) * 1000000)::int8 FROM episodes WHERE NOT superseded";
     let entries = "SELECT pet_id::text, behavior, (extract(epoch FROM start_at) * 1000000)::int8,
-                   (extract(epoch FROM end_at) * 1000000)::int8 FROM entries";
-    let patience = Duration::from_secs(90);
-    let what = "the episodes are those of the rule, read literally";
-    let settled = tokio::time::timeout(
-        patience,
-        eventually(what, patience * 2, || async { standing(&behavior, episodes).await == expected }),
-    );
-    if settled.await.is_err() {
-        assert_eq!(standing(&behavior, episodes).await, expected, "{what}");
-    }
-    let what = "the timeline's entries are the known ones";
-    let settled = tokio::time::timeout(
-        patience,
-        eventually(what, patience * 2, || async { standing(&timeline, entries).await == known }),
-    );
-    if settled.await.is_err() {
-        assert_eq!(standing(&timeline, entries).await, known, "{what}");
-    }
-    for (name, tables) in [("behavior", &behavior), ("timeline", &timeline)] {
+                   (extract(epoch FROM end_at) * 1000000)::int8 FROM entries WHERE kind = 'behavior'";
+    come_to("the episodes are those of the rule, read literally", &expected, || {
+        standing(&behavior, episodes)
+    })
+    .await;
+    come_to("the timeline's entries are the known ones", &known, || standing(&timeline, entries)).await;
+    come_to("feedback knows every episode", &expected, || standing(&feedback, episodes)).await;
+    let numbers = "SELECT pet_id::text FROM changes GROUP BY pet_id HAVING max(sequence) <> count(*)";
+    assert_eq!(timeline.texts(numbers).await, Vec::<String>::new(), "changes are numbered without gaps");
+    // Days are told a second after they settle; what nutrition knows of them is what was told last.
+    let unsettled = "SELECT count(*) FROM days WHERE due_at < now() + interval '1 minute'";
+    come_to("days are told", &0, || behavior.count(unsettled)).await;
+    let told = "SELECT pet_id::text || ' ' || date || ' ' || version FROM days WHERE version > 0 ORDER BY 1";
+    let told = behavior.texts(told).await;
+    let heard = "SELECT pet_id::text || ' ' || date || ' ' || version FROM day_activity ORDER BY 1";
+    come_to("nutrition has heard of every day", &told, || nutrition.texts(heard)).await;
+    let all = [
+        ("behavior", &behavior),
+        ("timeline", &timeline),
+        ("nutrition", &nutrition),
+        ("feedback", &feedback),
+    ];
+    for (name, tables) in all {
         assert_eq!(
             tables.count("SELECT count(*) FROM event_dead_letters").await,
             0,
             "{name} gave up on nothing"
         );
+    }
+}
+
+/// Waits until what is found is what is expected; shows both where it does not come to that.
+async fn come_to<T, F>(what: &str, expected: &T, found: impl Fn() -> F)
+where
+    T: PartialEq + std::fmt::Debug,
+    F: Future<Output = T>,
+{
+    let patience = Duration::from_secs(90);
+    let holds = || async { found().await == *expected };
+    let settled = tokio::time::timeout(patience, eventually(what, patience * 2, holds));
+    if settled.await.is_err() {
+        assert_eq!(found().await, *expected, "{what}");
     }
 }

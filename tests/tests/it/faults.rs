@@ -137,6 +137,16 @@ async fn behavior_may_be_killed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn nutrition_may_be_killed() {
+    survives(Victim::Service("nutrition")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn feedback_may_be_killed() {
+    survives(Victim::Service("feedback")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn timeline_may_be_killed() {
     survives(Victim::Service("timeline")).await;
 }

@@ -189,3 +189,6 @@ impl Member {
         self.wearer.sent
     }
 }
+
+#[cfg(test)]
+mod tests;

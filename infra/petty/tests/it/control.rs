@@ -66,7 +66,10 @@ fn a_mesh_is_looked_at_fed_and_stopped_from_elsewhere() {
 
     kill(Pid::from_raw(pid_listening(ready["redis"]["port"].as_u64().unwrap())), Signal::SIGKILL).unwrap();
     let report = status(data_dir, 1);
-    assert_eq!((&report["state"], &report["servers"]["redis"]["reachable"]), (&"degraded".into(), &false.into()));
+    assert_eq!(
+        (&report["state"], &report["servers"]["redis"]["reachable"]),
+        (&"degraded".into(), &false.into())
+    );
     assert_eq!(report["servers"]["postgres"]["reachable"], true);
     let begin = Instant::now();
     while status(data_dir, 1)["services"]["auth"]["failing"].to_string().find("redis").is_none() {
@@ -85,11 +88,19 @@ fn a_mesh_is_looked_at_fed_and_stopped_from_elsewhere() {
 fn simulated_days_are_stored_once_and_recognised(data_dir: &str, gateway: &str) {
     let simulate = ["simulate", "--data-dir", data_dir, "--pets", "2", "--interval", "60", "--days", "1"];
     let first = petty(&simulate);
-    let words = ["2 simulated pets", "Biscuit", "Mittens", "0 there already, 0 refused", "Every reading is acknowledged."];
+    let words = [
+        "2 simulated pets",
+        "Biscuit",
+        "Mittens",
+        "0 there already, 0 refused",
+        "Every reading is acknowledged.",
+    ];
     let first = check(&first, 0, &words);
     let again = check(&petty(&simulate), 0, &["0 refused", "Every reading is acknowledged."]);
     let pets = |text: &str| -> BTreeSet<String> {
-        text.lines().filter_map(|line| line.split_once(" pet ")?.1.split(' ').next().map(str::to_owned)).collect()
+        text.lines()
+            .filter_map(|line| line.split_once(" pet ")?.1.split(' ').next().map(str::to_owned))
+            .collect()
     };
     assert_eq!((pets(&first), pets(&first).len()), (pets(&again), 2), "the same pets");
     let number = |text: &str, before: &str| -> usize {

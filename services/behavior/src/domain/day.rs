@@ -1,48 +1,21 @@
-//! A pet's days: which of them a span touches, when they begin and end, and what was done in them.
+//! What was done in a pet's days.
 //!
-//! Invariant: days are the pet's own. Between a midnight and the next there may be 23 or 25 hours; every moment belongs to
-//! one day.
+//! Invariant: of an episode a day gets what lies between its own bounds, and no more.
 
 use std::collections::BTreeMap;
 
-use jiff::civil::Date;
-use jiff::tz::TimeZone;
-use jiff::{SignedDuration, Timestamp};
+use petty_chassis::calendar::Bounds;
 use serde::{Deserialize, Serialize};
 
 use super::Behavior;
-
-/// The zone of a name. What auth once took for a zone is one; a name that this machine's tables do not know is UTC.
-#[must_use]
-pub fn zone(name: &str) -> TimeZone {
-    TimeZone::get(name).unwrap_or(TimeZone::UTC)
-}
-
-/// The days that a span touches, the first to the last. One that ends with midnight does not touch the next day.
-pub fn touched(start: Timestamp, end: Timestamp, zone: &TimeZone) -> impl Iterator<Item = Date> {
-    let last = end.max(start + SignedDuration::from_micros(1)) - SignedDuration::from_micros(1);
-    let last = last.to_zoned(zone.clone()).date();
-    let first = start.to_zoned(zone.clone()).date();
-    std::iter::successors(Some(first), |date| date.tomorrow().ok()).take_while(move |date| *date <= last)
-}
-
-/// A day's first moment, and the next day's.
-#[must_use]
-pub fn bounds(date: Date, zone: &TimeZone) -> Option<(Timestamp, Timestamp)> {
-    let start = date.to_zoned(zone.clone()).ok()?.start_of_day().ok()?;
-    let end = date.tomorrow().ok()?.to_zoned(zone.clone()).ok()?.start_of_day().ok()?;
-    Some((start.timestamp(), end.timestamp()))
-}
 
 /// What an episode has to do with a day.
 #[derive(Clone, Copy, Debug)]
 pub struct Stretch {
     /// What the pet did.
     pub behavior: Behavior,
-    /// The episode's start.
-    pub start: Timestamp,
-    /// Its end.
-    pub end: Timestamp,
+    /// The episode's start and end.
+    pub bounds: Bounds,
     /// The length of its path, metres.
     pub path_m: Option<f64>,
     /// Its mean heart rate, beats per minute.
@@ -65,25 +38,22 @@ pub struct Totals {
 impl Totals {
     /// Of the episodes that reach into a day.
     #[must_use]
-    pub fn of(stretches: &[Stretch], day: (Timestamp, Timestamp)) -> Self {
+    pub fn of(stretches: &[Stretch], day: Bounds) -> Self {
         let mut totals = Self::default();
         let (mut at_rest, mut beats) = (0.0, 0.0);
         for stretch in stretches {
-            let (start, end) = (stretch.start.max(day.0), stretch.end.min(day.1));
-            let minutes = minutes(start, end);
+            let minutes = stretch.bounds.cut(day).minutes();
             if minutes <= 0.0 {
                 continue;
             }
             totals.covered_minutes += minutes;
             let share = totals.behaviors.entry(stretch.behavior).or_default();
             *share = (share.0 + minutes, share.1 + 1);
-            if let (true, Some(path_m)) = (moves(stretch.behavior), stretch.path_m) {
-                let part = minutes / self::minutes(stretch.start, stretch.end);
+            if let (true, Some(path_m)) = (stretch.behavior.moves(), stretch.path_m) {
+                let part = minutes / stretch.bounds.minutes();
                 totals.distance_m = Some(totals.distance_m.unwrap_or_default() + path_m * part);
             }
-            if let (Behavior::DeepSleep | Behavior::Resting, Some(mean)) =
-                (stretch.behavior, stretch.mean_heart_rate)
-            {
+            if let (true, Some(mean)) = (stretch.behavior.is_rest(), stretch.mean_heart_rate) {
                 at_rest += minutes;
                 beats += minutes * mean;
             }
@@ -93,67 +63,24 @@ impl Totals {
     }
 }
 
-/// Whether the pet gets about: a path at rest is the noise of its fixes.
-fn moves(behavior: Behavior) -> bool {
-    match behavior {
-        Behavior::Walking | Behavior::Running | Behavior::PlayingFetch | Behavior::AnxiousPacing => true,
-        Behavior::DeepSleep | Behavior::Resting | Behavior::Unknown => false,
-    }
-}
-
-fn minutes(start: Timestamp, end: Timestamp) -> f64 {
-    end.duration_since(start).as_secs_f64() / 60.0
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn at(text: &str) -> Timestamp {
-        text.parse().unwrap()
+    fn bounds(start: &str, end: &str) -> Bounds {
+        Bounds { start: start.parse().unwrap(), end: end.parse().unwrap() }
+    }
+
+    fn day() -> Bounds {
+        bounds("2026-01-10T00:00:00Z", "2026-01-11T00:00:00Z")
     }
 
     fn stretch(behavior: Behavior, start: &str, end: &str) -> Stretch {
-        Stretch { behavior, start: at(start), end: at(end), path_m: None, mean_heart_rate: None }
-    }
-
-    #[test]
-    fn days_are_as_long_as_the_zone_says() {
-        for (zone_name, date, start, hours) in [
-            ("Europe/Berlin", "2026-03-28", "2026-03-27T23:00:00Z", 24),
-            ("Europe/Berlin", "2026-03-29", "2026-03-28T23:00:00Z", 23),
-            ("Europe/Berlin", "2026-10-25", "2026-10-24T22:00:00Z", 25),
-            ("America/New_York", "2026-03-08", "2026-03-08T05:00:00Z", 23),
-            // Clocks go forward at midnight: the day begins at one.
-            ("Africa/Cairo", "2026-04-24", "2026-04-23T22:00:00Z", 23),
-            ("Asia/Kolkata", "2026-06-01", "2026-05-31T18:30:00Z", 24),
-            ("Not/AZone", "2026-06-01", "2026-06-01T00:00:00Z", 24),
-        ] {
-            let (begins, ends) = bounds(date.parse().unwrap(), &zone(zone_name)).unwrap();
-            assert_eq!(begins, at(start), "{zone_name} {date}");
-            assert_eq!(ends.duration_since(begins), SignedDuration::from_hours(hours), "{zone_name} {date}");
-        }
-    }
-
-    #[test]
-    fn a_span_touches_the_days_it_has_a_moment_in() {
-        let berlin = zone("Europe/Berlin");
-        for (start, end, days) in [
-            ("2026-01-10T10:00:00Z", "2026-01-10T11:00:00Z", vec!["2026-01-10"]),
-            ("2026-01-10T22:30:00Z", "2026-01-10T23:00:00Z", vec!["2026-01-10"]),
-            ("2026-01-10T22:30:00Z", "2026-01-10T23:00:00.000001Z", vec!["2026-01-10", "2026-01-11"]),
-            ("2026-01-10T23:00:00Z", "2026-01-10T23:00:00Z", vec!["2026-01-11"]),
-            ("2026-01-09T12:00:00Z", "2026-01-11T12:00:00Z", vec!["2026-01-09", "2026-01-10", "2026-01-11"]),
-        ] {
-            let found: Vec<String> =
-                touched(at(start), at(end), &berlin).map(|date| date.to_string()).collect();
-            assert_eq!(found, days, "{start} to {end}");
-        }
+        Stretch { behavior, bounds: bounds(start, end), path_m: None, mean_heart_rate: None }
     }
 
     #[test]
     fn what_crosses_midnight_counts_for_each_day_by_its_share() {
-        let day = (at("2026-01-10T00:00:00Z"), at("2026-01-11T00:00:00Z"));
         let stretches = [
             Stretch {
                 path_m: Some(400.0),
@@ -176,7 +103,7 @@ mod tests {
             stretch(Behavior::Walking, "2026-01-10T23:30:00Z", "2026-01-11T02:00:00Z"),
             stretch(Behavior::Walking, "2026-01-11T00:00:00Z", "2026-01-11T02:00:00Z"),
         ];
-        let totals = Totals::of(&stretches, day);
+        let totals = Totals::of(&stretches, day());
         let expected = [
             (Behavior::DeepSleep, (180.0, 1)),
             (Behavior::Resting, (60.0, 1)),
@@ -192,20 +119,18 @@ mod tests {
 
     #[test]
     fn a_day_of_nothing_has_no_means() {
-        let day = (at("2026-01-10T00:00:00Z"), at("2026-01-11T00:00:00Z"));
-        assert_eq!(Totals::of(&[], day), Totals::default());
+        assert_eq!(Totals::of(&[], day()), Totals::default());
     }
 
     #[test]
     fn totals_are_kept_as_they_are() {
-        let day = (at("2026-01-10T00:00:00Z"), at("2026-01-11T00:00:00Z"));
         let totals = Totals::of(
             &[Stretch {
                 path_m: Some(0.1),
                 mean_heart_rate: Some(61.3),
                 ..stretch(Behavior::Resting, "2026-01-10T04:00:00Z", "2026-01-10T05:07:13.333Z")
             }],
-            day,
+            day(),
         );
         let kept = serde_json::to_value(&totals).unwrap();
         assert_eq!(serde_json::from_value::<Totals>(kept).unwrap(), totals);

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use petty_chassis::events::Part;
-use petty_chassis::types::PetId;
+use petty_chassis::events::payload::same_pet;
+use petty_chassis::events::{Part, Unusable};
+use petty_chassis::types::{PetId, TimelineEventId};
 use petty_proto::auth::v1 as auth;
 use petty_proto::behavior::v1 as wire;
 use petty_proto::behavior::v1::episode::Behavior as WireBehavior;
@@ -13,33 +14,16 @@ use petty_proto::events::v1 as events;
 use prost::Message as _;
 use uuid::Uuid;
 
-use crate::domain::{Behavior, Position, Reading, Species, Totals};
+use crate::domain::{Position, Reading, Species, Totals};
 use crate::pets::Pet;
 use crate::store::episodes::{Episode, Evidence};
-
-/// What keeps an event from being used. Names the field, never its value: it may be a position.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0} cannot be used")]
-pub(crate) struct Unusable(pub(crate) &'static str);
-
-/// An episode's id as clients know it: "evt_" and 32 hexadecimal digits.
-pub(crate) fn episode_id(id: Uuid) -> String {
-    format!("evt_{}", id.simple())
-}
-
-/// The id of a text; an id has one spelling.
-pub(crate) fn parse_episode_id(text: &str) -> Option<Uuid> {
-    let digits = text.strip_prefix("evt_")?;
-    let lower = digits.len() == 32 && digits.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    lower.then(|| Uuid::try_parse(digits).ok()).flatten()
-}
 
 /// An episode, as it is told.
 pub(crate) fn episode(episode: Episode) -> wire::Episode {
     wire::Episode {
-        episode_id: episode_id(episode.id),
+        episode_id: TimelineEventId(episode.id).to_string(),
         pet_id: episode.pet.to_string(),
-        behavior: behavior(episode.behavior).into(),
+        behavior: WireBehavior::from(episode.behavior).into(),
         start_time: Some(episode.start_at.into()),
         end_time: Some(episode.end_at.into()),
         open: episode.open,
@@ -52,7 +36,7 @@ pub(crate) fn episode(episode: Episode) -> wire::Episode {
 /// A day's behaviours.
 pub(crate) fn shares(totals: &Totals) -> Vec<events::day_closed::Share> {
     let shares = totals.behaviors.iter().map(|(of, (minutes, episodes))| events::day_closed::Share {
-        behavior: behavior(*of).into(),
+        behavior: WireBehavior::from(*of).into(),
         minutes: *minutes,
         episodes: i32::try_from(*episodes).unwrap_or(i32::MAX),
     });
@@ -87,9 +71,7 @@ pub(crate) fn parts(flush: events::ReadingsAccepted) -> Vec<Part> {
 /// One pet's readings.
 pub(crate) fn readings(part: &Part) -> Result<Vec<Reading>, Unusable> {
     let flushed = events::PetReadings::decode(part.body.clone()).map_err(|_| Unusable("payload"))?;
-    if flushed.pet_id.parse() != Ok(part.pet) {
-        return Err(Unusable("pet_id"));
-    }
+    same_pet(&flushed.pet_id, part.pet)?;
     flushed.readings.iter().map(reading).collect()
 }
 
@@ -121,18 +103,6 @@ fn within(field: &'static str, value: Option<f64>, least: f64, most: f64) -> Res
     }
 }
 
-fn behavior(behavior: Behavior) -> WireBehavior {
-    match behavior {
-        Behavior::DeepSleep => WireBehavior::DeepSleep,
-        Behavior::Resting => WireBehavior::Resting,
-        Behavior::Walking => WireBehavior::Walking,
-        Behavior::Running => WireBehavior::Running,
-        Behavior::PlayingFetch => WireBehavior::PlayingFetch,
-        Behavior::AnxiousPacing => WireBehavior::AnxiousPacing,
-        Behavior::Unknown => WireBehavior::Unknown,
-    }
-}
-
 fn evidence(evidence: Evidence) -> wire::Evidence {
     wire::Evidence {
         rule: evidence.rule,
@@ -148,25 +118,6 @@ fn evidence(evidence: Evidence) -> wire::Evidence {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn episode_ids_have_one_spelling() {
-        let id = Uuid::from_u128(0x0123_4567_89ab_cdef_0123_4567_89ab_cdef);
-        assert_eq!(episode_id(id), "evt_0123456789abcdef0123456789abcdef");
-        assert_eq!(parse_episode_id(&episode_id(id)), Some(id));
-        let upper = episode_id(id).to_uppercase();
-        for bad in [
-            "",
-            "evt_",
-            "evt_0",
-            "0123456789abcdef0123456789abcdef",
-            &id.to_string(),
-            &upper,
-            &format!("evt_{id}"),
-        ] {
-            assert_eq!(parse_episode_id(bad), None, "{bad}");
-        }
-    }
 
     #[test]
     fn readings_out_of_bounds_are_refused_by_field() {

@@ -5,6 +5,7 @@
 
 use jiff::Timestamp;
 use jiff::civil::Date;
+use petty_chassis::calendar::Bounds;
 use petty_chassis::postgres::{Error, Tx};
 use petty_chassis::types::{Clock, PetId, micros};
 use serde_json::Value;
@@ -88,22 +89,20 @@ pub(crate) async fn tell(
 }
 
 /// What a pet's standing episodes have to do with a span.
-pub(crate) async fn stretches(
-    tx: &Tx,
-    pet: PetId,
-    (start, end): (Timestamp, Timestamp),
-) -> Result<Vec<Stretch>, Error> {
+pub(crate) async fn stretches(tx: &Tx, pet: PetId, span: Bounds) -> Result<Vec<Stretch>, Error> {
     let sql = "-- list_stretches\nSELECT behavior, start_at, end_at, (evidence ->> 'path_m')::float8, (evidence ->> 'mean_heart_rate')::float8
                FROM episodes WHERE pet_id = $1 AND NOT superseded AND end_at > $2 AND start_at < $3
                ORDER BY start_at, episode_id";
-    let rows = tx.query(sql, &[&pet.0, &micros(start), &micros(end)]).await?;
+    let rows = tx.query(sql, &[&pet.0, &micros(span.start), &micros(span.end)]).await?;
     rows.iter()
         .map(|row| {
             let behavior: &str = Error::column(row, "episodes", 0)?;
             Ok(Stretch {
                 behavior: Behavior::from_slug(behavior).ok_or_else(|| inconsistent("behavior"))?,
-                start: Error::column(row, "episodes", 1)?,
-                end: Error::column(row, "episodes", 2)?,
+                bounds: Bounds {
+                    start: Error::column(row, "episodes", 1)?,
+                    end: Error::column(row, "episodes", 2)?,
+                },
                 path_m: Error::column(row, "episodes", 3)?,
                 mean_heart_rate: Error::column(row, "episodes", 4)?,
             })

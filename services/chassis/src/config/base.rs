@@ -32,7 +32,8 @@ pub struct BaseConfig {
     pub instance: String,
     /// The most RPCs answered at once: `PETTY_GRPC_CONCURRENCY`, 1 to 100,000, default 1,024. The rest is refused.
     pub grpc_concurrency: usize,
-    /// The most streams open at once: `PETTY_GRPC_STREAMS`, 1 to 1,000,000, default 10,000. The rest is refused.
+    /// The most streams open at once: `PETTY_GRPC_STREAMS`, 1 to 1,000,000, default 25,000. The rest is refused.
+    /// More than any service of its own accord lets open, so that it says in its own words what there is too much of.
     pub grpc_streams: usize,
     /// The Ed25519 key (PKCS #8, PEM) with which the service proves itself where there is no TLS: `PETTY_SERVICE_KEY`.
     pub service_key: Option<SecretString>,
@@ -88,7 +89,7 @@ impl Section for BaseConfig {
             grace_period: reader.duration("PETTY_GRACE_PERIOD", Duration::from_secs(10)),
             instance,
             grpc_concurrency: reader.in_range("PETTY_GRPC_CONCURRENCY", 1024, 1..=100_000),
-            grpc_streams: reader.in_range("PETTY_GRPC_STREAMS", 10_000, 1..=1_000_000),
+            grpc_streams: reader.in_range("PETTY_GRPC_STREAMS", 25_000, 1..=1_000_000),
             service_key,
             service_keys,
             tls,

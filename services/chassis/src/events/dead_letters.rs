@@ -36,19 +36,6 @@ pub(super) async fn bury(
     error: &str,
 ) -> Result<(), Error> {
     inbox::take(tx, event, pet).await?;
-    let envelope = Envelope {
-        event_id: event.id.to_string(),
-        topic: event.topic.name.to_owned(),
-        subject: event.subject.to_string(),
-        version: event.version,
-        time: Some(event.time.into()),
-        schema_version: event.topic.schema_version,
-        traceparent: event.traceparent.clone(),
-        payload: event.payload.clone(),
-        source: event.source.clone(),
-        shard: i32::from(event.shard),
-        number: event.number,
-    };
     insert(
         tx,
         clock,
@@ -61,7 +48,7 @@ pub(super) async fn bury(
             number: event.number,
             reason,
             error,
-            envelope: &envelope.encode_to_vec(),
+            envelope: &Envelope::from(event).encode_to_vec(),
         },
     )
     .await?;

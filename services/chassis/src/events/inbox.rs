@@ -1,9 +1,7 @@
 //! The inbox: what was handled, by event and pet.
 
-use jiff::civil::Date;
-use jiff::tz::TimeZone;
-
 use super::Event;
+use crate::calendar::utc_date;
 use crate::postgres::{Error, Tx};
 use crate::types::{Clock, PetId};
 
@@ -16,7 +14,7 @@ pub const KEPT_DAYS: i64 = 22;
 /// Where the database says no.
 pub async fn take(tx: &Tx, event: &Event, pet: PetId) -> Result<bool, Error> {
     let sql = "-- take_event\nINSERT INTO event_inbox (event_id, pet_id, day) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
-    Ok(tx.execute(sql, &[&event.id.0, &pet.0, &day(event)]).await? == 1)
+    Ok(tx.execute(sql, &[&event.id.0, &pet.0, &utc_date(event.time)]).await? == 1)
 }
 
 /// Whether a pet is forgotten for good.
@@ -42,8 +40,4 @@ pub async fn erase(tx: &Tx, clock: &Clock, pet: PetId) -> Result<(), Error> {
 pub fn is_too_old(event: &Event, clock: &Clock) -> bool {
     let oldest = clock.now() - jiff::SignedDuration::from_hours(24 * KEPT_DAYS);
     event.time < oldest
-}
-
-fn day(event: &Event) -> Date {
-    event.time.to_zoned(TimeZone::UTC).date()
 }

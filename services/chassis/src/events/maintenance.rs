@@ -2,38 +2,28 @@
 
 use std::time::Duration;
 
-use jiff::tz::TimeZone;
-
+use crate::calendar::utc_date;
+use crate::periodic;
 use crate::postgres::{Db, Error};
 use crate::service::Context;
 use crate::types::Clock;
 
 const INTERVAL: Duration = Duration::from_secs(600);
 
-/// Once now, so that there is a partition for today; then every ten minutes.
+/// Now, so that there is a partition for today, and every ten minutes from now on.
 pub(super) async fn start(context: &Context, db: &Db) -> Result<(), Error> {
     run(db, &context.clock).await?;
-    let (db, clock, shutdown) = (db.clone(), context.clock.clone(), context.shutdown.clone());
-    context.tasks.spawn("events-maintenance", async move {
-        loop {
-            tokio::select! {
-                () = shutdown.draining() => return,
-                () = tokio::time::sleep(INTERVAL) => {}
-            }
-            if let Err(error) = run(&db, &clock).await {
-                tracing::warn!(
-                    error = crate::error::chain(&error),
-                    "events maintenance failed; it is tried again"
-                );
-            }
-        }
+    let (db, clock) = (db.clone(), context.clock.clone());
+    periodic::every(context, "events-maintenance", INTERVAL, move || {
+        let (db, clock) = (db.clone(), clock.clone());
+        async move { run(&db, &clock).await }
     });
     Ok(())
 }
 
 async fn run(db: &Db, clock: &Clock) -> Result<(), Error> {
     let now = clock.now();
-    let today = now.to_zoned(TimeZone::UTC).date();
+    let today = utc_date(now);
     db.transaction("maintain_events", |tx| async move {
         tx.query("-- maintain_partitions\nSELECT event_maintain_partitions($1)", &[&today]).await?;
         let hours = |hours| now - jiff::SignedDuration::from_hours(hours);

@@ -1,9 +1,10 @@
 //! The outbox: events, written in the transaction that made them true.
 
+use petty_proto::events::v1::DataErased;
 use prost::Message;
 use uuid::Uuid;
 
-use super::{Topic, shard_of};
+use super::{Topic, shard_of, topics};
 use crate::postgres::{Error, Tx};
 use crate::types::{Clock, EventId, PetId};
 
@@ -50,4 +51,19 @@ pub async fn write<M: Message>(tx: &Tx, clock: &Clock, event: &Outgoing<'_, M>) 
     .await?;
     tx.mark_events_written();
     Ok(id)
+}
+
+/// Tells that a service has forgotten all of a pet's.
+///
+/// # Errors
+/// Where the database says no.
+pub async fn tell_erased(
+    tx: &Tx,
+    clock: &Clock,
+    service: &str,
+    pet: PetId,
+    shards: i16,
+) -> Result<(), Error> {
+    let erased = DataErased { pet_id: pet.to_string(), service: service.to_owned() };
+    write(tx, clock, &Outgoing::of_pet(&topics::DATA_ERASED, pet, 0, shards, &erased)).await.map(|_| ())
 }

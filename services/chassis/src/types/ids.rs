@@ -19,13 +19,8 @@ fn next(clock: &Clock) -> Uuid {
     Uuid::new_v7(UuidTime::from_unix(&*sequence, seconds, nanos))
 }
 
-macro_rules! ids {
-    ($($(#[$doc:meta])* $name:ident),+ $(,)?) => {$(
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-        #[serde(transparent)]
-        pub struct $name(pub Uuid);
-
+macro_rules! made_by_the_clock {
+    ($name:ident) => {
         impl $name {
             /// A new one (UUIDv7).
             #[must_use]
@@ -33,6 +28,17 @@ macro_rules! ids {
                 Self(next(clock))
             }
         }
+    };
+}
+
+macro_rules! ids {
+    ($($(#[$doc:meta])* $name:ident),+ $(,)?) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(pub Uuid);
+
+        made_by_the_clock!($name);
 
         impl fmt::Display for $name {
             fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -52,6 +58,50 @@ macro_rules! ids {
             }
         }
     )+};
+}
+
+/// Ids whose text says what they are of: a prefix and 32 hexadecimal digits.
+macro_rules! prefixed_ids {
+    ($($(#[$doc:meta])* $name:ident = $prefix:literal),+ $(,)?) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub struct $name(pub Uuid);
+
+        made_by_the_clock!($name);
+
+        impl fmt::Display for $name {
+            fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(formatter, concat!($prefix, "{}"), self.0.simple())
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = NotAPrefixedId;
+
+            fn from_str(text: &str) -> Result<Self, NotAPrefixedId> {
+                digits_after($prefix, text).map(Self).ok_or(NotAPrefixedId($prefix))
+            }
+        }
+    )+};
+}
+
+/// The UUID of a text, which has one spelling: lower case.
+fn digits_after(prefix: &str, text: &str) -> Option<Uuid> {
+    let digits = text.strip_prefix(prefix)?;
+    let lower = digits.len() == 32 && digits.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    lower.then(|| Uuid::try_parse(digits).ok()).flatten()
+}
+
+/// A text that is not this prefix and 32 hexadecimal digits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("must be \"{0}\" and 32 hexadecimal digits")]
+pub struct NotAPrefixedId(&'static str);
+
+prefixed_ids! {
+    /// Something on a pet's timeline: an episode of behaviour, a changed plan, a word on an event.
+    TimelineEventId = "evt_",
+    /// What somebody said of such an event.
+    FeedbackId = "fbk_",
 }
 
 /// A text that is no hyphenated UUID.
@@ -134,5 +184,20 @@ mod tests {
         assert_eq!(text.parse::<EventId>().unwrap(), ids[0]);
         assert!(text.replace('-', "").parse::<EventId>().is_err());
         assert!(format!("{{{text}}}").parse::<EventId>().is_err());
+    }
+
+    #[test]
+    fn prefixed_ids_have_one_spelling() {
+        let id = TimelineEventId(Uuid::from_u128(0x0123_4567_89ab_cdef_0123_4567_89ab_cdef));
+        let text = id.to_string();
+        assert_eq!(text, "evt_0123456789abcdef0123456789abcdef");
+        assert_eq!(text.parse(), Ok(id));
+        let hyphens = format!("evt_{}", id.0);
+        for bad in ["", "evt_", "evt_0", &text[4..], &text.to_uppercase(), &hyphens, &format!("{text} ")] {
+            assert_eq!(bad.parse::<TimelineEventId>(), Err(NotAPrefixedId("evt_")), "{bad}");
+        }
+        let other = text.parse::<FeedbackId>().unwrap_err();
+        assert_eq!(other.to_string(), "must be \"fbk_\" and 32 hexadecimal digits");
+        assert_eq!(FeedbackId(id.0).to_string(), text.replace("evt", "fbk"));
     }
 }

@@ -11,6 +11,7 @@ mod fixture;
 mod gate;
 mod mtls;
 mod otlp;
+mod partitions;
 mod postgres;
 mod process;
 mod wake;

@@ -4,12 +4,12 @@
 //! nothing once the pet is forgotten. Equal rows make equal bytes.
 
 use jiff::Timestamp;
+use petty_chassis::types::{FeedbackId, TimelineEventId};
 use serde::Serialize;
 use serde_json::Value;
 use uuid::Uuid;
 
 use crate::domain::{Behavior, Evidence, Told, measures_of};
-use crate::grpc::convert::{event_id, feedback_id};
 use crate::store::objects::Label;
 
 /// A line, in the order of its members.
@@ -46,8 +46,8 @@ pub(super) fn lines(labels: &[Label]) -> Result<Vec<u8>, serde_json::Error> {
 fn line(label: &Label) -> Line<'_> {
     let Told { version, behavior, rule, rule_version, start_at, end_at, open, evidence } = &label.told;
     Line {
-        feedback_id: feedback_id(label.feedback),
-        event_id: event_id(label.event),
+        feedback_id: FeedbackId(label.feedback).to_string(),
+        event_id: TimelineEventId(label.event).to_string(),
         pet: label.pseudonym,
         event_version: *version,
         behavior: behavior.slug(),
@@ -57,7 +57,7 @@ fn line(label: &Label) -> Line<'_> {
         end_time: *end_at,
         open: *open,
         evidence,
-        replaced_by: label.replaced_by.iter().copied().map(event_id).collect(),
+        replaced_by: label.replaced_by.iter().map(|heir| TimelineEventId(*heir).to_string()).collect(),
         verdict: label.verdict.slug(),
         actual_behavior: label.actual_behavior.map(Behavior::slug),
         segment: label.segment.as_ref().and_then(measures_of),

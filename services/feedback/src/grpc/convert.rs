@@ -3,40 +3,22 @@
 mod events;
 mod requests;
 
-use petty_chassis::types::AccountId;
+use petty_chassis::types::{AccountId, FeedbackId, TimelineEventId};
 use petty_proto::behavior::v1::episode::Behavior as WireBehavior;
 use petty_proto::events::v1::FeedbackSubmitted;
 use petty_proto::feedback::v1 as wire;
 use petty_proto::feedback::v1::feedback::Verdict as WireVerdict;
-use uuid::Uuid;
 
-pub(crate) use events::{Unusable, changed, described};
+pub(crate) use events::{changed, described};
 pub(crate) use requests::{both, created, event, span, submitted};
 
-use crate::domain::{Behavior, Feedback, Precision, RuleStats, Verdict};
-
-/// An event's id as clients know it: "evt_" and 32 hexadecimal digits.
-pub(crate) fn event_id(id: Uuid) -> String {
-    format!("evt_{}", id.simple())
-}
-
-/// A feedback's id as clients know it: "fbk_" and 32 hexadecimal digits.
-pub(crate) fn feedback_id(id: Uuid) -> String {
-    format!("fbk_{}", id.simple())
-}
-
-/// The id of a text; an id has one spelling.
-fn parse_event_id(text: &str) -> Option<Uuid> {
-    let digits = text.strip_prefix("evt_")?;
-    let lower = digits.len() == 32 && digits.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    lower.then(|| Uuid::try_parse(digits).ok()).flatten()
-}
+use crate::domain::{Feedback, Precision, RuleStats, Verdict};
 
 /// What somebody said, as it is told to an account.
 pub(crate) fn feedback(said: Feedback, caller: AccountId) -> wire::Feedback {
     wire::Feedback {
-        feedback_id: feedback_id(said.id),
-        event_id: event_id(said.event),
+        feedback_id: FeedbackId(said.id).to_string(),
+        event_id: TimelineEventId(said.event).to_string(),
         pet_id: said.pet.to_string(),
         verdict: verdict(said.verdict).into(),
         actual_behavior: said.actual_behavior.map(|behavior| behavior.name().to_owned()),
@@ -52,12 +34,12 @@ pub(crate) fn feedback(said: Feedback, caller: AccountId) -> wire::Feedback {
 /// What somebody said, as other services are told: without who, and without their words.
 pub(crate) fn submitted_event(said: &Feedback) -> FeedbackSubmitted {
     FeedbackSubmitted {
-        feedback_id: feedback_id(said.id),
+        feedback_id: FeedbackId(said.id).to_string(),
         pet_id: said.pet.to_string(),
-        event_id: event_id(said.event),
+        event_id: TimelineEventId(said.event).to_string(),
         verdict: verdict(said.verdict).into(),
-        actual_behavior: said.actual_behavior.map_or(WireBehavior::Unspecified, behavior).into(),
-        behavior: behavior(said.behavior).into(),
+        actual_behavior: said.actual_behavior.map_or(WireBehavior::Unspecified, WireBehavior::from).into(),
+        behavior: WireBehavior::from(said.behavior).into(),
         rule: said.rule.clone(),
         rule_version: said.rule_version.clone(),
         time: Some(said.said_at.into()),
@@ -86,17 +68,5 @@ fn verdict(verdict: Verdict) -> WireVerdict {
         Verdict::Correct => WireVerdict::Correct,
         Verdict::Wrong => WireVerdict::Wrong,
         Verdict::Unsure => WireVerdict::Unsure,
-    }
-}
-
-fn behavior(behavior: Behavior) -> WireBehavior {
-    match behavior {
-        Behavior::DeepSleep => WireBehavior::DeepSleep,
-        Behavior::Resting => WireBehavior::Resting,
-        Behavior::Walking => WireBehavior::Walking,
-        Behavior::Running => WireBehavior::Running,
-        Behavior::PlayingFetch => WireBehavior::PlayingFetch,
-        Behavior::AnxiousPacing => WireBehavior::AnxiousPacing,
-        Behavior::Unknown => WireBehavior::Unknown,
     }
 }

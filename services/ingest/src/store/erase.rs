@@ -4,10 +4,9 @@
 //! pets' shards until they are committed, and look for tombstones once they do.
 
 use petty_chassis::Service as _;
-use petty_chassis::events::{Outgoing, inbox, outbox, shard_of, topics};
+use petty_chassis::events::{inbox, outbox, shard_of};
 use petty_chassis::postgres::{Error, Tx};
 use petty_chassis::types::PetId;
-use petty_proto::events::v1::DataErased;
 
 use super::Store;
 use super::append::SHARD_LOCKS;
@@ -45,9 +44,7 @@ impl Store {
     /// # Errors
     /// Where the database says no.
     pub async fn announce_erased(&self, tx: &Tx, pet: PetId) -> Result<(), Error> {
-        let payload = DataErased { pet_id: pet.to_string(), service: Ingest::NAME.to_owned() };
-        let event = Outgoing::of_pet(&topics::DATA_ERASED, pet, 0, self.shards, &payload);
-        outbox::write(tx, &self.clock, &event).await.map(|_| ())
+        outbox::tell_erased(tx, &self.clock, Ingest::NAME, pet, self.shards).await
     }
 }
 

@@ -1,8 +1,7 @@
 //! The readings' day partitions, made ahead.
 
-use jiff::civil::Date;
-use jiff::tz::TimeZone;
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
+use petty_chassis::calendar::utc_date;
 use petty_chassis::postgres::Error;
 
 use super::Store;
@@ -19,8 +18,8 @@ impl Store {
     /// Where the database says no.
     pub async fn make_partitions(&self, window: Window) -> Result<(), Error> {
         let now = self.clock.now();
-        let first = day(now - window.max_age - MARGIN);
-        let last = day(now + window.max_ahead + MARGIN);
+        let first = utc_date(now - window.max_age - MARGIN);
+        let last = utc_date(now + window.max_ahead + MARGIN);
         self.db
             .transaction("make_partitions", |tx| async move {
                 let sql = "-- make_partitions\nSELECT ingest_make_partitions($1, $2)";
@@ -29,7 +28,4 @@ impl Store {
             .await
     }
 }
-
-fn day(time: Timestamp) -> Date {
-    time.to_zoned(TimeZone::UTC).date()
 }

@@ -10,7 +10,7 @@ use petty_chassis::FieldError;
 use petty_chassis::types::micros;
 use petty_proto::wkt;
 
-pub(crate) use events::{Day, Unusable, day, pet};
+pub(crate) use events::{Day, day, pet};
 pub(super) use foods::{food, food_patch, new_food};
 pub(super) use plans::{goals, plan, recommendation};
 pub(super) use profiles::{profile, profile_input, weight};

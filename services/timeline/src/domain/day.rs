@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 
 use jiff::civil::Date;
-use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
+use petty_chassis::calendar::{Bounds, utc_date};
 
 use super::Behavior;
 
@@ -32,37 +32,9 @@ pub(crate) fn parse(text: &str, now: Timestamp) -> Result<Date, BadDate> {
     if date.to_string() != text {
         return Err(BadDate::Malformed);
     }
-    let newest = now.checked_add(EASTERNMOST).unwrap_or(now).to_zoned(TimeZone::UTC).date();
+    let newest = utc_date(now.checked_add(EASTERNMOST).unwrap_or(now));
     // Days of the year 1 may begin in the year 0.
     if date.year() < 2 || date > newest { Err(BadDate::OutOfRange) } else { Ok(date) }
-}
-
-/// The zone of a name. What auth once took for a zone is one; a name that this machine's tables do not know is UTC.
-pub(crate) fn zone(name: &str) -> TimeZone {
-    TimeZone::get(name).unwrap_or(TimeZone::UTC)
-}
-
-/// A stretch of time, its end excluded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Bounds {
-    pub(crate) start: Timestamp,
-    pub(crate) end: Timestamp,
-}
-
-impl Bounds {
-    /// A day's: its first moment, and the next day's.
-    pub(crate) fn of(date: Date, zone: &TimeZone) -> Option<Self> {
-        let midnight = |date: Date| date.to_zoned(zone.clone()).ok()?.start_of_day().ok();
-        Some(Self { start: midnight(date)?.timestamp(), end: midnight(date.tomorrow().ok()?)?.timestamp() })
-    }
-
-    fn cut(self, other: Self) -> Self {
-        Self { start: self.start.max(other.start), end: self.end.min(other.end) }
-    }
-
-    fn minutes(self) -> f64 {
-        self.end.duration_since(self.start).as_secs_f64() / 60.0
-    }
 }
 
 /// What an episode has to do with a day.
@@ -144,7 +116,7 @@ impl Summary {
             share.episodes = share.episodes.saturating_add(1);
             share.first_start = share.first_start.min(within.start);
             share.last_end = share.last_end.max(within.end);
-            if let Some(path) = stretch.distance_m {
+            if let (true, Some(path)) = (behavior.moves(), stretch.distance_m) {
                 *distance_m.get_or_insert(0.0) += path * minutes / stretch.bounds.minutes();
             }
             if let (true, Some(mean)) = (behavior.is_rest(), stretch.mean_heart_rate) {

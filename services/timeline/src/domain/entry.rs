@@ -1,7 +1,7 @@
 //! Entries.
 
 use jiff::Timestamp;
-use petty_chassis::types::PetId;
+use petty_chassis::types::{Behavior, PetId};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -24,6 +24,7 @@ pub(crate) struct Entry {
 /// What happened, by kind.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum What {
+    /// A known one: readings that say nothing are not shown.
     Behavior(Behavior, Metadata),
     Plan(PlanNote),
     Feedback(FeedbackNote),
@@ -112,102 +113,4 @@ pub(crate) enum Change {
     Unlisted,
     /// It is gone for good.
     Superseded,
-}
-
-/// The behaviours a timeline shows. Readings that say nothing are not among them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Behavior {
-    DeepSleep,
-    Resting,
-    Walking,
-    Running,
-    PlayingFetch,
-    AnxiousPacing,
-}
-
-impl Behavior {
-    pub(crate) const ALL: [Self; 6] = [
-        Self::DeepSleep,
-        Self::Resting,
-        Self::Walking,
-        Self::Running,
-        Self::PlayingFetch,
-        Self::AnxiousPacing,
-    ];
-
-    /// The name people read; the first system's clients compare it.
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::DeepSleep => "Deep Sleep",
-            Self::Resting => "Resting",
-            Self::Walking => "Walking",
-            Self::Running => "Running",
-            Self::PlayingFetch => "Playing Fetch",
-            Self::AnxiousPacing => "Anxious Pacing",
-        }
-    }
-
-    /// The name rows carry. It never changes.
-    pub(crate) const fn slug(self) -> &'static str {
-        match self {
-            Self::DeepSleep => "deep_sleep",
-            Self::Resting => "resting",
-            Self::Walking => "walking",
-            Self::Running => "running",
-            Self::PlayingFetch => "playing_fetch",
-            Self::AnxiousPacing => "anxious_pacing",
-        }
-    }
-
-    /// The behaviour of a slug.
-    pub(crate) fn from_slug(slug: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|behavior| behavior.slug() == slug)
-    }
-
-    /// The behaviour that people call so: "Deep Sleep", "deep_sleep", "DEEP-SLEEP".
-    pub(crate) fn called(name: &str) -> Option<Self> {
-        // Longer than any name: not worth a copy.
-        if name.len() > 40 {
-            return None;
-        }
-        Self::from_slug(&name.trim().to_ascii_lowercase().replace([' ', '-'], "_"))
-    }
-
-    /// Whether the pet rests.
-    pub(crate) const fn is_rest(self) -> bool {
-        match self {
-            Self::DeepSleep | Self::Resting => true,
-            Self::Walking | Self::Running | Self::PlayingFetch | Self::AnxiousPacing => false,
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_behavior_is_found_by_what_people_call_it() {
-        for (name, expected) in [
-            ("Deep Sleep", Some(Behavior::DeepSleep)),
-            ("deep_sleep", Some(Behavior::DeepSleep)),
-            ("DEEP-SLEEP", Some(Behavior::DeepSleep)),
-            (" playing fetch ", Some(Behavior::PlayingFetch)),
-            ("walking", Some(Behavior::Walking)),
-            ("deepsleep", None),
-            ("Unknown", None),
-            ("", None),
-        ] {
-            assert_eq!(Behavior::called(name), expected, "{name}");
-        }
-        assert_eq!(Behavior::called(&"walking ".repeat(1_000)), None);
-    }
-
-    #[test]
-    fn rows_and_totals_call_a_behavior_alike() {
-        for behavior in Behavior::ALL {
-            assert_eq!(serde_json::to_value(behavior).unwrap(), behavior.slug());
-        }
-    }
 }

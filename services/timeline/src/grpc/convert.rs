@@ -5,11 +5,10 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use petty_chassis::FieldError;
-use petty_chassis::types::PetId;
+use petty_chassis::types::{PetId, TimelineEventId};
 use petty_proto::timeline::v1 as wire;
 use petty_proto::timeline::v1::get_pet_timeline_response::Event;
 use petty_proto::timeline::v1::timeline_update::Type;
-use uuid::Uuid;
 
 use crate::domain::day::{self, BadDate, Summary};
 use crate::domain::{Behavior, Entry, FeedbackNote, Filter, Kind, Metadata, PlanNote, What};
@@ -29,7 +28,9 @@ pub(crate) fn filter(request: &wire::ListTimelineRequest, faults: &mut Vec<Field
         }
     });
     let unknown = "must be the name of a behaviour, for example \"Deep Sleep\"";
-    let behaviors = named("behaviors", &request.behaviors, faults, unknown, |name| Behavior::called(name));
+    let behaviors = named("behaviors", &request.behaviors, faults, unknown, |name| {
+        Behavior::named(name).filter(|behavior| behavior.is_known())
+    });
     Filter { kinds, behaviors }
 }
 
@@ -78,7 +79,7 @@ pub(crate) fn last_event_id(text: &str) -> Result<Option<i64>, FieldError> {
 /// An entry, as it is told.
 pub(crate) fn entry(entry: Entry) -> wire::Entry {
     let told = wire::Entry {
-        event_id: event_id(entry.id),
+        event_id: TimelineEventId(entry.id).to_string(),
         pet_id: entry.pet.to_string(),
         start_time: Some(entry.start_at.into()),
         end_time: Some(entry.end_at.into()),
@@ -107,7 +108,7 @@ pub(crate) fn entry(entry: Entry) -> wire::Entry {
 pub(crate) fn event(entry: Entry) -> Option<Event> {
     let What::Behavior(behavior, evidence) = entry.what else { return None };
     Some(Event {
-        event_id: event_id(entry.id),
+        event_id: TimelineEventId(entry.id).to_string(),
         behavior: behavior.name().to_owned(),
         confidence: entry.confidence,
         timestamp: Some(entry.start_at.into()),
@@ -150,16 +151,11 @@ pub(crate) fn day(pet: PetId, date: Date, time_zone: String, summary: Summary) -
         covered_minutes: summary.covered_minutes,
         deep_sleep_minutes: summary.minutes(|behavior| behavior == Behavior::DeepSleep),
         rest_minutes: summary.minutes(Behavior::is_rest),
-        active_minutes: summary.minutes(|behavior| !behavior.is_rest()),
+        active_minutes: summary.minutes(Behavior::moves),
         distance_m: summary.distance_m,
         resting_heart_rate: summary.resting_heart_rate,
         behaviors: summary.shares.iter().map(share).collect(),
     }
-}
-
-/// An entry's id as clients know it: "evt_" and 32 hexadecimal digits.
-fn event_id(id: Uuid) -> String {
-    format!("evt_{}", id.simple())
 }
 
 fn metadata(metadata: Metadata) -> wire::EntryMetadata {
@@ -197,6 +193,21 @@ fn feedback(note: FeedbackNote) -> wire::FeedbackNote {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn behaviors_are_asked_for_by_name_but_not_what_no_timeline_shows() {
+        let asked = |names: &[&str]| wire::ListTimelineRequest {
+            behaviors: names.iter().map(|name| (*name).to_owned()).collect(),
+            ..Default::default()
+        };
+        let mut faults = Vec::new();
+        let found = filter(&asked(&["Deep Sleep", "PLAYING-FETCH", "deep_sleep"]), &mut faults);
+        assert_eq!(found.behaviors, BTreeSet::from([Behavior::DeepSleep, Behavior::PlayingFetch]));
+        assert!(faults.is_empty());
+        filter(&asked(&["Walking", "Unknown", "flying"]), &mut faults);
+        let fields: Vec<_> = faults.iter().map(|fault| fault.field.as_ref()).collect();
+        assert_eq!(fields, ["behaviors[1]", "behaviors[2]"]);
+    }
 
     #[test]
     fn a_last_event_id_is_a_number_as_we_write_them() {

@@ -4,26 +4,23 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
-use petty_chassis::types::{PetId, micros};
+use petty_chassis::calendar::Bounds;
+use petty_chassis::events::Unusable;
+use petty_chassis::events::payload::{same_pet, time};
+use petty_chassis::types::{FeedbackId, PetId, TimelineEventId, micros};
 use petty_proto::behavior::v1 as behavior;
 use petty_proto::behavior::v1::episode::Behavior as WireBehavior;
 use petty_proto::events::v1::{BehaviorChanged, DayClosed, FeedbackSubmitted, PlanChanged};
 use petty_proto::feedback::v1::feedback::Verdict;
-use petty_proto::wkt;
 use uuid::Uuid;
 
-use crate::domain::day::{Bounds, Told};
+use crate::domain::day::Told;
 use crate::domain::{Behavior, Change, Entry, FeedbackNote, Metadata, PlanNote, What};
-
-/// What keeps an event from being used, by field.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0} cannot be used")]
-pub(crate) struct Unusable(pub(crate) &'static str);
 
 /// Which episode of the pet changed, and to what.
 pub(crate) fn change(changed: BehaviorChanged, pet: PetId, version: i64) -> Result<(Uuid, Change), Unusable> {
     let episode = changed.episode.ok_or(Unusable("episode"))?;
-    let id = parse_id("evt_", &episode.episode_id).ok_or(Unusable("episode_id"))?;
+    let TimelineEventId(id) = episode.episode_id.parse().map_err(|_| Unusable("episode_id"))?;
     same_pet(&episode.pet_id, pet)?;
     if version < 1 {
         return Err(Unusable("version"));
@@ -66,19 +63,18 @@ pub(crate) fn plan(changed: PlanChanged, pet: PetId, at: Timestamp) -> Result<En
 /// The entry of a word on an event. Its id follows from the feedback's: told again, it is the same.
 pub(crate) fn feedback(said: FeedbackSubmitted, pet: PetId, version: i64) -> Result<Entry, Unusable> {
     same_pet(&said.pet_id, pet)?;
-    let feedback_id = parse_id("fbk_", &said.feedback_id).ok_or(Unusable("feedback_id"))?;
-    parse_id("evt_", &said.event_id).ok_or(Unusable("event_id"))?;
+    let FeedbackId(feedback_id) = said.feedback_id.parse().map_err(|_| Unusable("feedback_id"))?;
+    let _: TimelineEventId = said.event_id.parse().map_err(|_| Unusable("event_id"))?;
     let verdict = match Verdict::try_from(said.verdict) {
         Ok(verdict @ (Verdict::Correct | Verdict::Wrong | Verdict::Unsure)) => {
             verdict.as_str_name().to_owned()
         }
         Ok(Verdict::Unspecified) | Err(_) => return Err(Unusable("verdict")),
     };
-    let actual_behavior = match WireBehavior::try_from(said.actual_behavior) {
-        Ok(WireBehavior::Unspecified) => "",
-        Ok(WireBehavior::Unknown) => "Unknown",
-        Ok(_) => known(said.actual_behavior)?.map_or("", Behavior::name),
-        Err(_) => return Err(Unusable("actual_behavior")),
+    let actual_behavior = if said.actual_behavior == i32::from(WireBehavior::Unspecified) {
+        ""
+    } else {
+        Behavior::from_wire(said.actual_behavior).ok_or(Unusable("actual_behavior"))?.name()
     };
     let id = Uuid::new_v5(&pet.0, format!("feedback/{feedback_id}").as_bytes());
     let (feedback_id, event_id) = (said.feedback_id, said.event_id);
@@ -125,20 +121,8 @@ fn moment(id: Uuid, pet: PetId, what: What, at: Timestamp, version: i64) -> Entr
 
 /// The behaviour that a timeline shows; `None` for readings that say nothing.
 fn known(behavior: i32) -> Result<Option<Behavior>, Unusable> {
-    Ok(Some(match WireBehavior::try_from(behavior) {
-        Ok(WireBehavior::DeepSleep) => Behavior::DeepSleep,
-        Ok(WireBehavior::Resting) => Behavior::Resting,
-        Ok(WireBehavior::Walking) => Behavior::Walking,
-        Ok(WireBehavior::Running) => Behavior::Running,
-        Ok(WireBehavior::PlayingFetch) => Behavior::PlayingFetch,
-        Ok(WireBehavior::AnxiousPacing) => Behavior::AnxiousPacing,
-        Ok(WireBehavior::Unknown) => return Ok(None),
-        Ok(WireBehavior::Unspecified) | Err(_) => return Err(Unusable("behavior")),
-    }))
-}
-
-fn same_pet(named: &str, pet: PetId) -> Result<(), Unusable> {
-    if named.parse() == Ok(pet) { Ok(()) } else { Err(Unusable("pet_id")) }
+    let behavior = Behavior::from_wire(behavior).ok_or(Unusable("behavior"))?;
+    Ok(Some(behavior).filter(|behavior| behavior.is_known()))
 }
 
 fn amount(field: &'static str, amount: Option<f64>) -> Result<Option<f64>, Unusable> {
@@ -147,16 +131,6 @@ fn amount(field: &'static str, amount: Option<f64>) -> Result<Option<f64>, Unusa
     } else {
         Err(Unusable(field))
     }
-}
-
-fn time(field: &'static str, time: Option<wkt::Timestamp>) -> Result<Timestamp, Unusable> {
-    let time = time.ok_or(Unusable(field))?;
-    Timestamp::try_from(time).map(micros).map_err(|_| Unusable(field))
-}
-
-fn parse_id(prefix: &str, text: &str) -> Option<Uuid> {
-    let digits = text.strip_prefix(prefix).filter(|digits| digits.len() == 32)?;
-    Uuid::try_parse(digits).ok()
 }
 
 fn evidence(evidence: behavior::Evidence) -> Metadata {

@@ -1,8 +1,7 @@
 //! Every change of a timeline, by number.
 
-use jiff::civil::Date;
-use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
+use petty_chassis::calendar::utc_date;
 use petty_chassis::postgres::{Error, ToSql, Tx};
 use petty_chassis::types::{Clock, PetId, micros};
 use uuid::Uuid;
@@ -55,7 +54,7 @@ async fn note(tx: &Tx, clock: &Clock, entry: &Entry, removed: bool) -> Result<i6
                SELECT $1, sequence, day, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13 FROM numbered
                RETURNING sequence";
     let now = micros(clock.now());
-    let day = utc_day(now);
+    let day = utc_date(now);
     let parameters: [&(dyn ToSql + Sync); 13] = [
         &entry.pet.0,
         &day,
@@ -118,9 +117,5 @@ pub(crate) async fn heads(tx: &Tx, pets: &[Uuid]) -> Result<Vec<(PetId, i64)>, E
 pub(crate) async fn keep(tx: &Tx, now: Timestamp, kept_from: Timestamp) -> Result<(), Error> {
     let sql = "-- keep_changes\nSELECT timeline_keep_changes($1, $2)";
     let last = now.checked_add(AHEAD).unwrap_or(now);
-    tx.query(sql, &[&utc_day(kept_from), &utc_day(last)]).await.map(|_| ())
-}
-
-fn utc_day(time: Timestamp) -> Date {
-    time.to_zoned(TimeZone::UTC).date()
+    tx.query(sql, &[&utc_date(kept_from), &utc_date(last)]).await.map(|_| ())
 }

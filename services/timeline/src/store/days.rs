@@ -1,13 +1,16 @@
 //! Pets' time zones, and what was told of their days.
 
+use std::collections::BTreeMap;
+
 use jiff::civil::Date;
+use petty_chassis::calendar::Bounds;
 use petty_chassis::postgres::{Error, Row, ToSql, Tx};
 use petty_chassis::types::{Clock, PetId, micros};
 use serde_json::Value;
 
 use super::row::{self, inconsistent};
-use crate::domain::Entry;
-use crate::domain::day::{Bounds, Told};
+use crate::domain::day::Told;
+use crate::domain::{Behavior, Entry};
 
 const DAYS: &str = "days";
 
@@ -41,7 +44,9 @@ pub(crate) async fn put_told(
     date: Date,
     told: &Told,
 ) -> Result<(), Error> {
-    let minutes = serde_json::to_value(&told.minutes).map_err(|_| inconsistent(DAYS, "minutes"))?;
+    let minutes: BTreeMap<&str, f64> =
+        told.minutes.iter().map(|(behavior, minutes)| (behavior.slug(), *minutes)).collect();
+    let minutes = serde_json::to_value(minutes).map_err(|_| inconsistent(DAYS, "minutes"))?;
     let sql = "-- put_day\nINSERT INTO days
                (pet_id, date, version, start_at, end_at, covered_minutes, minutes, distance_m, resting_heart_rate, updated_at)
                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
@@ -86,11 +91,14 @@ pub(crate) async fn day(
 
 fn told(row: &Row) -> Result<Told, Error> {
     let minutes: Value = Error::column(row, DAYS, 4)?;
+    let minutes: BTreeMap<String, f64> =
+        serde_json::from_value(minutes).map_err(|_| inconsistent(DAYS, "minutes"))?;
+    let minutes = minutes.into_iter().map(|(slug, minutes)| Some((Behavior::from_slug(&slug)?, minutes)));
     Ok(Told {
         bounds: Bounds { start: Error::column(row, DAYS, 0)?, end: Error::column(row, DAYS, 1)? },
         version: Error::column(row, DAYS, 2)?,
         covered_minutes: Error::column(row, DAYS, 3)?,
-        minutes: serde_json::from_value(minutes).map_err(|_| inconsistent(DAYS, "minutes"))?,
+        minutes: minutes.collect::<Option<_>>().ok_or_else(|| inconsistent(DAYS, "minutes"))?,
         distance_m: Error::column(row, DAYS, 5)?,
         resting_heart_rate: Error::column(row, DAYS, 6)?,
     })

@@ -97,3 +97,32 @@ async fn a_clock_that_goes_back_does_not_make_newer_changes_go_first() {
     let days = bench.rows("-- days\nSELECT day::text FROM changes ORDER BY sequence").await;
     assert_eq!(days, ["2026-01-11"; 3]);
 }
+
+#[tokio::test]
+async fn days_are_made_and_dropped_whatever_the_plan() {
+    let bench = Bench::new("plans").await;
+    let date = |days: i64| (hours(24 * days)).to_zoned(jiff::tz::TimeZone::UTC).date();
+    let partitions = || {
+        bench.rows("-- partitions\nSELECT relname::text FROM pg_class WHERE relname ~ '^changes_[0-9]{8}$'")
+    };
+    // Both ways of joining that the planner has to choose from; statistics decide, so they change as a database grows.
+    for (plan, days) in
+        [("-- one\nSET LOCAL enable_nestloop = off", 100), ("-- other\nSET LOCAL enable_hashjoin = off", 200)]
+    {
+        let (from, until) = (date(days), date(days + 1));
+        let kept: Result<(), petty_chassis::postgres::Error> = bench
+            .base
+            .db
+            .transaction("keep", |tx| async move {
+                tx.execute(plan, &[]).await?;
+                tx.query_one("-- keep\nSELECT timeline_keep_changes($1, $2)", &[&from, &until])
+                    .await
+                    .map(|_| ())
+            })
+            .await;
+        kept.unwrap();
+        let names = partitions().await;
+        let first = format!("changes_{}", from.strftime("%Y%m%d"));
+        assert!(names.contains(&first) && names.iter().all(|name| *name >= first), "{plan}: {names:?}");
+    }
+}

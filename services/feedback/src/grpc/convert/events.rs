@@ -1,29 +1,20 @@
 //! What behavior tells and answers.
 
-use jiff::Timestamp;
-use petty_chassis::types::{PetId, micros};
+use petty_chassis::events::Unusable;
+use petty_chassis::events::payload::{same_pet, time};
+use petty_chassis::types::{PetId, TimelineEventId};
 use petty_proto::behavior::v1 as wire;
-use petty_proto::behavior::v1::episode::Behavior as WireBehavior;
 use petty_proto::events::v1::BehaviorChanged;
-use petty_proto::wkt;
 use uuid::Uuid;
 
-use super::parse_event_id;
 use crate::domain::{Behavior, Episode, Evidence, Told};
-
-/// What keeps an event from being used, by field.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0} cannot be used")]
-pub(crate) struct Unusable(pub(crate) &'static str);
 
 /// An episode of the pet, as `behavior.changed` tells it.
 pub(crate) fn changed(changed: BehaviorChanged, pet: PetId, version: i64) -> Result<Episode, Unusable> {
     let described = changed.episode.ok_or(Unusable("episode"))?;
-    let (id, of) = (id_of(&described)?, pet_of(&described)?);
-    if of != pet {
-        return Err(Unusable("pet_id"));
-    }
-    let heirs = changed.replaced_by.iter().map(|heir| parse_event_id(heir).ok_or(Unusable("replaced_by")));
+    let id = read_id("episode_id", &described.episode_id)?;
+    same_pet(&described.pet_id, pet)?;
+    let heirs = changed.replaced_by.iter().map(|heir| read_id("replaced_by", heir));
     Ok(Episode {
         id,
         pet,
@@ -36,7 +27,9 @@ pub(crate) fn changed(changed: BehaviorChanged, pet: PetId, version: i64) -> Res
 
 /// The episode that was asked for, as behavior answers. Another id than the one asked for is that of what replaced it.
 pub(crate) fn described(described: wire::Episode, asked: Uuid) -> Result<Episode, Unusable> {
-    let (id, pet, version) = (id_of(&described)?, pet_of(&described)?, described.version);
+    let id = read_id("episode_id", &described.episode_id)?;
+    let pet = described.pet_id.parse().map_err(|_| Unusable("pet_id"))?;
+    let version = described.version;
     let replaced = id != asked;
     Ok(Episode {
         id: asked,
@@ -48,28 +41,15 @@ pub(crate) fn described(described: wire::Episode, asked: Uuid) -> Result<Episode
     })
 }
 
-fn id_of(described: &wire::Episode) -> Result<Uuid, Unusable> {
-    parse_event_id(&described.episode_id).ok_or(Unusable("episode_id"))
-}
-
-fn pet_of(described: &wire::Episode) -> Result<PetId, Unusable> {
-    described.pet_id.parse().map_err(|_| Unusable("pet_id"))
+fn read_id(field: &'static str, text: &str) -> Result<Uuid, Unusable> {
+    text.parse().map(|TimelineEventId(id)| id).map_err(|_| Unusable(field))
 }
 
 fn told(described: wire::Episode, version: i64) -> Result<Told, Unusable> {
     if version < 1 {
         return Err(Unusable("version"));
     }
-    let behavior = match WireBehavior::try_from(described.behavior) {
-        Ok(WireBehavior::DeepSleep) => Behavior::DeepSleep,
-        Ok(WireBehavior::Resting) => Behavior::Resting,
-        Ok(WireBehavior::Walking) => Behavior::Walking,
-        Ok(WireBehavior::Running) => Behavior::Running,
-        Ok(WireBehavior::PlayingFetch) => Behavior::PlayingFetch,
-        Ok(WireBehavior::AnxiousPacing) => Behavior::AnxiousPacing,
-        Ok(WireBehavior::Unknown) => Behavior::Unknown,
-        Ok(WireBehavior::Unspecified) | Err(_) => return Err(Unusable("behavior")),
-    };
+    let behavior = Behavior::from_wire(described.behavior).ok_or(Unusable("behavior"))?;
     let (start_at, end_at) =
         (time("start_time", described.start_time)?, time("end_time", described.end_time)?);
     if start_at > end_at {
@@ -86,9 +66,4 @@ fn told(described: wire::Episode, version: i64) -> Result<Told, Unusable> {
     } = described.evidence.unwrap_or_default();
     let evidence = Evidence { readings, mean_heart_rate, sd_heart_rate, distance_m, max_speed_mps };
     Ok(Told { version, behavior, rule, rule_version, start_at, end_at, open: described.open, evidence })
-}
-
-fn time(field: &'static str, time: Option<wkt::Timestamp>) -> Result<Timestamp, Unusable> {
-    let time = time.ok_or(Unusable(field))?;
-    Timestamp::try_from(time).map(micros).map_err(|_| Unusable(field))
 }

@@ -1,7 +1,7 @@
 //! What callers ask.
 
 use jiff::Timestamp;
-use petty_chassis::types::micros;
+use petty_chassis::types::{TimelineEventId, micros};
 use petty_chassis::{ApiError, FieldError};
 use petty_proto::feedback::v1 as wire;
 use petty_proto::feedback::v1::feedback::Verdict as WireVerdict;
@@ -9,7 +9,6 @@ use petty_proto::wkt;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::parse_event_id;
 use crate::domain::{Behavior, Fault, Opinion, Verdict, Words, free_text, opinion, said_at};
 
 /// The most bytes of a segment, as JSON.
@@ -66,8 +65,8 @@ pub(crate) fn event(text: &str) -> Result<Uuid, FieldError> {
     if text.is_empty() {
         return Err(FieldError::required("event_id"));
     }
-    let malformed = || FieldError::malformed("event_id", "must be \"evt_\" and 32 hexadecimal digits");
-    parse_event_id(text).ok_or_else(malformed)
+    let id = text.parse().map(|TimelineEventId(id)| id);
+    id.map_err(|malformed| FieldError::malformed("event_id", malformed.to_string()))
 }
 
 /// The span of a request for statistics; an absent end is no bound, since nothing is said in the future.
@@ -122,7 +121,9 @@ fn actual_behavior(text: Option<&str>, verdict: Option<Verdict>) -> Result<Optio
         return Err(FieldError::malformed(FIELD, "must be absent where the verdict is CORRECT"));
     }
     let names = "must be Deep Sleep, Resting, Walking, Running, Playing Fetch or Anxious Pacing";
-    Behavior::seen(text).map(Some).ok_or_else(|| FieldError::malformed(FIELD, names))
+    // That it is unknown says nothing of what was seen.
+    let seen = Behavior::named(text).filter(|behavior| behavior.is_known());
+    seen.map(Some).ok_or_else(|| FieldError::malformed(FIELD, names))
 }
 
 /// A segment, as the database can keep it.

@@ -1,9 +1,10 @@
 //! What other services tell.
 
 use jiff::civil::Date;
-use petty_chassis::types::PetId;
+use petty_chassis::events::Unusable;
+use petty_chassis::events::payload::same_pet;
+use petty_chassis::types::{Behavior, PetId};
 use petty_proto::auth::v1 as auth;
-use petty_proto::behavior::v1::episode::Behavior;
 use petty_proto::events::v1::DayClosed;
 
 use crate::domain::{Animal, DayActivity, Sex, Species};
@@ -11,11 +12,6 @@ use crate::store::pets::Pet;
 
 /// No local day has more minutes: that on which summer time ends has 25 hours, and some zone may move by more.
 const MOST_MINUTES: f64 = 48.0 * 60.0;
-
-/// What keeps an event from being used. Names the field, never its value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0} cannot be used")]
-pub(crate) struct Unusable(pub(crate) &'static str);
 
 /// A day, as far as feeding goes.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -44,15 +40,14 @@ pub(crate) fn pet(pet: &auth::Pet) -> Result<Pet, Unusable> {
 
 /// A day that was closed.
 pub(crate) fn day(closed: &DayClosed, of: PetId) -> Result<Day, Unusable> {
-    if closed.pet_id.parse() != Ok(of) {
-        return Err(Unusable("pet_id"));
-    }
+    same_pet(&closed.pet_id, of)?;
     if closed.version < 1 {
         return Err(Unusable("version"));
     }
     let mut active_minutes = 0.0;
     for share in &closed.behaviors {
-        if is_active(share.behavior()) {
+        // What is not heard of here is nothing to go by.
+        if Behavior::from_wire(share.behavior).is_some_and(Behavior::moves) {
             active_minutes += minutes(share.minutes, "behaviors")?;
         }
     }
@@ -62,14 +57,6 @@ pub(crate) fn day(closed: &DayClosed, of: PetId) -> Result<Day, Unusable> {
         covered_minutes: minutes(closed.covered_minutes, "covered_minutes")?,
     };
     Ok(Day { activity, version: closed.version })
-}
-
-/// On its feet and going.
-fn is_active(behavior: Behavior) -> bool {
-    match behavior {
-        Behavior::Walking | Behavior::Running | Behavior::PlayingFetch | Behavior::AnxiousPacing => true,
-        Behavior::Unspecified | Behavior::Unknown | Behavior::DeepSleep | Behavior::Resting => false,
-    }
 }
 
 fn minutes(value: f64, field: &'static str) -> Result<f64, Unusable> {
