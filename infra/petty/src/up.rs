@@ -6,6 +6,7 @@ mod ready;
 
 use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -40,6 +41,10 @@ pub async fn run(args: UpArgs) -> anyhow::Result<ExitCode> {
     plan.extra.insert("PETTY_BOOTSTRAP_PASSWORD".to_owned(), keys.demo_password().to_owned());
     // All services share a few cores here: small pools are enough, and memory stays small.
     plan.extra.insert("PETTY_DATABASE_POOL".to_owned(), "12".to_owned());
+    // The demo's past days come all at once: nobody who looks around should wait a quarter of an hour for their totals.
+    plan.extra.insert("PETTY_DAY_SETTLE".to_owned(), "20s".to_owned());
+    plan.extra.insert("PETTY_DAY_CHECK".to_owned(), "5s".to_owned());
+    keep_log(&logs);
     let guard = telemetry::init_to_file("petty", &Environment::from_process(), &logs)?;
     let tasks = Tasks::new(shutdown.clone());
     let running = start_services(&plan, &shutdown, &tasks).await;
@@ -57,6 +62,12 @@ pub async fn run(args: UpArgs) -> anyhow::Result<ExitCode> {
         None => Ok(ExitCode::SUCCESS),
         Some(failure) => bail!("{failure}; the log is {}", logs.display()),
     }
+}
+
+/// The log of the run before is kept beside the new one: it may say why that run ended.
+fn keep_log(log: &Path) {
+    // There is none at the first start; and one that cannot be kept is no reason not to start.
+    let _none = std::fs::rename(log, log.with_extension("previous.log"));
 }
 
 #[expect(clippy::too_many_arguments, reason = "everything that was started is needed once, here")]

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 use petty_chassis::events::{Event, Failure, Handler, Part};
+use petty_chassis::periodic;
 use petty_chassis::postgres::{Db, Error, Tx};
 use petty_chassis::service::Context;
 use petty_proto::events::v1::DataErased;
@@ -37,29 +38,17 @@ impl Handler for Erasures {
 
 /// Forgets expired sessions and tickets every hour.
 pub(crate) fn keep_house(context: &Context, db: &Db) {
-    let (db, clock, shutdown) = (db.clone(), context.clock.clone(), context.shutdown.clone());
-    context.tasks.spawn("auth-housekeeping", async move {
-        loop {
-            let now = clock.now();
-            let forgotten = db
-                .transaction("forget_expired", |tx| async move {
-                    let tickets = tickets::forget_expired(&tx, now).await?;
-                    Ok::<_, Error>((tickets, sessions::forget_expired(&tx, now - KEPT).await?))
-                })
-                .await;
-            match forgotten {
-                Ok((tickets, sessions)) => {
-                    tracing::debug!(tickets, sessions, "expired tickets and sessions are forgotten");
-                }
-                Err(error) => {
-                    let error = petty_chassis::error::chain(&error);
-                    tracing::warn!(error, "what expired could not be forgotten; it is tried again");
-                }
-            }
-            tokio::select! {
-                () = shutdown.draining() => return,
-                () = tokio::time::sleep(INTERVAL) => {}
-            }
+    let (db, clock) = (db.clone(), context.clock.clone());
+    periodic::every(context, "auth-housekeeping", INTERVAL, move || {
+        let (db, now) = (db.clone(), clock.now());
+        async move {
+            let forget = |tx: Tx| async move {
+                let tickets = tickets::forget_expired(&tx, now).await?;
+                Ok::<_, Error>((tickets, sessions::forget_expired(&tx, now - KEPT).await?))
+            };
+            let (tickets, sessions) = db.transaction("forget_expired", forget).await?;
+            tracing::debug!(tickets, sessions, "expired tickets and sessions are forgotten");
+            Ok::<(), Error>(())
         }
     });
 }

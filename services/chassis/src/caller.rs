@@ -303,5 +303,9 @@ fn decoding_key(key: &wire::Jwk) -> Option<(String, (Algorithm, Arc<DecodingKey>
 }
 
 fn refused(reason: &'static str) -> ApiError {
-    ApiError::new(Code::Unauthenticated, reason, "the access token is not valid; sign in again")
+    let text = match reason {
+        "TOKEN_EXPIRED" => "the access token has expired; get another with the refresh token",
+        _ => "the access token is not valid; sign in again",
+    };
+    ApiError::new(Code::Unauthenticated, reason, text)
 }

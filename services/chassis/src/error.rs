@@ -180,24 +180,25 @@ impl ApiError {
             | GrpcCode::Internal
             | GrpcCode::DataLoss => Code::Internal,
         };
-        let reason = details.error_info().and_then(|info| known_reason(&info.reason)).unwrap_or("UPSTREAM");
-        Self::new(code, reason, "refused by another service")
+        let known = details.error_info().and_then(|info| known_reason(&info.reason));
+        let (reason, message) = known.unwrap_or(("UPSTREAM", "refused by another service"));
+        Self::new(code, reason, message)
     }
 }
 
-/// The reasons that pass from one service through another.
-fn known_reason(reason: &str) -> Option<&'static str> {
-    const KNOWN: &[&str] = &[
-        "SESSION_ENDED",
-        "PET_NOT_FOUND",
-        "COLLAR_NOT_FOUND",
-        "TOKEN_INVALID",
-        "TOKEN_EXPIRED",
-        "DRAINING",
-        "UPSTREAM_UNAVAILABLE",
-        "ACCESS_UNKNOWN",
+/// The reasons that pass from one service through another, each with a text of ours: another service's is not for clients.
+fn known_reason(reason: &str) -> Option<(&'static str, &'static str)> {
+    const KNOWN: &[(&str, &str)] = &[
+        ("SESSION_ENDED", "the session has ended; sign in again"),
+        ("PET_NOT_FOUND", "no such pet"),
+        ("COLLAR_NOT_FOUND", "no such collar"),
+        ("TOKEN_INVALID", "the access token is not valid; sign in again"),
+        ("TOKEN_EXPIRED", "the access token has expired; get another with the refresh token"),
+        ("DRAINING", "the service is being stopped; try again"),
+        ("UPSTREAM_UNAVAILABLE", "another service cannot be reached; try again"),
+        ("ACCESS_UNKNOWN", "it cannot be told now what the caller may do; try again"),
     ];
-    KNOWN.iter().copied().find(|known| *known == reason)
+    KNOWN.iter().copied().find(|(known, _)| *known == reason)
 }
 
 impl fmt::Display for ApiError {

@@ -6,7 +6,7 @@
 pub mod client;
 pub mod gate;
 pub mod identity;
-mod scope;
+pub(crate) mod scope;
 pub mod server;
 
 pub use client::{Channel, Mesh};

@@ -11,7 +11,7 @@ use petty_chassis::grpc::gate::{Call, FeedbackServiceHandler};
 use petty_chassis::page::{Page, Place};
 use petty_chassis::postgres::requests::{self, Before};
 use petty_chassis::postgres::{Db, Tx};
-use petty_chassis::types::{AccountId, Clock, FeedbackId, micros};
+use petty_chassis::types::{AccountId, Clock, FeedbackId, TimelineEventId, micros};
 use petty_chassis::{ApiError, Foundation};
 use petty_proto::feedback::v1 as wire;
 use prost::Message;
@@ -57,7 +57,7 @@ impl FeedbackServiceHandler for Grpc {
         let said = Said { method: "SubmitFeedback", request_id: &request.request_id, request: &request };
         self.say(&call, event, &words, &said, |feedback| wire::SubmitFeedbackResponse {
             success: true,
-            feedback_id: convert::feedback_id(feedback.id),
+            feedback_id: FeedbackId(feedback.id).to_string(),
         })
         .await
     }
@@ -167,7 +167,8 @@ impl Grpc {
         }
         // Nobody has behavior asked whose session has ended.
         call.caller().await?;
-        let described = self.episodes.describe(&convert::event_id(id)).await?.ok_or_else(event_not_found)?;
+        let event_id = TimelineEventId(id).to_string();
+        let described = self.episodes.describe(&event_id).await?.ok_or_else(event_not_found)?;
         convert::described(described, id).map_err(|unusable| ApiError::unavailable("EVENT_UNKNOWN", unusable))
     }
 

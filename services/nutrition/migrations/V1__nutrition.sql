@@ -32,7 +32,8 @@ CREATE TABLE profiles (
     updated_at timestamptz NOT NULL
 );
 
--- Weights as measured. One that was removed leaves its id alone, so that its removal can be sent again.
+-- Weights as measured. Of one that was removed the weight itself is gone; its id and times stay, so that its removal can be
+-- sent again.
 CREATE TABLE weights (
     weight_id uuid PRIMARY KEY,
     pet_id uuid NOT NULL,

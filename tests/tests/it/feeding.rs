@@ -109,12 +109,15 @@ async fn a_plan_follows_the_pets_weight_food_and_measured_activity() {
 
     // An owner who knows better says so; a repeated write changes nothing.
     let body = json!({"weight_kg": 21.5});
-    for _ in 0..2 {
+    for replayed in [None, Some("true")] {
         let weight = client
             .request(Method::POST, &format!("{at}/weights"), Some(&owner.token))
             .header("idempotency-key", "the scales, this morning")
             .json(&body);
-        assert_eq!(client.send(weight).await.status.as_u16(), 201);
+        let noted = client.send(weight).await;
+        assert_eq!(noted.status.as_u16(), 201, "{}", noted.text);
+        let said = noted.headers.get("idempotency-replayed").map(|value| value.to_str().unwrap());
+        assert_eq!(said, replayed);
     }
     let weights = client.all(&format!("{at}/weights"), &owner.token, "weights").await;
     assert_eq!(weights.len(), 2, "{weights:?}");

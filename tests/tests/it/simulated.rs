@@ -4,7 +4,6 @@ mod believable;
 mod bench;
 mod clocks;
 mod seen;
-mod sweep;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -28,6 +27,7 @@ use self::seen::{Episode, Seen};
 
 const PETS: u32 = 50;
 const DAYS: i64 = 3;
+/// Half as many readings as are sent by default, and about as many episodes.
 const INTERVAL: u8 = 60;
 /// What is asked of the gateway at once.
 const AT_ONCE: usize = 4;

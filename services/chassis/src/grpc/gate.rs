@@ -20,6 +20,7 @@ use futures::FutureExt as _;
 use petty_proto::policy::{Audience, MethodPolicy, ResourceKind};
 use secrecy::SecretString;
 use tokio::time::Instant;
+use tonic::metadata::MetadataValue;
 use tonic::{Request, Response, Status};
 
 pub use call::Call;
@@ -29,6 +30,7 @@ pub use stream::Streaming;
 use crate::access::Access;
 use crate::caller::Verifier;
 use crate::error::{ApiError, Code, FieldError};
+use crate::grpc::scope::noting_replays;
 use crate::grpc::{Deadline, RequestId, ServiceIdentity};
 use crate::shutdown::Shutdown;
 use call::{Inner, ParsedTarget, SignedIn};
@@ -178,7 +180,12 @@ impl Opened {
 
     /// Runs the handler's work within the deadline, and checks that it asked for access.
     async fn finish<T>(self, work: impl Future<Output = Result<T, ApiError>>) -> Result<Response<T>, Status> {
-        self.answer(work).await.map(Response::new)
+        let (answer, replayed) = noting_replays(self.answer(work)).await;
+        let mut response = Response::new(answer?);
+        if replayed {
+            response.metadata_mut().insert("idempotency-replayed", MetadataValue::from_static("true"));
+        }
+        Ok(response)
     }
 
     /// As [`Opened::finish`], and watches over what comes then.

@@ -1,5 +1,6 @@
 //! What a call hands on to the calls that it makes.
 
+use std::cell::Cell;
 use std::fmt;
 use std::future::Future;
 use std::time::Duration;
@@ -37,6 +38,22 @@ pub struct CallScope {
 
 tokio::task_local! {
     static SCOPE: CallScope;
+    /// Whether the answer that is being made is that to an earlier sending.
+    static REPLAYED: Cell<bool>;
+}
+
+/// Runs a handler's work; says too whether its answer is that to an earlier sending.
+pub(crate) async fn noting_replays<F: Future>(work: F) -> (F::Output, bool) {
+    let noted = async {
+        let output = work.await;
+        (output, REPLAYED.with(Cell::get))
+    };
+    REPLAYED.scope(Cell::new(false), noted).await
+}
+
+/// Notes that the answer that is being made is that to an earlier sending. Outside of a handler nobody asks.
+pub(crate) fn note_replay() {
+    let _outside = REPLAYED.try_with(|replayed| replayed.set(true));
 }
 
 impl RequestId {

@@ -7,6 +7,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{Error, Tx};
 use crate::error::{ApiError, Code};
+use crate::grpc::scope::note_replay;
 use crate::types::Clock;
 
 /// What became of a request before.
@@ -50,7 +51,11 @@ pub async fn begin<R: Message, T: Message + Default>(
     }
     let answer: Option<Vec<u8>> = Error::column(&row, "event_requests", 2)?;
     match answer {
-        Some(bytes) => Ok(Before::Answered(T::decode(bytes.as_slice()).map_err(ApiError::internal)?)),
+        Some(bytes) => {
+            let answer = T::decode(bytes.as_slice()).map_err(ApiError::internal)?;
+            note_replay();
+            Ok(Before::Answered(answer))
+        }
         None => Err(ApiError::new(
             Code::Conflict,
             "SECRET_ALREADY_SHOWN",

@@ -99,7 +99,8 @@ pub fn list(species: Species, weight_kg: Option<f64>) -> Vec<ForbiddenFood> {
             Species::Dog => dog,
             Species::Cat => cat,
         };
-        Some(per_kg * weight_kg?)
+        // To the hundredth of a gram: more would be precision that nobody has.
+        Some((per_kg * weight_kg? * 100.0).round() / 100.0)
     };
     let listed = POISONS.iter().filter(|poison| poison.harms(species)).map(|poison| ForbiddenFood {
         name: poison.name.to_owned(),

@@ -159,7 +159,7 @@ pub(crate) fn weight(pet: PetId, weight_kg: f64) -> wire::CreateWeightRequest {
 pub(crate) fn kibble() -> wire::CreateFoodRequest {
     wire::CreateFoodRequest {
         name: "Kibble".to_owned(),
-        kind: wire::FoodKind::Dry.into(),
+        kind: wire::food::Kind::Dry.into(),
         label_kcal_per_100g: Some(350.0),
         ingredients: vec!["Chicken".to_owned(), "rice".to_owned()],
         ..Default::default()

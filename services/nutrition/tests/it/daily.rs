@@ -31,7 +31,7 @@ async fn puppy(bench: &Bench) -> (petty_chassis::types::PetId, petty_chassis::ty
 async fn a_pet_that_grows_up_is_told_of_once_whoever_does_it() {
     let bench = Bench::new("grown_up").await;
     let (pet, owner) = puppy(&bench).await;
-    assert_eq!(bench.plan(owner, pet).await.life_stage(), wire::LifeStage::Growth);
+    assert_eq!(bench.plan(owner, pet).await.life_stage(), wire::nutrition_profile::LifeStage::Growth);
     // Berlin's midnight, and up to an hour after it.
     assert_eq!(bench.rows(DUE).await, ["2026-01-10 23"]);
     assert_eq!(bench.daily.run_once().await.unwrap(), 0);
@@ -43,7 +43,7 @@ async fn a_pet_that_grows_up_is_told_of_once_whoever_does_it() {
     // Nobody looked for a while. By Berlin's day it is grown up.
     bench.clock.set(time("2026-01-13T00:30:00+01:00"));
     let plan = bench.plan(owner, pet).await;
-    assert_eq!((plan.life_stage(), plan.version), (wire::LifeStage::Adult, 1));
+    assert_eq!((plan.life_stage(), plan.version), (wire::nutrition_profile::LifeStage::Adult, 1));
     let others: Vec<_> = (0..4).map(|_| bench.daily.clone()).collect();
     let done = futures::future::join_all(others.iter().map(petty_nutrition::daily::Daily::run_once)).await;
     assert_eq!(done.into_iter().map(Result::unwrap).sum::<usize>(), 1);

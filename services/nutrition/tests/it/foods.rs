@@ -19,7 +19,7 @@ async fn a_food_is_described_with_the_energy_that_plans_reckon_with() {
     assert_eq!((food.kcal_per_100g, food.energy_source.as_str(), food.version), (350.0, "label", 1));
     assert_eq!(
         (food.ingredients.as_slice(), food.kind()),
-        (["chicken", "rice"].map(str::to_owned).as_slice(), wire::FoodKind::Dry)
+        (["chicken", "rice"].map(str::to_owned).as_slice(), wire::food::Kind::Dry)
     );
     assert_eq!((food.create_time, food.update_time), (Some(now().into()), Some(now().into())));
     let analysis = wire::CreateFoodRequest {

@@ -34,10 +34,10 @@ async fn a_profile_replaces_the_one_before() {
     let full = Request {
         weight_kg: Some(12.5),
         body_condition_score: Some(5),
-        life_stage: wire::LifeStage::Lactation.into(),
+        life_stage: wire::nutrition_profile::LifeStage::Lactation.into(),
         neutered: Some(false),
-        activity_level: wire::ActivityLevel::Working.into(),
-        work: wire::Work::Moderate.into(),
+        activity_level: wire::nutrition_profile::ActivityLevel::Working.into(),
+        work: wire::nutrition_profile::Work::Moderate.into(),
         expected_adult_weight_kg: Some(13.0),
         mating_date: Some("2025-11-01".to_owned()),
         litter_date: Some("2026-01-02".to_owned()),
@@ -53,10 +53,10 @@ async fn a_profile_replaces_the_one_before() {
         weight_kg: Some(12.5),
         weight_time: Some(now().into()),
         body_condition_score: Some(5),
-        life_stage: wire::LifeStage::Lactation.into(),
+        life_stage: wire::nutrition_profile::LifeStage::Lactation.into(),
         neutered: Some(false),
-        activity_level: wire::ActivityLevel::Working.into(),
-        work: wire::Work::Moderate.into(),
+        activity_level: wire::nutrition_profile::ActivityLevel::Working.into(),
+        work: wire::nutrition_profile::Work::Moderate.into(),
         expected_adult_weight_kg: Some(13.0),
         mating_date: Some("2025-11-01".to_owned()),
         litter_date: Some("2026-01-02".to_owned()),
@@ -123,8 +123,8 @@ async fn what_cannot_be_said_is_refused_by_each_field() {
     bench.pets.say(a_cat(cat, 1));
     let owner = bench.owner_of(cat);
     let working = Request {
-        activity_level: wire::ActivityLevel::Working.into(),
-        work: wire::Work::Light.into(),
+        activity_level: wire::nutrition_profile::ActivityLevel::Working.into(),
+        work: wire::nutrition_profile::Work::Light.into(),
         ..of(cat)
     };
     let refused = bench.grpc.update_nutrition_profile(bench.request(owner, working)).await.unwrap_err();

@@ -58,8 +58,10 @@ async fn a_change_tells_what_it_was_before() {
     let bench = Bench::new("next_plan").await;
     let (pet, owner) = bench.weighed_dog().await;
     bench.clock.set(at(60));
-    let request =
-        wire::UpdateNutritionProfileRequest { activity_level: wire::ActivityLevel::Active.into(), ..of(pet) };
+    let request = wire::UpdateNutritionProfileRequest {
+        activity_level: wire::nutrition_profile::ActivityLevel::Active.into(),
+        ..of(pet)
+    };
     bench.put_profile(owner, request).await;
     let told = bench.told().await.pop().unwrap();
     assert_eq!((told.version, told.payload.plan_version), (2, 2));

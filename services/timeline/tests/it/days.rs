@@ -122,6 +122,7 @@ async fn a_day_is_closed_while_what_was_told_of_it_holds() {
     bench.apply(&close(1, &closed(pet, 1))).await.unwrap();
     let found = day(&bench, pet, "2026-01-09").await;
     assert_eq!((found.closed, found.version, found.covered_minutes), (false, 1, None));
+    assert_eq!(bench.rows("-- kept\nSELECT minutes::text FROM days").await, [r#"{"walking": 60.0}"#]);
     bench.tell(&walk).await;
     let found = day(&bench, pet, "2026-01-09").await;
     assert_eq!((found.closed, found.version, found.covered_minutes), (true, 1, Some(90.0)));

@@ -135,7 +135,7 @@ impl Wall<'_> {
             return self.end();
         }
         let time: jiff::civil::Time = clock.parse().unwrap();
-        self.date.to_datetime(time).to_zoned(self.zone.clone()).unwrap().timestamp().as_second() - if clock == "00:00" { 0 } else { 3600 }
+        self.date.to_datetime(time).to_zoned(self.zone.clone()).unwrap().timestamp().as_second()
     }
 
     fn end(&self) -> i64 {

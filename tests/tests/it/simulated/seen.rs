@@ -62,16 +62,6 @@ impl Episode {
 }
 
 impl Seen {
-    pub(crate) fn made(zone: &str, start: i64, end: i64, episodes: &[Episode]) -> Self {
-        let mut shares: BTreeMap<String, (f64, i64)> = BTreeMap::new();
-        for episode in episodes {
-            let share = shares.entry(episode.behavior.clone()).or_default();
-            *share = (share.0 + minutes(episode.end.min(end) - episode.start.max(start)), share.1 + 1);
-        }
-        let of = |some: &[&str]| -> f64 { shares.iter().filter(|(n, _)| some.contains(&n.as_str())).map(|(_, s)| s.0).sum() };
-        Self { time_zone: zone.to_owned(), start, end, closed: false, version: 0, covered: None, deep: of(&[DEEP]), known: shares.values().map(|s| s.0).sum(), rest: of(&REST), active: of(&ACTIVE), shares: shares.clone() }
-    }
-
     /// As it is answered over REST.
     pub(crate) fn of_json(day: &Value) -> Self {
         let minutes = |of: &Value| of.as_f64().unwrap();

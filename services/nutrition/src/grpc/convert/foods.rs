@@ -60,11 +60,11 @@ pub(in crate::grpc) fn food(food: &Food) -> wire::Food {
     } = food.facts.clone();
     let energy = food.facts.energy();
     let kind = match kind {
-        FoodKind::Dry => wire::FoodKind::Dry,
-        FoodKind::Wet => wire::FoodKind::Wet,
-        FoodKind::Raw => wire::FoodKind::Raw,
-        FoodKind::HomeCooked => wire::FoodKind::HomeCooked,
-        FoodKind::Treat => wire::FoodKind::Treat,
+        FoodKind::Dry => wire::food::Kind::Dry,
+        FoodKind::Wet => wire::food::Kind::Wet,
+        FoodKind::Raw => wire::food::Kind::Raw,
+        FoodKind::HomeCooked => wire::food::Kind::HomeCooked,
+        FoodKind::Treat => wire::food::Kind::Treat,
     };
     wire::Food {
         food_id: food.id.to_string(),
@@ -87,11 +87,11 @@ pub(in crate::grpc) fn food(food: &Food) -> wire::Food {
 
 fn kind(fields: &mut Fields, value: i32) -> Option<FoodKind> {
     choice(fields, "kind", value, |kind| match kind {
-        wire::FoodKind::Unspecified => None,
-        wire::FoodKind::Dry => Some(FoodKind::Dry),
-        wire::FoodKind::Wet => Some(FoodKind::Wet),
-        wire::FoodKind::Raw => Some(FoodKind::Raw),
-        wire::FoodKind::HomeCooked => Some(FoodKind::HomeCooked),
-        wire::FoodKind::Treat => Some(FoodKind::Treat),
+        wire::food::Kind::Unspecified => None,
+        wire::food::Kind::Dry => Some(FoodKind::Dry),
+        wire::food::Kind::Wet => Some(FoodKind::Wet),
+        wire::food::Kind::Raw => Some(FoodKind::Raw),
+        wire::food::Kind::HomeCooked => Some(FoodKind::HomeCooked),
+        wire::food::Kind::Treat => Some(FoodKind::Treat),
     })
 }

@@ -52,10 +52,16 @@ pub(in crate::grpc) fn profile(
         weight_kg: last.map(|weight| weight.kg),
         weight_time: last.map(|weight| weight.measured_at.into()),
         body_condition_score: profile.body_condition_score.map(i32::from),
-        life_stage: profile.life_stage.map_or(wire::LifeStage::Unspecified, life_stage).into(),
+        life_stage: profile
+            .life_stage
+            .map_or(wire::nutrition_profile::LifeStage::Unspecified, life_stage)
+            .into(),
         neutered: profile.neutered.or(animal.neutered),
-        activity_level: profile.activity_level.map_or(wire::ActivityLevel::Unspecified, level).into(),
-        work: profile.work.map_or(wire::Work::Unspecified, work).into(),
+        activity_level: profile
+            .activity_level
+            .map_or(wire::nutrition_profile::ActivityLevel::Unspecified, level)
+            .into(),
+        work: profile.work.map_or(wire::nutrition_profile::Work::Unspecified, work).into(),
         expected_adult_weight_kg: profile.expected_adult_weight_kg,
         mating_date: profile.mating_date.map(|date| date.to_string()),
         litter_date: profile.litter_date.map(|date| date.to_string()),
@@ -79,61 +85,61 @@ pub(in crate::grpc) fn weight(weight: &Weight) -> wire::Weight {
 }
 
 /// A life stage, as it is answered.
-pub(super) fn life_stage(stage: LifeStage) -> wire::LifeStage {
+pub(super) fn life_stage(stage: LifeStage) -> wire::nutrition_profile::LifeStage {
     match stage {
-        LifeStage::Growth => wire::LifeStage::Growth,
-        LifeStage::Adult => wire::LifeStage::Adult,
-        LifeStage::Senior => wire::LifeStage::Senior,
-        LifeStage::Gestation => wire::LifeStage::Gestation,
-        LifeStage::Lactation => wire::LifeStage::Lactation,
+        LifeStage::Growth => wire::nutrition_profile::LifeStage::Growth,
+        LifeStage::Adult => wire::nutrition_profile::LifeStage::Adult,
+        LifeStage::Senior => wire::nutrition_profile::LifeStage::Senior,
+        LifeStage::Gestation => wire::nutrition_profile::LifeStage::Gestation,
+        LifeStage::Lactation => wire::nutrition_profile::LifeStage::Lactation,
     }
 }
 
-fn read_stage(stage: wire::LifeStage) -> Option<LifeStage> {
+fn read_stage(stage: wire::nutrition_profile::LifeStage) -> Option<LifeStage> {
     match stage {
-        wire::LifeStage::Unspecified => None,
-        wire::LifeStage::Growth => Some(LifeStage::Growth),
-        wire::LifeStage::Adult => Some(LifeStage::Adult),
-        wire::LifeStage::Senior => Some(LifeStage::Senior),
-        wire::LifeStage::Gestation => Some(LifeStage::Gestation),
-        wire::LifeStage::Lactation => Some(LifeStage::Lactation),
+        wire::nutrition_profile::LifeStage::Unspecified => None,
+        wire::nutrition_profile::LifeStage::Growth => Some(LifeStage::Growth),
+        wire::nutrition_profile::LifeStage::Adult => Some(LifeStage::Adult),
+        wire::nutrition_profile::LifeStage::Senior => Some(LifeStage::Senior),
+        wire::nutrition_profile::LifeStage::Gestation => Some(LifeStage::Gestation),
+        wire::nutrition_profile::LifeStage::Lactation => Some(LifeStage::Lactation),
     }
 }
 
-fn level(level: ActivityLevel) -> wire::ActivityLevel {
+fn level(level: ActivityLevel) -> wire::nutrition_profile::ActivityLevel {
     match level {
-        ActivityLevel::WeightLoss => wire::ActivityLevel::WeightLoss,
-        ActivityLevel::Inactive => wire::ActivityLevel::Inactive,
-        ActivityLevel::Typical => wire::ActivityLevel::Typical,
-        ActivityLevel::Active => wire::ActivityLevel::Active,
-        ActivityLevel::Working => wire::ActivityLevel::Working,
+        ActivityLevel::WeightLoss => wire::nutrition_profile::ActivityLevel::WeightLoss,
+        ActivityLevel::Inactive => wire::nutrition_profile::ActivityLevel::Inactive,
+        ActivityLevel::Typical => wire::nutrition_profile::ActivityLevel::Typical,
+        ActivityLevel::Active => wire::nutrition_profile::ActivityLevel::Active,
+        ActivityLevel::Working => wire::nutrition_profile::ActivityLevel::Working,
     }
 }
 
-fn read_level(level: wire::ActivityLevel) -> Option<ActivityLevel> {
+fn read_level(level: wire::nutrition_profile::ActivityLevel) -> Option<ActivityLevel> {
     match level {
-        wire::ActivityLevel::Unspecified => None,
-        wire::ActivityLevel::WeightLoss => Some(ActivityLevel::WeightLoss),
-        wire::ActivityLevel::Inactive => Some(ActivityLevel::Inactive),
-        wire::ActivityLevel::Typical => Some(ActivityLevel::Typical),
-        wire::ActivityLevel::Active => Some(ActivityLevel::Active),
-        wire::ActivityLevel::Working => Some(ActivityLevel::Working),
+        wire::nutrition_profile::ActivityLevel::Unspecified => None,
+        wire::nutrition_profile::ActivityLevel::WeightLoss => Some(ActivityLevel::WeightLoss),
+        wire::nutrition_profile::ActivityLevel::Inactive => Some(ActivityLevel::Inactive),
+        wire::nutrition_profile::ActivityLevel::Typical => Some(ActivityLevel::Typical),
+        wire::nutrition_profile::ActivityLevel::Active => Some(ActivityLevel::Active),
+        wire::nutrition_profile::ActivityLevel::Working => Some(ActivityLevel::Working),
     }
 }
 
-fn work(work: Work) -> wire::Work {
+fn work(work: Work) -> wire::nutrition_profile::Work {
     match work {
-        Work::Light => wire::Work::Light,
-        Work::Moderate => wire::Work::Moderate,
-        Work::Heavy => wire::Work::Heavy,
+        Work::Light => wire::nutrition_profile::Work::Light,
+        Work::Moderate => wire::nutrition_profile::Work::Moderate,
+        Work::Heavy => wire::nutrition_profile::Work::Heavy,
     }
 }
 
-fn read_work(work: wire::Work) -> Option<Work> {
+fn read_work(work: wire::nutrition_profile::Work) -> Option<Work> {
     match work {
-        wire::Work::Unspecified => None,
-        wire::Work::Light => Some(Work::Light),
-        wire::Work::Moderate => Some(Work::Moderate),
-        wire::Work::Heavy => Some(Work::Heavy),
+        wire::nutrition_profile::Work::Unspecified => None,
+        wire::nutrition_profile::Work::Light => Some(Work::Light),
+        wire::nutrition_profile::Work::Moderate => Some(Work::Moderate),
+        wire::nutrition_profile::Work::Heavy => Some(Work::Heavy),
     }
 }
