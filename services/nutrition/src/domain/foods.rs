@@ -183,6 +183,27 @@ impl FoodInput {
 }
 
 impl FoodPatch {
+    /// Refuses what no food could be changed to. What depends on the food itself, [`FoodPatch::apply`] says.
+    ///
+    /// # Errors
+    /// As [`FoodInput::parse`].
+    pub fn check(&self) -> Result<(), Vec<Fault>> {
+        let any = NewFood {
+            name: "any".to_owned(),
+            kind: FoodKind::Dry,
+            label_kcal_per_100g: Some(MAX_KCAL),
+            protein_percent: None,
+            fat_percent: None,
+            fibre_percent: None,
+            moisture_percent: None,
+            ash_percent: None,
+            ingredients: Vec::new(),
+        };
+        // Whether the label's energy may go depends on what else is known of the food.
+        let label = self.label_kcal_per_100g.filter(|kcal| *kcal != 0.0);
+        Self { label_kcal_per_100g: label, ..self.clone() }.apply(&any).map(|_| ())
+    }
+
     /// The food as it is with these changes.
     ///
     /// # Errors

@@ -87,6 +87,7 @@ pub(super) async fn update(
     let id = fields.id("food_id", &request.food_id);
     let patch = convert::food_patch(&mut fields, request);
     let (id, patch) = &fields.whole(id.zip(patch))?;
+    patch.check().map_err(refused)?;
     let account = call.caller().await?.account_id();
     let food = grpc
         .db

@@ -111,6 +111,26 @@ fn poison_is_refused_by_name() {
 }
 
 #[test]
+fn what_no_food_could_be_changed_to_is_refused_without_one() {
+    for (patch, field) in [
+        (FoodPatch { name: Some(" ".into()), ..FoodPatch::default() }, "name"),
+        (FoodPatch { label_kcal_per_100g: Some(-1.0), ..FoodPatch::default() }, "label_kcal_per_100g"),
+        (FoodPatch { fat_percent: Some(101.0), ..FoodPatch::default() }, "fat_percent"),
+        (FoodPatch { ingredients: vec!["chocolate".into()], ..FoodPatch::default() }, "ingredients[0]"),
+    ] {
+        let faults = patch.check().unwrap_err();
+        assert!(faults.iter().any(|fault| fault.field == field), "{field}: {faults:?}");
+    }
+    for patch in [
+        FoodPatch::default(),
+        FoodPatch { label_kcal_per_100g: Some(0.0), ..FoodPatch::default() },
+        FoodPatch { fat_percent: Some(16.0), ..FoodPatch::default() },
+    ] {
+        patch.check().unwrap();
+    }
+}
+
+#[test]
 fn a_patch_keeps_what_it_does_not_say() {
     let food = FoodInput { label_kcal_per_100g: Some(372.0), ..kibble() }.parse().unwrap();
     let patch = FoodPatch { name: Some("New".into()), fat_percent: Some(16.0), ..FoodPatch::default() };
