@@ -55,7 +55,7 @@ impl Mesh {
             // But two cores that run two meshes at once are no fault: what waits is not to be taken for lost.
             ("PETTY_EVENTS_HANDLING_DEADLINE", "3s"),
             ("PETTY_EVENTS_GAP_INTERVAL", "500ms"),
-            ("PETTY_EVENTS_GAP_GRACE", "5s"),
+            ("PETTY_EVENTS_GAP_GRACE", "1s"),
             ("PETTY_DATABASE_POOL", "8"),
             ("PETTY_LOG", "info"),
             ("PETTY_BOOTSTRAP_EMAIL", crate::rest::STAFF),

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use petty_chassis::events::{Outgoing, outbox, topics};
 use petty_chassis::grpc::gate::{Call, FeedbackServiceHandler};
 use petty_chassis::page::{Page, Place};
-use petty_chassis::postgres::requests::{self, Before};
+use petty_chassis::postgres::requests;
 use petty_chassis::postgres::{Db, Tx};
 use petty_chassis::types::{AccountId, Clock, FeedbackId, TimelineEventId, micros};
 use petty_chassis::{ApiError, Foundation};
@@ -142,16 +142,11 @@ impl Grpc {
                     return Err(event_not_found());
                 }
                 let Said { method, request_id, request } = said;
-                if let Before::Answered(answer) =
-                    requests::begin(&tx, &self.clock, request_id, method, *request).await?
-                {
-                    return Ok(answer);
-                }
-                let episode = self.as_it_is_now(&tx, known).await?;
-                let kept = self.keep(&tx, account, &episode, words).await?;
-                let answer = answer(kept);
-                requests::finish(&tx, request_id, &answer).await?;
-                Ok::<_, ApiError>(answer)
+                let work = async {
+                    let episode = self.as_it_is_now(&tx, known).await?;
+                    Ok(answer(self.keep(&tx, account, &episode, words).await?))
+                };
+                requests::once(&tx, &self.clock, (request_id, method), *request, work).await
             })
             .await
     }

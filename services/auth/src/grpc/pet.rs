@@ -4,7 +4,7 @@ use petty_chassis::ApiError;
 use petty_chassis::access::Role;
 use petty_chassis::grpc::gate::{Call, PetServiceHandler};
 use petty_chassis::page::{Page, Place};
-use petty_chassis::postgres::requests::{self, Before};
+use petty_chassis::postgres::requests;
 use petty_chassis::types::{PetId, micros};
 use petty_proto::auth::v1 as wire;
 use serde_json::json;
@@ -30,23 +30,20 @@ impl PetServiceHandler for Grpc {
         let (pet_id, request, request_id) = (PetId::new(&self.clock), &request, call.request_id());
         self.db
             .transaction("create_pet", |tx| async move {
-                let before =
-                    requests::begin(&tx, &self.clock, &request.request_id, "CreatePet", request).await?;
-                if let Before::Answered(answer) = before {
-                    return Ok(answer);
-                }
-                let account = accounts::get(&tx, account_id).await?.ok_or(Error::SessionEnded)?;
-                let NewPet { name, species, breed, sex, neutered, birth_date, time_zone } = new.clone();
-                let time_zone = time_zone.unwrap_or(account.time_zone);
-                let profile = Profile { name, species, breed, sex, neutered, birth_date, time_zone };
-                let pet = Pet { pet_id, account_id, profile, created_at: now, updated_at: now, version: 1 };
-                pets::insert(&tx, &pet).await?;
-                announce::pet_changed(&tx, &self.clock, self.shards, &pet).await?;
-                let entry = Entry::done(Actor::Account(account_id), "CREATE_PET", pet_id, request_id);
-                audit::write(&tx, now, &entry).await?;
-                let answer = convert::pet(&pet, Some(Role::Owner));
-                requests::finish(&tx, &request.request_id, &answer).await?;
-                Ok::<_, ApiError>(answer)
+                let work = async {
+                    let account = accounts::get(&tx, account_id).await?.ok_or(Error::SessionEnded)?;
+                    let NewPet { name, species, breed, sex, neutered, birth_date, time_zone } = new.clone();
+                    let time_zone = time_zone.unwrap_or(account.time_zone);
+                    let profile = Profile { name, species, breed, sex, neutered, birth_date, time_zone };
+                    let pet =
+                        Pet { pet_id, account_id, profile, created_at: now, updated_at: now, version: 1 };
+                    pets::insert(&tx, &pet).await?;
+                    announce::pet_changed(&tx, &self.clock, self.shards, &pet).await?;
+                    let entry = Entry::done(Actor::Account(account_id), "CREATE_PET", pet_id, request_id);
+                    audit::write(&tx, now, &entry).await?;
+                    Ok(convert::pet(&pet, Some(Role::Owner)))
+                };
+                requests::once(&tx, &self.clock, (&request.request_id, "CreatePet"), request, work).await
             })
             .await
     }

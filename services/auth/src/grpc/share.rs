@@ -2,7 +2,7 @@
 
 use petty_chassis::grpc::gate::Call;
 use petty_chassis::page::{Page, Place};
-use petty_chassis::postgres::requests::{self, Before};
+use petty_chassis::postgres::requests;
 use petty_chassis::types::ShareId;
 use petty_chassis::{ApiError, FieldError};
 use petty_proto::auth::v1 as wire;
@@ -40,41 +40,37 @@ pub(super) async fn create(
     let (share_id, request_id) = (ShareId::new(&grpc.clock), call.request_id());
     grpc.db
         .transaction("create_share", |tx| async move {
-            let before =
-                requests::begin(&tx, &grpc.clock, &request.request_id, "CreateShare", request).await?;
-            if let Before::Answered(answer) = before {
-                return Ok(answer);
-            }
-            if !pets::hold(&tx, pet_id, account_id).await? {
-                return Err(Error::PetNotFound.into());
-            }
-            let with = accounts::by_email(&tx, &new.email).await?.ok_or(Error::AccountNotFound)?;
-            if with.account_id == account_id {
-                return Err(FieldError::malformed("email", "is the owner's own").into());
-            }
-            let NewShare { role, expires_at, .. } = *new;
-            let share = Share {
-                share_id,
-                pet_id,
-                account_id: with.account_id,
-                email: with.email,
-                role,
-                expires_at,
-                created_at: now,
+            let work = async {
+                if !pets::hold(&tx, pet_id, account_id).await? {
+                    return Err(Error::PetNotFound.into());
+                }
+                let with = accounts::by_email(&tx, &new.email).await?.ok_or(Error::AccountNotFound)?;
+                if with.account_id == account_id {
+                    return Err(FieldError::malformed("email", "is the owner's own").into());
+                }
+                let NewShare { role, expires_at, .. } = *new;
+                let share = Share {
+                    share_id,
+                    pet_id,
+                    account_id: with.account_id,
+                    email: with.email,
+                    role,
+                    expires_at,
+                    created_at: now,
+                };
+                let inserted = shares::insert(&tx, &share).await;
+                inserted.map_err(|error| refused(error, shares::EXISTS, Error::ShareExists))?;
+                announce::share_changed(&tx, &grpc.clock, share.account_id, pet_id).await?;
+                let entry =
+                    Entry::done(Actor::Account(account_id), "SHARE_PET", pet_id, request_id).with(json!({
+                        "share_id": share_id.to_string(),
+                        "account_id": share.account_id.to_string(),
+                        "role": role.as_str(),
+                    }));
+                audit::write(&tx, now, &entry).await?;
+                Ok(convert::share(&share))
             };
-            let inserted = shares::insert(&tx, &share).await;
-            inserted.map_err(|error| refused(error, shares::EXISTS, Error::ShareExists))?;
-            announce::share_changed(&tx, &grpc.clock, share.account_id, pet_id).await?;
-            let entry =
-                Entry::done(Actor::Account(account_id), "SHARE_PET", pet_id, request_id).with(json!({
-                    "share_id": share_id.to_string(),
-                    "account_id": share.account_id.to_string(),
-                    "role": role.as_str(),
-                }));
-            audit::write(&tx, now, &entry).await?;
-            let answer = convert::share(&share);
-            requests::finish(&tx, &request.request_id, &answer).await?;
-            Ok::<_, ApiError>(answer)
+            requests::once(&tx, &grpc.clock, (&request.request_id, "CreateShare"), request, work).await
         })
         .await
 }

@@ -1,14 +1,16 @@
 //! Gap repair: what a stream lost is fetched again, by number, from the producer's outbox.
 //!
-//! Each producer says how far each shard of a topic has come; a consumer whose own frontier stands still below that asks
-//! for what is missing and handles it as if it had been read. What was handled meanwhile is known by the inbox, so a
-//! repair too many is harmless.
+//! Each producer says how far each shard of a topic has come; a consumer whose own frontier stands still below that, though
+//! nothing waits for it in the stream, asks for what is missing and handles it as if it had been read. What was handled
+//! meanwhile is known by the inbox, so a repair too many is harmless.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use petty_proto::events::v1 as wire;
 use petty_proto::events::v1::outbox_service_client::OutboxServiceClient;
+use redis::streams::{StreamInfoGroupsReply, StreamRangeReply};
+use redis::{AsyncCommands as _, RedisResult};
 use tokio::time::Instant;
 
 use super::consumer::Consumer;
@@ -103,8 +105,13 @@ async fn fetch(
     frontier: i64,
     head: i64,
 ) -> Result<(), ApiError> {
-    // Only up to what was handled already: what lies beyond is not missing.
-    let last = first_ahead(consumer, topic, producer, shard).await?.map_or(head, |ahead| ahead - 1);
+    let last = match first_ahead(consumer, topic, producer, shard).await? {
+        // Only up to what was handled already: what lies beyond is not missing.
+        Some(ahead) => ahead - 1,
+        // What waits in the stream is late, not lost: once it is handled, what is missing before it shows.
+        None if waits(consumer, topic, shard).await => return Ok(()),
+        None => head,
+    };
     let request = wire::FetchEventsRequest {
         topic: topic.to_owned(),
         shard: i32::from(shard),
@@ -146,6 +153,31 @@ async fn fetch(
         }
     }
     Ok(())
+}
+
+/// Whether entries of a stream are on their way to this group. Where Redis does not say, nothing is: then it brings none.
+async fn waits(consumer: &Consumer, topic: &str, shard: i16) -> bool {
+    let Some(topic) = topics::named(topic) else { return false };
+    let (key, group) = (topic.stream(shard), consumer.context.service);
+    let asked: RedisResult<bool> = async {
+        let mut redis = consumer.redis.shared();
+        let groups: StreamInfoGroupsReply = redis.xinfo_groups(&key).await?;
+        let Some(group) = groups.groups.into_iter().find(|known| known.name == group) else {
+            return Ok(false);
+        };
+        let newest: StreamRangeReply = redis.xrevrange_count(&key, "+", "-", 1).await?;
+        let undelivered =
+            newest.ids.first().is_some_and(|entry| place(&entry.id) > place(&group.last_delivered_id));
+        Ok(group.pending > 0 || undelivered)
+    }
+    .await;
+    asked.unwrap_or(false)
+}
+
+/// An entry's place in its stream: its id, `1526919030474-55` for example, as numbers.
+fn place(id: &str) -> (u64, u64) {
+    let (time, sequence) = id.split_once('-').unwrap_or((id, ""));
+    (time.parse().unwrap_or_default(), sequence.parse().unwrap_or_default())
 }
 
 async fn frontiers(consumer: &Consumer, topic: &str, source: &str) -> Result<HashMap<i16, i64>, Error> {

@@ -10,6 +10,26 @@ use crate::error::{ApiError, Code};
 use crate::grpc::scope::note_replay;
 use crate::types::Clock;
 
+/// Does a request's work once: of a second sending the answer to the first is the answer. To be called in the transaction that
+/// the work is done in. Not for answers with secrets, which are not to be kept: [`begin`].
+///
+/// # Errors
+/// `REQUEST_ID_REUSED` where the id came with another request; else the work's own.
+pub async fn once<R: Message, T: Message + Default>(
+    tx: &Tx,
+    clock: &Clock,
+    (request_id, method): (&str, &'static str),
+    request: &R,
+    work: impl Future<Output = Result<T, ApiError>>,
+) -> Result<T, ApiError> {
+    if let Before::Answered(answer) = begin(tx, clock, request_id, method, request).await? {
+        return Ok(answer);
+    }
+    let answer = work.await?;
+    finish(tx, request_id, &answer).await?;
+    Ok(answer)
+}
+
 /// What became of a request before.
 #[derive(Debug)]
 pub enum Before<T> {
@@ -64,11 +84,8 @@ pub async fn begin<R: Message, T: Message + Default>(
     }
 }
 
-/// Keeps the answer of a request that [`begin`] found new. Not to be called for answers with secrets.
-///
-/// # Errors
-/// Where the database says no.
-pub async fn finish<T: Message>(tx: &Tx, request_id: &str, answer: &T) -> Result<(), Error> {
+/// Keeps the answer of a request that [`begin`] found new.
+async fn finish<T: Message>(tx: &Tx, request_id: &str, answer: &T) -> Result<(), Error> {
     if request_id.is_empty() {
         return Ok(());
     }

@@ -15,7 +15,7 @@ use petty_proto::policy::Need;
 use petty_provision::Stack;
 use secrecy::{ExposeSecret as _, SecretString};
 
-use crate::world::{Node, Setup, eventually};
+use crate::world::{HANDLING_DEADLINE, Node, Setup, eventually};
 
 /// auth, as far as decisions go.
 #[derive(Default)]
@@ -60,6 +60,7 @@ impl Scene {
             database: "auth_access",
             redis_url,
             endpoints: Vec::new(),
+            handling_deadline: HANDLING_DEADLINE,
         }
         .start()
         .await;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use petty_chassis::events::{Event, Failure, Handler, Outgoing, Part, outbox, shard_of, topics, versions};
@@ -15,7 +15,7 @@ use secrecy::ExposeSecret as _;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
-use crate::world::{Node, Setup, eventually};
+use crate::world::{HANDLING_DEADLINE, Node, Setup, eventually};
 
 /// Notes every part that it applies; refuses the poisoned pet's.
 #[derive(Default)]
@@ -23,6 +23,8 @@ struct Notebook {
     poisoned: Option<PetId>,
     panics: bool,
     healed: AtomicBool,
+    /// How many events were looked into, however often each.
+    splits: AtomicUsize,
     /// Where set: each part waits in the middle of its transaction, once it has said so.
     turnstile: Option<Arc<Turnstile>>,
 }
@@ -37,6 +39,7 @@ struct Turnstile {
 #[tonic::async_trait]
 impl Handler for Notebook {
     fn split(&self, event: &Event) -> Result<Vec<Part>, Failure> {
+        self.splits.fetch_add(1, Ordering::AcqRel);
         let accepted: ReadingsAccepted = event.read()?;
         let part = |pet: PetReadings| {
             let id = pet.pet_id.parse().map_err(|_| Failure::Poison("pet_id".to_owned()))?;
@@ -148,18 +151,36 @@ impl World {
     async fn producer(&self) -> Node {
         let database = format!("ingest_{}", self.name);
         let redis_url = self.stack.redis().url().expose_secret().to_owned();
-        Setup { stack: &self.stack, service: "ingest", database: &database, redis_url, endpoints: Vec::new() }
-            .start()
-            .await
+        Setup {
+            stack: &self.stack,
+            service: "ingest",
+            database: &database,
+            redis_url,
+            endpoints: Vec::new(),
+            handling_deadline: HANDLING_DEADLINE,
+        }
+        .start()
+        .await
     }
 
     async fn consumer(&self, producer: &Node) -> Node {
+        self.consumer_with(producer, HANDLING_DEADLINE).await
+    }
+
+    async fn consumer_with(&self, producer: &Node, handling_deadline: &'static str) -> Node {
         let database = format!("behavior_{}", self.name);
         let redis_url = self.stack.redis().url().expose_secret().to_owned();
         let endpoints = producer.address.map(|address| ("ingest", address)).into_iter().collect();
-        Setup { stack: &self.stack, service: "behavior", database: &database, redis_url, endpoints }
-            .start()
-            .await
+        Setup {
+            stack: &self.stack,
+            service: "behavior",
+            database: &database,
+            redis_url,
+            endpoints,
+            handling_deadline,
+        }
+        .start()
+        .await
     }
 
     /// The outbox's events as they stand in their streams.
@@ -317,6 +338,31 @@ async fn what_a_flushed_redis_lost_is_fetched_from_the_outbox() {
     consumer.consume(Arc::new(Notebook::default()));
     let expected = sorted(expected);
     eventually("everything is applied once", || async { applied(&consumer.base.db).await == expected }).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_in_its_stream_is_not_taken_for_lost() {
+    let world = World::new("backlog").await;
+    let producer = world.producer().await;
+    let pet = pets(1);
+    let mut expected = Vec::new();
+    for round in 0..20_u8 {
+        expected.extend(flush(&producer, &pet, f64::from(round)).await);
+    }
+    let turnstile = Arc::new(Turnstile::default());
+    let notebook = Arc::new(Notebook { turnstile: Some(turnstile.clone()), ..Notebook::default() });
+    // Nothing is claimed from the one that works on it.
+    let consumer = world.consumer_with(&producer, "60s").await;
+    consumer.consume(notebook.clone());
+    turnstile.inside.notified().await;
+    // Time itself is what is tested: four times the grace, in which the others wait behind the first.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(notebook.splits.load(Ordering::Acquire), 1, "nothing was fetched");
+    turnstile.open.store(true, Ordering::Release);
+    turnstile.go.notify_one();
+    let expected = sorted(expected);
+    eventually("everything is applied once", || async { applied(&consumer.base.db).await == expected }).await;
+    assert_eq!(notebook.splits.load(Ordering::Acquire), 20, "each was handled once");
 }
 
 #[tokio::test(flavor = "multi_thread")]

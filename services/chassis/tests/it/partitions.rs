@@ -3,7 +3,7 @@
 use petty_chassis::postgres::{Db, Error};
 use secrecy::ExposeSecret as _;
 
-use crate::world::Setup;
+use crate::world::{HANDLING_DEADLINE, Setup};
 
 /// Both ways of joining that the planner has to choose from; statistics decide, so they change as a database grows.
 const PLANS: [&str; 2] = [
@@ -32,8 +32,14 @@ async fn partitions(db: &Db) -> Vec<String> {
 async fn partitions_are_kept_whatever_the_plan() {
     let stack = petty_provision::shared().await.unwrap();
     let redis_url = stack.redis().url().expose_secret().to_owned();
-    let setup =
-        Setup { stack, service: "timeline", database: "partitions", redis_url, endpoints: Vec::new() };
+    let setup = Setup {
+        stack,
+        service: "timeline",
+        database: "partitions",
+        redis_url,
+        endpoints: Vec::new(),
+        handling_deadline: HANDLING_DEADLINE,
+    };
     let node = setup.start().await;
     let db = &node.base.db;
     let first = partitions(db).await;

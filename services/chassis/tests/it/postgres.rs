@@ -1,6 +1,6 @@
 //! Transactions: again after a lost race, never half, and requests that are sent twice.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -12,12 +12,21 @@ use petty_proto::auth::v1::{CreatePetRequest, Pet};
 use secrecy::ExposeSecret as _;
 use uuid::Uuid;
 
-use crate::world::{Node, Setup};
+use crate::world::{HANDLING_DEADLINE, Node, Setup};
 
 async fn node(database: &str) -> Node {
     let stack = petty_provision::shared().await.unwrap();
     let redis_url = stack.redis().url().expose_secret().to_owned();
-    Setup { stack, service: "timeline", database, redis_url, endpoints: Vec::new() }.start().await
+    Setup {
+        stack,
+        service: "timeline",
+        database,
+        redis_url,
+        endpoints: Vec::new(),
+        handling_deadline: HANDLING_DEADLINE,
+    }
+    .start()
+    .await
 }
 
 /// A row that two transactions fight over.
@@ -130,16 +139,21 @@ async fn create(
     let (clock, request) = (&Clock::system(), &request);
     let answer: Result<(Pet, bool), ApiError> = db
         .transaction("create", |tx| async move {
-            if let Before::Answered(pet) =
-                requests::begin(&tx, clock, &request.request_id, "CreatePet", request).await?
-            {
-                return Ok((pet, false));
-            }
-            let pet = Pet { name: request.name.clone(), ..Default::default() };
-            if !secret {
-                requests::finish(&tx, &request.request_id, &pet).await?;
-            }
-            Ok((pet, true))
+            let new = &AtomicBool::new(false);
+            let work = async {
+                new.store(true, Ordering::Release);
+                Ok(Pet { name: request.name.clone(), ..Default::default() })
+            };
+            let named = (request.request_id.as_str(), "CreatePet");
+            let pet = if secret {
+                match requests::begin::<_, Pet>(&tx, clock, named.0, named.1, request).await? {
+                    Before::New => work.await?,
+                    Before::Answered(pet) => pet,
+                }
+            } else {
+                requests::once(&tx, clock, named, request, work).await?
+            };
+            Ok((pet, new.load(Ordering::Acquire)))
         })
         .await;
     let (pet, new) = answer?;

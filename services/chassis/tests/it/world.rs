@@ -67,7 +67,12 @@ pub(crate) struct Setup<'a> {
     pub(crate) redis_url: String,
     /// Where producers answer.
     pub(crate) endpoints: Vec<(&'static str, std::net::SocketAddr)>,
+    /// Entries that wait for longer than twice this are claimed.
+    pub(crate) handling_deadline: &'static str,
 }
+
+/// Short, so that faults are got over within a test's patience.
+pub(crate) const HANDLING_DEADLINE: &str = "500ms";
 
 impl Setup<'_> {
     /// Lays the foundation, and serves the outbox.
@@ -82,7 +87,7 @@ impl Setup<'_> {
             ("PETTY_DATABASE_POOL".to_owned(), "6".to_owned()),
             ("PETTY_EVENTS_REDIS_URL".to_owned(), self.redis_url),
             ("PETTY_SHARDS".to_owned(), "4".to_owned()),
-            ("PETTY_EVENTS_HANDLING_DEADLINE".to_owned(), "500ms".to_owned()),
+            ("PETTY_EVENTS_HANDLING_DEADLINE".to_owned(), self.handling_deadline.to_owned()),
             ("PETTY_EVENTS_GAP_INTERVAL".to_owned(), "200ms".to_owned()),
             ("PETTY_EVENTS_GAP_GRACE".to_owned(), "500ms".to_owned()),
         ]);

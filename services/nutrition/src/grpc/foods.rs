@@ -4,7 +4,7 @@ use petty_chassis::ApiError;
 use petty_chassis::grpc::gate::Call;
 use petty_chassis::page::{Page, Place};
 use petty_chassis::postgres::Tx;
-use petty_chassis::postgres::requests::{self, Before};
+use petty_chassis::postgres::requests;
 use petty_chassis::types::{AccountId, micros};
 use petty_proto::nutrition::v1 as wire;
 use uuid::Uuid;
@@ -40,14 +40,11 @@ pub(super) async fn create(
     grpc.db
         .transaction("create_food", |tx| async move {
             let clock = grpc.planner.clock();
-            let before = requests::begin(&tx, clock, &request.request_id, "CreateFood", request).await?;
-            if let Before::Answered(answer) = before {
-                return Ok(answer);
-            }
-            foods::insert(&tx, food).await?;
-            let answer = convert::food(food);
-            requests::finish(&tx, &request.request_id, &answer).await?;
-            Ok::<_, ApiError>(answer)
+            let work = async {
+                foods::insert(&tx, food).await?;
+                Ok(convert::food(food))
+            };
+            requests::once(&tx, clock, (&request.request_id, "CreateFood"), request, work).await
         })
         .await
 }

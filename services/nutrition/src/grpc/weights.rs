@@ -4,7 +4,7 @@ use jiff::SignedDuration;
 use petty_chassis::ApiError;
 use petty_chassis::grpc::gate::Call;
 use petty_chassis::page::{Asked, Page, Place};
-use petty_chassis::postgres::requests::{self, Before};
+use petty_chassis::postgres::requests;
 use petty_chassis::types::EventId;
 use petty_proto::nutrition::v1 as wire;
 use uuid::Uuid;
@@ -36,15 +36,12 @@ pub(super) async fn create(
         .transaction("create_weight", |tx| async move {
             Grpc::lock(&tx, pet).await?;
             let clock = grpc.planner.clock();
-            let before = requests::begin(&tx, clock, &request.request_id, "CreateWeight", request).await?;
-            if let Before::Answered(answer) = before {
-                return Ok(answer);
-            }
-            weights::insert(&tx, weight).await?;
-            grpc.planner.replan(&tx, pet, Cause::WeightNoted).await?;
-            let answer = convert::weight(weight);
-            requests::finish(&tx, &request.request_id, &answer).await?;
-            Ok::<_, ApiError>(answer)
+            let work = async {
+                weights::insert(&tx, weight).await?;
+                grpc.planner.replan(&tx, pet, Cause::WeightNoted).await?;
+                Ok(convert::weight(weight))
+            };
+            requests::once(&tx, clock, (&request.request_id, "CreateWeight"), request, work).await
         })
         .await
 }
