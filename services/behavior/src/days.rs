@@ -77,19 +77,25 @@ impl Closer {
     /// Tells all that is due; how many days.
     ///
     /// # Errors
-    /// Where the database says no. What was told before stays told.
+    /// Where a day could not be told; the others are.
     pub async fn close_due(&self) -> Result<usize, Error> {
         let mut told = 0;
+        let mut failed = None;
         loop {
             let now = self.clock.now();
             let due = self.db.read("due_days", |tx| async move { days::due(&tx, now, BATCH).await }).await?;
             for (pet, date) in &due {
                 let (pet, date) = (*pet, *date);
-                told += usize::from(
-                    self.db
-                        .transaction("close_day", |tx| async move { self.close(&tx, pet, date).await })
-                        .await?,
-                );
+                let closed =
+                    self.db.transaction("close_day", |tx| async move { self.close(&tx, pet, date).await });
+                match closed.await {
+                    Ok(one) => told += usize::from(one),
+                    // One that cannot be told holds up no other; it is still due.
+                    Err(error) => failed = Some(error),
+                }
+            }
+            if let Some(error) = failed {
+                return Err(error);
             }
             // Each was taken, here or elsewhere: the next look finds others.
             if due.len() < usize::try_from(BATCH).unwrap_or(usize::MAX) {
@@ -101,14 +107,13 @@ impl Closer {
     /// Tells one day, if it is still due and its totals changed.
     async fn close(&self, tx: &Tx, pet: PetId, date: Date) -> Result<bool, Error> {
         let state = states::lock(tx, &self.clock, pet).await?;
-        let about = state.and_then(|state| state.pet);
-        if about.is_none() || inbox::is_erased(tx, pet).await? {
+        let erased = inbox::is_erased(tx, pet).await?;
+        let Some(about) = state.and_then(|state| state.pet).filter(|_| !erased) else {
             // The lock may have made a row of what is gone.
             states::delete(tx, pet).await?;
             days::delete_all(tx, pet).await?;
             return Ok(false);
-        }
-        let Some(about) = about else { return Ok(false) };
+        };
         let Some(taken) = days::take(tx, &self.clock, pet, date).await? else { return Ok(false) };
         let Some(day) = Bounds::of(date, &zone(&about.time_zone)) else { return Ok(false) };
         let totals = Totals::of(&days::stretches(tx, pet, day).await?, day);

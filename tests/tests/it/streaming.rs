@@ -1,6 +1,7 @@
 //! What happens reaches open streams, through cuts and restarts, without gap or duplicate; and a stream ends with its
 //! reader's access.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -127,7 +128,7 @@ impl Reader<'_> {
         let opened =
             Stream::try_open(&scene.client, &scene.path(), &scene.owner.token, Some(&self.last)).await;
         let Ok(Ok(mut stream)) = opened else {
-            // The gateway or timeline is being started again.
+            // The gateway or timeline is being started again; an EventSource waits, too, before it comes back.
             tokio::time::sleep(Duration::from_millis(50)).await;
             return;
         };
@@ -151,9 +152,11 @@ async fn a_stream_cut_at_any_moment_is_taken_up_without_gap_or_duplicate() {
     let mut mesh = Mesh::start(crate::NODE).await;
     let scene = Scene::new(&mesh).await;
     let ready = scene.open(None).await.expect(PATIENCE).await;
+    let sent = &AtomicUsize::new(0);
     let sending = async {
         for part in 0..60 {
             scene.client.ingest_patiently(&scene.device, &scene.restless(part * 10, 10)).await;
+            sent.fetch_add(1, Ordering::AcqRel);
         }
     };
     let mut reader = Reader { scene: &scene, seen: Vec::new(), last: ready.id.clone() };
@@ -163,8 +166,11 @@ async fn a_stream_cut_at_any_moment_is_taken_up_without_gap_or_duplicate() {
         }
     };
     let striking = async {
-        for victim in ["timeline", "gateway", "timeline"] {
-            tokio::time::sleep(Duration::from_millis(400)).await;
+        for (victim, parts) in [("timeline", 10), ("gateway", 25), ("timeline", 40)] {
+            eventually("readings are sent", Duration::from_secs(60), || async {
+                sent.load(Ordering::Acquire) >= parts
+            })
+            .await;
             mesh.kill(victim, 0);
             mesh.spawn(victim, 0);
         }
