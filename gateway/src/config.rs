@@ -6,6 +6,8 @@ use std::time::Duration;
 use petty_chassis::config::{Reader, Section};
 use petty_chassis::foundation::TokenConfig;
 
+use crate::origin::TrustedProxies;
+
 /// The gateway's configuration.
 #[derive(Clone, Debug)]
 pub struct GatewayConfig {
@@ -15,6 +17,9 @@ pub struct GatewayConfig {
     pub tokens: TokenConfig,
     /// What is too much.
     pub limits: Limits,
+    /// Who is believed of where a client is: `PETTY_TRUSTED_PROXIES`, networks (CIDR) or addresses, separated by commas;
+    /// default nobody.
+    pub proxies: TrustedProxies,
 }
 
 /// What is too much.
@@ -68,7 +73,7 @@ impl Section for GatewayConfig {
             streams: reader.in_range("PETTY_HTTP_STREAMS", default.streams, 1..=1_000_000),
             heartbeat: heartbeat(reader, default.heartbeat),
         };
-        Some(Self { listen, tokens: tokens?, limits })
+        Some(Self { listen, tokens: tokens?, limits, proxies: TrustedProxies::read(reader) })
     }
 }
 

@@ -29,6 +29,7 @@ use crate::answer::AnswerBody;
 use crate::body::{self, Bounds};
 use crate::config::Limits;
 use crate::metrics::Metrics;
+use crate::origin::{Origin, TrustedProxies};
 use crate::problem::{FieldFault, Problem};
 use crate::router::{Found, Router};
 use crate::routes::{ROUTES, Route, Way};
@@ -45,6 +46,7 @@ pub struct Edge {
     readiness: Readiness,
     clock: Clock,
     limits: Limits,
+    proxies: TrustedProxies,
     permits: Semaphore,
     streams: Streams,
     metrics: Metrics,
@@ -91,7 +93,14 @@ impl Edge {
         let permits = Semaphore::new(limits.concurrency);
         let streams = Streams::new(limits, tasks, shutdown);
         let metrics = Metrics::new();
-        Ok(Self { router, upstreams, verifier, readiness, clock, limits, permits, streams, metrics })
+        let proxies = TrustedProxies::default();
+        Ok(Self { router, upstreams, verifier, readiness, clock, limits, proxies, permits, streams, metrics })
+    }
+
+    /// Behind these proxies, which are believed of where a client is.
+    #[must_use]
+    pub fn behind(self, proxies: TrustedProxies) -> Self {
+        Self { proxies, ..self }
     }
 
     /// What is too much.
@@ -122,7 +131,9 @@ impl Edge {
         if let Some(traceparent) = &traceparent {
             telemetry::follow(&span, traceparent);
         }
-        let scope = CallScope { request_id: request_id.clone(), traceparent, deadline: None };
+        let client_address =
+            parts.extensions.get::<Origin>().map(|origin| self.proxies.client(origin.0, &parts.headers));
+        let scope = CallScope { request_id: request_id.clone(), traceparent, deadline: None, client_address };
         let work = async {
             let scope = CallScope { traceparent: telemetry::traceparent().or(scope.traceparent), ..scope };
             let work = AssertUnwindSafe(self.dispatch(&parts, &mut body, scope)).catch_unwind();

@@ -4,7 +4,7 @@
 //! and what an answer says. What a service streams goes out as server-sent events. It stores nothing.
 //!
 //! Invariants: no request reaches a service that its method's policy would refuse by the token alone; nothing a client sends
-//! can become metadata but the token, the request id and the trace; an error says nothing that a service did not mean for
+//! can become metadata but the token, the request id and the trace, and its address as the gateway sees it; an error says nothing that a service did not mean for
 //! clients.
 
 mod answer;
@@ -15,6 +15,7 @@ mod events;
 mod headers;
 mod json;
 mod metrics;
+mod origin;
 mod patience;
 mod probes;
 mod problem;
@@ -41,6 +42,7 @@ use tokio::net::TcpListener;
 pub use answer::AnswerBody;
 pub use config::{GatewayConfig, Limits};
 pub use edge::{Edge, Process};
+pub use origin::TrustedProxies;
 pub use server::serve;
 pub use upstream::{BoxError, Upstreams};
 
@@ -58,11 +60,12 @@ impl Service for Gateway {
     async fn run(context: Context, config: GatewayConfig) -> anyhow::Result<()> {
         let mesh = Mesh::new(&context)?;
         let keys = RemoteKeys::new(mesh.channel("auth"));
-        let verifier = Verifier::new(
+        let verifier = Verifier::of_service(
             Box::new(keys),
             &config.tokens.issuer,
             &config.tokens.audience,
             context.clock.clone(),
+            &context.tasks,
         );
         let mut upstreams = Upstreams::default();
         for service in UPSTREAMS {
@@ -80,7 +83,7 @@ impl Service for Gateway {
             tasks: context.tasks.clone(),
             shutdown: context.shutdown.clone(),
         };
-        let edge = Edge::new(upstreams, verifier, process, config.limits)?;
+        let edge = Edge::new(upstreams, verifier, process, config.limits)?.behind(config.proxies);
         context.readiness.started();
         serve(listener, Arc::new(edge), &context.tasks, &context.shutdown).await;
         Ok(())

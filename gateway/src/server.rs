@@ -19,6 +19,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
 use crate::edge::Edge;
+use crate::origin::Origin;
 use crate::patience::Patient;
 
 /// The most requests of one HTTP/2 connection at once.
@@ -45,8 +46,8 @@ pub async fn serve(listener: TcpListener, edge: Arc<Edge>, tasks: &Tasks, shutdo
             () = &mut draining => break,
             accepted = listener.accept() => accepted,
         };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
             Err(error) => {
                 pause_after(&error).await;
                 continue;
@@ -60,8 +61,9 @@ pub async fn serve(listener: TcpListener, edge: Arc<Edge>, tasks: &Tasks, shutdo
             tracing::debug!(%error, "a connection has no TCP_NODELAY");
         }
         let edge = Arc::clone(&edge);
-        let service = service_fn(move |request: Request<Incoming>| {
+        let service = service_fn(move |mut request: Request<Incoming>| {
             let edge = Arc::clone(&edge);
+            request.extensions_mut().insert(Origin(peer.ip()));
             async move { Ok::<_, Infallible>(edge.answer(request).await) }
         });
         let connection =

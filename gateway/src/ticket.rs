@@ -13,7 +13,7 @@ use petty_proto::policy;
 
 use crate::problem::Problem;
 use crate::query::decode_parameter;
-use crate::upstream::{Channel, within};
+use crate::upstream::{Channel, carry, within};
 
 /// The parameter.
 const NAME: &str = "ticket";
@@ -53,6 +53,7 @@ pub(crate) async fn redeem(auth: Channel, ticket: String, scope: &CallScope) -> 
     let mut client = TokenServiceClient::new(auth);
     let mut request = tonic::Request::new(RedeemStreamTicketRequest { ticket });
     request.set_timeout(policy.deadline);
+    carry(request.metadata_mut(), scope);
     let call = async { client.redeem_stream_ticket(request).await };
     let answer = within(policy, scope.clone(), call).await.map_err(|problem| {
         // Bad input of ours was bad input of the client's, who has but one thing to be told.

@@ -11,14 +11,14 @@ use bytes::Bytes;
 use http::StatusCode;
 use http::header::HeaderValue;
 use http::uri::PathAndQuery;
-use petty_chassis::grpc::{CallScope, Deadline};
+use petty_chassis::grpc::{CLIENT_ADDRESS, CallScope, Deadline};
 use petty_proto::policy::MethodPolicy;
 use prost::Message;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sha2::{Digest as _, Sha256};
 use tonic::client::Grpc;
-use tonic::metadata::MetadataValue;
+use tonic::metadata::{MetadataMap, MetadataValue};
 use tonic::{Code, Status};
 use tonic_prost::ProstCodec;
 use tower::ServiceExt as _;
@@ -174,17 +174,28 @@ where
 pub(crate) fn request<Req: RequestMessage>(exchange: &Exchange) -> Result<tonic::Request<Req>, Problem> {
     let mut request = tonic::Request::new(decode(exchange)?);
     request.set_timeout(exchange.route.policy.deadline);
+    carry(request.metadata_mut(), &exchange.scope);
+    let authorization = exchange.authorization.as_ref().and_then(|value| value.to_str().ok());
+    if let Some(value) = authorization.and_then(|value| MetadataValue::try_from(value).ok()) {
+        request.metadata_mut().insert("authorization", value);
+    }
+    Ok(request)
+}
+
+/// What every call of the gateway's carries of the request that it is made for. Nothing of it is a header as the client sent
+/// it.
+pub(crate) fn carry(metadata: &mut MetadataMap, scope: &CallScope) {
+    let address = scope.client_address.map(|address| address.to_string());
     let carried = [
-        ("authorization", exchange.authorization.as_ref().and_then(|value| value.to_str().ok())),
-        ("traceparent", exchange.scope.traceparent.as_deref()),
-        ("x-request-id", Some(exchange.scope.request_id.as_str())),
+        ("traceparent", scope.traceparent.as_deref()),
+        ("x-request-id", Some(scope.request_id.as_str())),
+        (CLIENT_ADDRESS, address.as_deref()),
     ];
     for (name, value) in carried {
         if let Some(value) = value.and_then(|value| MetadataValue::try_from(value).ok()) {
-            request.metadata_mut().insert(name, value);
+            metadata.insert(name, value);
         }
     }
-    Ok(request)
 }
 
 /// What a call of this method answers, within its deadline; of a stream, the head of the answer.

@@ -25,7 +25,12 @@ fn read<Req: RequestMessage>(method: Method, target: &str, body: &str) -> Result
         authorization: None,
         idempotency_key: Some("key-1".to_owned()),
         last_event_id: None,
-        scope: CallScope { request_id: RequestId::parse("r-1").unwrap(), traceparent: None, deadline: None },
+        scope: CallScope {
+            request_id: RequestId::parse("r-1").unwrap(),
+            traceparent: None,
+            deadline: None,
+            client_address: None,
+        },
     };
     decode(&exchange).map_err(|problem| {
         assert_eq!(problem.status, 400);

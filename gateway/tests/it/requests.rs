@@ -100,3 +100,38 @@ async fn any_json_may_stand_where_the_proto_says_so() {
         assert_eq!(reply.json()["errors"][0]["field"], field, "{body:.60}");
     }
 }
+
+#[tokio::test]
+async fn a_clients_own_metadata_goes_no_further() {
+    let world = World::new().await;
+    let token = world.account("read write");
+    for (target, method) in [("/v1/me", "get_me"), ("/v1/pets/p-1/timeline", "list_timeline")] {
+        let headers = [
+            ("authorization", token.as_str()),
+            ("x-petty-client-address", "203.0.113.9"),
+            ("x-petty-anything", "1"),
+            ("petty-service-token", "forged"),
+            ("x-forwarded-for", "203.0.113.9"),
+            ("forwarded", "for=203.0.113.9"),
+            ("x-real-ip", "203.0.113.9"),
+            ("grpc-timeout", "1H"),
+            ("x-user-id", "admin"),
+        ];
+        assert_eq!(world.send("GET", target, &headers, "").await.status, 200);
+        let seen = world.services.calls(method).remove(0);
+        assert_eq!(seen.metadata("x-petty-client-address"), Some("127.0.0.1"), "the peer's own address");
+        assert_ne!(seen.metadata("grpc-timeout"), Some("1H"));
+        let allowed =
+            ["authorization", "x-request-id", "traceparent", "x-petty-client-address", "grpc-timeout", "te"];
+        let names: Vec<&str> = seen
+            .metadata
+            .keys()
+            .map(|key| match key {
+                tonic::metadata::KeyRef::Ascii(key) => key.as_str(),
+                tonic::metadata::KeyRef::Binary(key) => key.as_str(),
+            })
+            .filter(|name| !allowed.contains(name) && *name != "content-type" && *name != "user-agent")
+            .collect();
+        assert_eq!(names, [""; 0], "of {method}");
+    }
+}

@@ -167,6 +167,7 @@ impl World {
             iat: now - 120,
             jti: "j1".to_owned(),
             scope: scope.to_owned(),
+            roles: Vec::new(),
             sid: SessionId::new(&self.clock),
             device,
         };

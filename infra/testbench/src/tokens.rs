@@ -106,6 +106,7 @@ impl Signer {
             iat: second,
             jti: EventId::new(clock).to_string(),
             scope: badge.scope.clone(),
+            roles: Vec::new(),
             sid: badge.session,
             device: badge.device,
         };

@@ -195,6 +195,15 @@ pub(crate) struct Minter {
     pub(crate) device_ttl: Duration,
 }
 
+/// What a token lets its bearer do.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Granted<'a> {
+    /// Scopes, separated by spaces.
+    pub(crate) scope: &'a str,
+    /// Roles on the platform.
+    pub(crate) roles: &'a [String],
+}
+
 /// A token, and how long it is valid.
 #[derive(Debug)]
 pub(crate) struct Minted {
@@ -208,13 +217,13 @@ impl Minter {
     pub(crate) fn account(
         &self,
         (account, session): (AccountId, SessionId),
-        scope: &str,
+        granted: Granted<'_>,
         now: Timestamp,
         session_end: Timestamp,
     ) -> Result<Minted, Error> {
         let left = u64::try_from(session_end.duration_since(now).as_secs()).unwrap_or_default();
         let ttl = self.account_ttl.min(Duration::from_secs(left));
-        self.mint(account.to_string(), session, scope, None, now, ttl)
+        self.mint(account.to_string(), session, granted, None, now, ttl)
     }
 
     /// A collar's token, bound to a pet.
@@ -225,14 +234,15 @@ impl Minter {
         scope: &str,
         now: Timestamp,
     ) -> Result<Minted, Error> {
-        self.mint(collar.to_string(), credential, scope, Some(device), now, self.device_ttl)
+        let granted = Granted { scope, roles: &[] };
+        self.mint(collar.to_string(), credential, granted, Some(device), now, self.device_ttl)
     }
 
     fn mint(
         &self,
         sub: String,
         sid: SessionId,
-        scope: &str,
+        granted: Granted<'_>,
         device: Option<DeviceClaims>,
         now: Timestamp,
         ttl: Duration,
@@ -247,7 +257,8 @@ impl Minter {
             nbf: iat,
             iat,
             jti: self.entropy.token::<16>(),
-            scope: scope.to_owned(),
+            scope: granted.scope.to_owned(),
+            roles: granted.roles.to_vec(),
             sid,
             device,
         };

@@ -3,35 +3,30 @@
 //! Invariant: a caller exists only by a token whose signature, type, issuer, audience and times were checked here with a
 //! key of ours; nothing a client writes into metadata can make one.
 
-use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
+mod keys;
+#[cfg(test)]
+mod tests;
+mod token;
+mod verifier;
 
-use async_trait::async_trait;
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jsonwebtoken::jwk::Jwk;
-use jsonwebtoken::{Algorithm, DecodingKey, Validation};
-use petty_proto::auth::v1 as wire;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
 use crate::error::{ApiError, Code};
-use crate::types::{AccountId, Clock, CollarId, PetId, SessionId};
+use crate::types::{AccountId, CollarId, PetId, SessionId};
+
+pub use keys::KeySource;
+pub use verifier::Verifier;
 
 /// The type of an access token (RFC 9068).
 pub const TOKEN_TYPE: &str = "at+jwt";
-/// Clocks of one mesh may differ by this much.
-const LEEWAY: i64 = 5;
-/// Keys are fetched again at most this often for an unknown `kid`.
-const REFRESH_INTERVAL: i64 = 1;
 
 /// What an access token says.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Claims {
     /// Who issued it.
     pub iss: String,
-    /// Whom it is for.
+    /// Whom it is for: us, and nobody besides.
+    #[serde(deserialize_with = "token::one_audience")]
     pub aud: String,
     /// An account's id, or a collar's.
     pub sub: String,
@@ -45,6 +40,9 @@ pub struct Claims {
     pub jti: String,
     /// Scopes, separated by spaces.
     pub scope: String,
+    /// Roles on the platform, `support` or `admin`; empty for everybody else.
+    #[serde(default)]
+    pub roles: Vec<String>,
     /// The session, or the collar's credential, it hangs on: ended, it is worth nothing.
     pub sid: SessionId,
     /// For a collar: what it is bound to.
@@ -67,6 +65,7 @@ pub struct Caller {
     kind: Kind,
     session: SessionId,
     scopes: Vec<String>,
+    roles: Vec<String>,
     expires: i64,
 }
 
@@ -121,6 +120,18 @@ impl Caller {
         &self.scopes
     }
 
+    /// The roles on the platform: what staff is. What somebody is to a pet is no role of these.
+    #[must_use]
+    pub fn roles(&self) -> &[String] {
+        &self.roles
+    }
+
+    /// Whether the caller has a role on the platform. A collar has none.
+    #[must_use]
+    pub fn has_role(&self, role: &str) -> bool {
+        !self.is_device() && self.roles.iter().any(|held| held == role)
+    }
+
     /// Whether the token holds a scope. `read` and `write` are the first system's names for all of a kind.
     #[must_use]
     pub fn has_scope(&self, scope: &str) -> bool {
@@ -146,160 +157,8 @@ impl TryFrom<Claims> for Caller {
             },
         };
         let scopes = claims.scope.split(' ').filter(|scope| !scope.is_empty()).map(str::to_owned).collect();
-        Ok(Self { kind, session: claims.sid, scopes, expires: claims.exp })
+        Ok(Self { kind, session: claims.sid, scopes, roles: claims.roles, expires: claims.exp })
     }
-}
-
-/// Where public keys come from: auth itself, or auth's RPC.
-#[async_trait]
-pub trait KeySource: Send + Sync + 'static {
-    /// All keys that may have signed a valid token.
-    async fn keys(&self) -> Result<wire::Jwks, ApiError>;
-}
-
-/// Verifies access tokens. Cheap to clone.
-#[derive(Clone)]
-pub struct Verifier {
-    inner: Arc<Inner>,
-}
-
-struct Inner {
-    source: Box<dyn KeySource>,
-    issuer: String,
-    audience: String,
-    clock: Clock,
-    keys: RwLock<HashMap<String, (Algorithm, Arc<DecodingKey>)>>,
-    refreshed: tokio::sync::Mutex<Option<i64>>,
-    /// Verified tokens by their SHA-256: the token itself is not kept.
-    verified: moka::sync::Cache<[u8; 32], Arc<Caller>>,
-}
-
-impl std::fmt::Debug for Verifier {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Verifier").field("issuer", &self.inner.issuer).finish_non_exhaustive()
-    }
-}
-
-impl Verifier {
-    /// A verifier for one issuer and audience.
-    #[must_use]
-    pub fn new(source: Box<dyn KeySource>, issuer: &str, audience: &str, clock: Clock) -> Self {
-        let verified =
-            moka::sync::Cache::builder().max_capacity(20_000).time_to_live(Duration::from_secs(900)).build();
-        Self {
-            inner: Arc::new(Inner {
-                source,
-                issuer: issuer.to_owned(),
-                audience: audience.to_owned(),
-                clock,
-                keys: RwLock::default(),
-                refreshed: tokio::sync::Mutex::new(None),
-                verified,
-            }),
-        }
-    }
-
-    /// Who a token stands for.
-    ///
-    /// # Errors
-    /// `TOKEN_INVALID`, `TOKEN_EXPIRED`, or unavailable where the keys cannot be had.
-    pub async fn verify(&self, token: &str) -> Result<Arc<Caller>, ApiError> {
-        let inner = &self.inner;
-        let now = inner.clock.now().as_second();
-        let digest: [u8; 32] = Sha256::digest(token.as_bytes()).into();
-        if let Some(caller) = inner.verified.get(&digest) {
-            return self.still_valid(&caller).map(|()| caller);
-        }
-        let (kid, algorithm) = header(token)?;
-        let (allowed, key) = self.key(&kid, now).await?;
-        if allowed != algorithm {
-            return Err(refused("TOKEN_INVALID"));
-        }
-        let mut validation = Validation::new(allowed);
-        validation.set_issuer(&[&inner.issuer]);
-        validation.set_audience(&[&inner.audience]);
-        validation.set_required_spec_claims(&["exp", "nbf", "iss", "aud", "sub"]);
-        // Times are checked below, by our own clock.
-        validation.validate_exp = false;
-        validation.validate_nbf = false;
-        let claims = jsonwebtoken::decode::<Claims>(token, &key, &validation)
-            .map_err(|_| refused("TOKEN_INVALID"))?
-            .claims;
-        if now >= claims.exp + LEEWAY {
-            return Err(refused("TOKEN_EXPIRED"));
-        }
-        if now < claims.nbf - LEEWAY {
-            return Err(refused("TOKEN_INVALID"));
-        }
-        let caller = Arc::new(Caller::try_from(claims)?);
-        inner.verified.insert(digest, caller.clone());
-        Ok(caller)
-    }
-
-    /// Whether the token of a caller, verified before, has not expired since.
-    ///
-    /// # Errors
-    /// `TOKEN_EXPIRED`.
-    pub(crate) fn still_valid(&self, caller: &Caller) -> Result<(), ApiError> {
-        let now = self.inner.clock.now().as_second();
-        if now < caller.expires + LEEWAY { Ok(()) } else { Err(refused("TOKEN_EXPIRED")) }
-    }
-
-    /// The key of a `kid`. An unknown one causes one refresh, not a flood.
-    async fn key(&self, kid: &str, now: i64) -> Result<(Algorithm, Arc<DecodingKey>), ApiError> {
-        if let Some(key) = self.known(kid) {
-            return Ok(key);
-        }
-        let mut refreshed = self.inner.refreshed.lock().await;
-        if let Some(key) = self.known(kid) {
-            return Ok(key);
-        }
-        if refreshed.is_some_and(|last| now - last < REFRESH_INTERVAL) {
-            return Err(refused("TOKEN_INVALID"));
-        }
-        let jwks = self.inner.source.keys().await?;
-        *refreshed = Some(now);
-        let keys = jwks.keys.iter().filter_map(decoding_key).collect();
-        *self.inner.keys.write().unwrap_or_else(PoisonError::into_inner) = keys;
-        drop(refreshed);
-        self.known(kid).ok_or_else(|| refused("TOKEN_INVALID"))
-    }
-
-    fn known(&self, kid: &str) -> Option<(Algorithm, Arc<DecodingKey>)> {
-        self.inner.keys.read().unwrap_or_else(PoisonError::into_inner).get(kid).cloned()
-    }
-}
-
-/// A token's `kid` and algorithm, from a header that holds nothing it must not hold (RFC 8725).
-fn header(token: &str) -> Result<(String, Algorithm), ApiError> {
-    #[derive(Deserialize)]
-    struct Header {
-        typ: String,
-        alg: Algorithm,
-        kid: String,
-        #[serde(flatten)]
-        rest: HashMap<String, serde_json::Value>,
-    }
-    let invalid = || refused("TOKEN_INVALID");
-    if token.len() > 8_192 {
-        return Err(invalid());
-    }
-    let (encoded, _) = token.split_once('.').ok_or_else(invalid)?;
-    let bytes = URL_SAFE_NO_PAD.decode(encoded).map_err(|_| invalid())?;
-    let header: Header = serde_json::from_slice(&bytes).map_err(|_| invalid())?;
-    let refused = ["jku", "jwk", "x5u", "x5c", "crit"];
-    let good = header.typ == TOKEN_TYPE
-        && matches!(header.alg, Algorithm::RS256 | Algorithm::ES256 | Algorithm::EdDSA)
-        && refused.iter().all(|name| !header.rest.contains_key(*name));
-    if good { Ok((header.kid, header.alg)) } else { Err(invalid()) }
-}
-
-fn decoding_key(key: &wire::Jwk) -> Option<(String, (Algorithm, Arc<DecodingKey>))> {
-    let algorithm: Algorithm = key.alg.parse().ok()?;
-    let json = serde_json::to_value(key).ok()?;
-    let jwk: Jwk = serde_json::from_value(json).ok()?;
-    let decoding = DecodingKey::from_jwk(&jwk).ok()?;
-    Some((key.kid.clone(), (algorithm, Arc::new(decoding))))
 }
 
 fn refused(reason: &'static str) -> ApiError {

@@ -98,6 +98,7 @@ impl Foundation {
     /// A verifier of tokens with keys from `source`.
     #[must_use]
     pub fn verifier(&self, source: Box<dyn crate::caller::KeySource>) -> Verifier {
-        Verifier::new(source, &self.tokens.issuer, &self.tokens.audience, self.context.clock.clone())
+        let Context { clock, tasks, .. } = &self.context;
+        Verifier::of_service(source, &self.tokens.issuer, &self.tokens.audience, clock.clone(), tasks)
     }
 }

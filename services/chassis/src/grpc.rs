@@ -11,5 +11,5 @@ pub mod server;
 
 pub use client::{Channel, Mesh};
 pub use identity::ServiceIdentity;
-pub use scope::{CallScope, Deadline, RequestId};
+pub use scope::{CLIENT_ADDRESS, CallScope, ClientAddress, Deadline, RequestId};
 pub use server::Server;

@@ -57,6 +57,11 @@ impl Tasks {
         Self { service, instance: Arc::from(instance), ..self.clone() }
     }
 
+    /// Whose they are; empty where nobody said so.
+    pub(crate) fn service(&self) -> &'static str {
+        self.service
+    }
+
     /// Runs `future` until it ends or the grace is over. Its output is `None` where it panicked or was cut off.
     pub fn spawn<F>(&self, name: &'static str, future: F) -> JoinHandle<Option<F::Output>>
     where

@@ -4,6 +4,7 @@
 //! something secret or personal is written `[redacted]`, in logs and in exported spans alike; nothing is exported where no
 //! endpoint is set.
 
+mod cache;
 mod export;
 mod filter;
 mod json;
@@ -26,6 +27,7 @@ use tracing_subscriber::{Layer as _, Registry};
 
 use crate::config::{BaseConfig, Environment};
 
+pub(crate) use cache::CacheMeasures;
 pub use filter::{FilterError, log_filter, set_log_filter};
 pub use json::JsonLayer;
 pub use metrics::{meter, prometheus_text};

@@ -8,6 +8,7 @@ use super::Grpc;
 use super::token::LONGEST_SECRET;
 use crate::domain::{Error, session};
 use crate::seal;
+use crate::signer::Granted;
 use crate::store::tickets::{self, Redeemed};
 
 /// What a token may do that a ticket gave. The ticket's session may do that, or it would have got none.
@@ -47,7 +48,8 @@ impl Grpc {
             .transaction("redeem_ticket", |tx| async move { tickets::redeem(&tx, hash, now).await })
             .await?;
         let Redeemed { session_id, account_id, expires_at } = redeemed.ok_or(Error::TicketInvalid)?;
-        let minted = self.minter.account((account_id, session_id), SCOPE, now, expires_at)?;
+        let granted = Granted { scope: SCOPE, roles: &[] };
+        let minted = self.minter.account((account_id, session_id), granted, now, expires_at)?;
         Ok(wire::RedeemStreamTicketResponse { access_token: minted.token, expires_in: minted.expires_in })
     }
 }

@@ -14,6 +14,7 @@ use super::{Grpc, convert};
 use crate::domain::Error;
 use crate::domain::account::{Email, Passphrase};
 use crate::domain::session::{self, Verdict};
+use crate::signer::Granted;
 use crate::store::audit::{self, Actor, Entry, Outcome};
 use crate::store::sessions::{self, Chain, EndReason, NewSession};
 use crate::store::{accounts, pairings};
@@ -60,7 +61,8 @@ impl Grpc {
     /// The answer to who has signed in.
     pub(super) fn signed_in(&self, opening: &Opening, scope: &str) -> Result<wire::TokenResponse, ApiError> {
         let NewSession { session_id, account_id, created_at, expires_at, .. } = opening.session;
-        let minted = self.minter.account((account_id, session_id), scope, created_at, expires_at)?;
+        let granted = Granted { scope: scope, roles: &[] };
+        let minted = self.minter.account((account_id, session_id), granted, created_at, expires_at)?;
         Ok(wire::TokenResponse {
             access_token: minted.token,
             refresh_token: opening.refresh_token.clone(),
@@ -189,7 +191,8 @@ impl TokenServiceHandler for Grpc {
             .await?;
         let refreshed: Refreshed = refreshed.ok_or(Error::RefreshTokenInvalid)?;
         let Refreshed { account_id, session_id, scope, refresh_token, expires_at } = refreshed;
-        let minted = self.minter.account((account_id, session_id), &scope, self.now(), expires_at)?;
+        let granted = Granted { scope: &scope, roles: &[] };
+        let minted = self.minter.account((account_id, session_id), granted, self.now(), expires_at)?;
         Ok(wire::TokenResponse {
             access_token: minted.token,
             refresh_token,

@@ -30,6 +30,8 @@ pub struct Asker<'a> {
     pub request_id: &'a str,
     /// When the call must be done.
     pub deadline: tokio::time::Instant,
+    /// Where the client at the edge is, where that is known.
+    pub client_address: Option<crate::grpc::ClientAddress>,
 }
 
 /// Decides on access. Cheap to clone.

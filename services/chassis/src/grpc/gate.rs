@@ -31,7 +31,7 @@ use crate::access::Access;
 use crate::caller::Verifier;
 use crate::error::{ApiError, Code, FieldError};
 use crate::grpc::scope::noting_replays;
-use crate::grpc::{Deadline, RequestId, ServiceIdentity};
+use crate::grpc::{ClientAddress, Deadline, RequestId, ServiceIdentity};
 use crate::shutdown::Shutdown;
 use call::{Inner, ParsedTarget, SignedIn};
 use stream::StatusStream;
@@ -98,6 +98,7 @@ impl<H> Guarded<H> {
             .get::<Deadline>()
             .map_or_else(|| Instant::now() + policy.deadline, |deadline| deadline.0);
         let service = extensions.get::<ServiceIdentity>().cloned();
+        let client_address = extensions.get::<ClientAddress>().copied();
         let shutdown = extensions.get::<Shutdown>().cloned().unwrap_or_default();
         let signed_in = match policy.audience {
             Audience::Public | Audience::Service => None,
@@ -112,6 +113,7 @@ impl<H> Guarded<H> {
             target,
             gate: self.gate.clone(),
             service,
+            client_address,
             request_id,
             deadline,
             shutdown,

@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::fmt;
 use std::future::Future;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue};
@@ -12,6 +13,8 @@ use crate::types::{Clock, EventId};
 
 /// The header, or metadata key, that carries a request id.
 pub(crate) const REQUEST_ID: &str = "x-request-id";
+/// The metadata key that carries the address of the client at the edge.
+pub const CLIENT_ADDRESS: &str = "x-petty-client-address";
 /// The header that carries the time a call has left.
 const GRPC_TIMEOUT: &str = "grpc-timeout";
 /// The longest request id that is taken over.
@@ -20,6 +23,10 @@ const LONGEST_ID: usize = 128;
 /// Names one request through the whole mesh.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct RequestId(pub String);
+
+/// Where the client at the edge is, as the gateway says. An extension of a request from whom that is believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClientAddress(pub IpAddr);
 
 /// When a call must have been answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,6 +41,8 @@ pub struct CallScope {
     pub traceparent: Option<String>,
     /// When it must have been answered.
     pub deadline: Option<Deadline>,
+    /// Where the client at the edge is; known to the gateway.
+    pub client_address: Option<IpAddr>,
 }
 
 tokio::task_local! {
@@ -89,6 +98,14 @@ impl RequestId {
 impl fmt::Display for RequestId {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&self.0)
+    }
+}
+
+impl ClientAddress {
+    pub(crate) fn from_headers(headers: &HeaderMap) -> Option<Self> {
+        let mut values = headers.get_all(CLIENT_ADDRESS).iter();
+        let (Some(value), None) = (values.next(), values.next()) else { return None };
+        value.to_str().ok()?.parse().ok().map(Self)
     }
 }
 

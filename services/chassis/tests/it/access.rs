@@ -79,6 +79,7 @@ impl Scene {
             iat: 0,
             jti: String::new(),
             scope: "pets:read".to_owned(),
+            roles: Vec::new(),
             sid: SessionId::new(&clock),
             device: None,
         };
@@ -91,7 +92,13 @@ impl Scene {
     async fn may(&self, need: Need) -> Result<Role, ApiError> {
         let token = SecretString::from("token");
         let deadline = tokio::time::Instant::now() + Duration::from_secs(1);
-        let asker = Asker { caller: &self.caller, token: &token, request_id: "request", deadline };
+        let asker = Asker {
+            caller: &self.caller,
+            token: &token,
+            request_id: "request",
+            deadline,
+            client_address: None,
+        };
         self.access.pet(&asker, self.pet, need).await.map(|access| access.role)
     }
 

@@ -79,6 +79,7 @@ impl Auth {
             iat: now.as_second(),
             jti: "j".to_owned(),
             scope: "read write".to_owned(),
+            roles: Vec::new(),
             sid: SessionId::new(&self.clock),
             device: None,
         };

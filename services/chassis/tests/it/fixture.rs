@@ -1,13 +1,15 @@
 //! A service that does as it is told, and those who call it.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use petty_chassis::config::{self, BaseConfig, Environment};
 use petty_chassis::grpc::identity::generate_key;
-use petty_chassis::grpc::{CallScope, Channel, Deadline, Mesh, RequestId, Server, ServiceIdentity};
+use petty_chassis::grpc::{
+    CallScope, Channel, ClientAddress, Deadline, Mesh, RequestId, Server, ServiceIdentity,
+};
 use petty_chassis::{Context, Shutdown, Tasks};
 use petty_proto::auth::v1::account_service_client::AccountServiceClient;
 use petty_proto::auth::v1::account_service_server::{AccountService, AccountServiceServer};
@@ -40,6 +42,7 @@ pub(crate) struct Seen {
     pub(crate) service: String,
     pub(crate) traceparent: Option<String>,
     pub(crate) left: Duration,
+    pub(crate) client_address: Option<IpAddr>,
 }
 
 /// Answers `AccountService`, without a gate.
@@ -82,6 +85,7 @@ impl Stub {
             service: extensions.get::<ServiceIdentity>().unwrap().to_string(),
             traceparent: header("traceparent"),
             left: extensions.get::<Deadline>().unwrap().left(),
+            client_address: extensions.get::<ClientAddress>().map(|address| address.0),
         });
         assert_eq!(Some(&scope.request_id), extensions.get::<RequestId>());
         tracing::info!(target: "petty::stub", method, "acting");

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -15,7 +16,7 @@ use super::Gate;
 use crate::access::{Asker, CollarAccess, PetAccess};
 use crate::caller::Caller;
 use crate::error::{ApiError, Code};
-use crate::grpc::{Deadline, RequestId, ServiceIdentity};
+use crate::grpc::{CLIENT_ADDRESS, ClientAddress, Deadline, RequestId, ServiceIdentity};
 use crate::shutdown::Shutdown;
 use crate::types::{CollarId, PetId};
 
@@ -31,6 +32,7 @@ pub(super) struct Inner {
     pub(super) target: ParsedTarget,
     pub(super) gate: Gate,
     pub(super) service: Option<ServiceIdentity>,
+    pub(super) client_address: Option<ClientAddress>,
     pub(super) request_id: String,
     pub(super) deadline: Instant,
     pub(super) shutdown: Shutdown,
@@ -107,6 +109,12 @@ impl Call {
     #[must_use]
     pub fn service(&self) -> Option<&ServiceIdentity> {
         self.inner.service.as_ref()
+    }
+
+    /// Where the client at the edge is, as the gateway says. Personal data: for throttling and the audit log alone.
+    #[must_use]
+    pub fn client_address(&self) -> Option<IpAddr> {
+        self.inner.client_address.map(|address| address.0)
     }
 
     /// The verified caller, whose session still stands. For methods without a resource.
@@ -250,6 +258,7 @@ impl Call {
             token: &signed_in.token,
             request_id: &inner.request_id,
             deadline: self.deadline(),
+            client_address: inner.client_address,
         })
     }
 }
@@ -263,6 +272,11 @@ pub(crate) fn forwarded<M>(message: M, asker: &Asker<'_>) -> Request<M> {
     }
     if let Ok(value) = MetadataValue::try_from(asker.request_id) {
         request.metadata_mut().insert("x-request-id", value);
+    }
+    if let Some(ClientAddress(address)) = asker.client_address
+        && let Ok(value) = MetadataValue::try_from(address.to_string())
+    {
+        request.metadata_mut().insert(CLIENT_ADDRESS, value);
     }
     request.extensions_mut().insert(RequestId(asker.request_id.to_owned()));
     request.extensions_mut().insert(Deadline(asker.deadline));

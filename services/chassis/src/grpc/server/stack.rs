@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use http::{Request, Response};
-use petty_proto::policy::{self, MethodPolicy};
+use petty_proto::policy::{self, Audience, MethodPolicy};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tonic::body::Body;
@@ -22,7 +22,7 @@ use super::measure::{Measures, code_of, name_of};
 use super::stream;
 use crate::error::{ApiError, Code as ErrorCode};
 use crate::grpc::identity::PeerVerifier;
-use crate::grpc::scope::{self, CallScope, Deadline, REQUEST_ID, RequestId};
+use crate::grpc::scope::{self, CallScope, ClientAddress, Deadline, REQUEST_ID, RequestId};
 use crate::service::Context;
 use crate::shutdown::Shutdown;
 use crate::types::Clock;
@@ -150,7 +150,7 @@ impl Shared {
         request.extensions_mut().insert(request_id.clone());
         let header = request_id.header();
         let deadline = self.deadline(method, &request);
-        let scope = CallScope { request_id, traceparent: remote, deadline };
+        let scope = CallScope { request_id, traceparent: remote, deadline, client_address: None };
         let answering = scope.run(self.measure(method, deadline, request, inner));
         let mut response = answering.instrument(span).await;
         if let Some(header) = header {
@@ -326,10 +326,20 @@ impl Shared {
             let text = "the calling service may not call this method";
             return refuse(ApiError::new(ErrorCode::PermissionDenied, "SERVICE_NOT_ALLOWED", text));
         }
+        if is_believed_of_clients(policy, identity.as_str())
+            && let Some(address) = ClientAddress::from_headers(request.headers())
+        {
+            request.extensions_mut().insert(address);
+        }
         request.extensions_mut().insert(identity);
         request.extensions_mut().insert(self.shutdown.clone());
         forward(request, inner).await
     }
+}
+
+/// Who may say where a client is: the gateway, and whoever asks on behalf of a caller that came by it.
+fn is_believed_of_clients(policy: &MethodPolicy, service: &str) -> bool {
+    service == "gateway" || (policy.audience == Audience::ServiceForCaller && service != "operator")
 }
 
 async fn forward<S>(request: Request<Body>, inner: S) -> Response<Body>
@@ -344,4 +354,22 @@ where
 
 fn refuse(error: ApiError) -> Response<Body> {
     Status::from(error).into_http()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_a_client_is_says_the_gateway_or_who_asks_for_its_caller() {
+        for (method, service, believed) in [
+            (&policy::TOKEN_SERVICE_LOG_IN, "gateway", true),
+            (&policy::TOKEN_SERVICE_LOG_IN, "ingest", false),
+            (&policy::ACCESS_SERVICE_CHECK_ACCESS, "ingest", true),
+            (&policy::ACCESS_SERVICE_CHECK_ACCESS, "operator", false),
+            (&policy::ACCESS_SERVICE_DESCRIBE_PET, "ingest", false),
+        ] {
+            assert_eq!(is_believed_of_clients(method, service), believed, "{} {service}", method.path);
+        }
+    }
 }

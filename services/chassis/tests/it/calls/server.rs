@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use petty_chassis::grpc::RequestId;
+use petty_chassis::grpc::{CLIENT_ADDRESS, RequestId};
 use petty_chassis::telemetry;
 use petty_proto::auth::v1::GetMeRequest;
 use petty_proto::auth::v1::account_service_client::AccountServiceClient;
@@ -43,6 +43,28 @@ async fn a_request_id_is_taken_over_answered_and_made_where_it_is_missing() {
     let seen = node.stub.seen();
     assert_eq!([&seen[0].request_id, &seen[1].request_id], ["from-the-edge", made]);
     assert!(seen.iter().all(|seen| seen.service == "gateway"), "{seen:?}");
+}
+
+#[tokio::test]
+async fn where_the_client_is_is_taken_from_the_gateway() {
+    let keys = Keys::new();
+    let node = Node::start(&keys.environment("auth"), vec![Act::Answer]).await;
+    let mut gateway = client(&mesh(&keys, "gateway", &[node.uri()]));
+    for (said, taken) in [
+        (&["2001:db8::7"][..], Some("2001:db8::7")),
+        (&["192.0.2.7"], Some("192.0.2.7")),
+        (&["somewhere"], None),
+        (&["192.0.2.7", "192.0.2.8"], None),
+        (&[], None),
+    ] {
+        let mut request = Request::new(GetMeRequest {});
+        for address in said {
+            request.metadata_mut().append(CLIENT_ADDRESS, address.parse().unwrap());
+        }
+        gateway.get_me(request).await.unwrap();
+        let seen = node.stub.seen().pop().unwrap().client_address;
+        assert_eq!(seen, taken.map(|address| address.parse().unwrap()), "{said:?}");
+    }
 }
 
 #[tokio::test]

@@ -1,0 +1,50 @@
+//! What is measured of what a service remembers: how often that helped.
+
+use opentelemetry::KeyValue;
+use opentelemetry::metrics::Counter;
+
+use super::meter;
+
+/// The counts of one memory: `petty_cache_lookups_total` by result, and `petty_cache_forgotten_total`.
+#[derive(Clone, Debug)]
+pub(crate) struct CacheMeasures {
+    lookups: Counter<u64>,
+    forgotten: Counter<u64>,
+    hit: [KeyValue; 3],
+    miss: [KeyValue; 3],
+    named: [KeyValue; 2],
+}
+
+impl CacheMeasures {
+    pub(crate) fn new(cache: &'static str, service: &'static str) -> Self {
+        let named = [KeyValue::new("cache", cache), KeyValue::new("service", service)];
+        let with = |result: &'static str| {
+            let [cache, service] = named.clone();
+            [cache, service, KeyValue::new("result", result)]
+        };
+        let lookups = meter()
+            .u64_counter("petty_cache_lookups")
+            .with_description("How often something was looked for in memory, and whether it was there")
+            .build();
+        let forgotten = meter()
+            .u64_counter("petty_cache_forgotten")
+            .with_description("How often something was forgotten because it no longer held")
+            .build();
+        Self { lookups, forgotten, hit: with("hit"), miss: with("miss"), named }
+    }
+
+    /// It was there.
+    pub(crate) fn hit(&self) {
+        self.lookups.add(1, &self.hit);
+    }
+
+    /// It was not.
+    pub(crate) fn missed(&self) {
+        self.lookups.add(1, &self.miss);
+    }
+
+    /// Something, or all of it, was forgotten.
+    pub(crate) fn forgot(&self) {
+        self.forgotten.add(1, &self.named);
+    }
+}
