@@ -1,14 +1,20 @@
 //! Requests that came with a `request_id`: their answers, kept in the transaction that made them.
 //!
-//! Invariant: of two sendings of one request, one has an effect, whatever happens to Redis or to the connection.
+//! Answers hold what people wrote, so they are sealed under a key that only the request itself yields: whoever sends it
+//! again has it, the database has not. The id is kept as a hash for the same reason.
+//!
+//! Invariants: of two sendings of one request, one has an effect, whatever happens to Redis or to the connection; nothing
+//! of request or answer can be read from what is kept.
 
+use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use aws_lc_rs::hmac;
 use prost::Message;
 use sha2::{Digest as _, Sha256};
 
 use super::{Error, Tx};
 use crate::error::{ApiError, Code};
 use crate::grpc::scope::note_replay;
-use crate::types::Clock;
+use crate::types::{Clock, Entropy};
 
 /// Does a request's work once: of a second sending the answer to the first is the answer. To be called in the transaction that
 /// the work is done in. Not for answers with secrets, which are not to be kept: [`begin`].
@@ -26,7 +32,9 @@ pub async fn once<R: Message, T: Message + Default>(
         return Ok(answer);
     }
     let answer = work.await?;
-    finish(tx, request_id, &answer).await?;
+    if !request_id.is_empty() {
+        finish(tx, &Yields::of(request_id, method, request), &answer).await?;
+    }
     Ok(answer)
 }
 
@@ -53,26 +61,28 @@ pub async fn begin<R: Message, T: Message + Default>(
     if request_id.is_empty() {
         return Ok(Before::New);
     }
-    let hash = Sha256::digest(request.encode_to_vec()).to_vec();
+    let Yields { id, check, key } = Yields::of(request_id, method, request);
     // Waits for a running transaction with the same id, so that the row is either ours or whole.
     let sql = "-- begin_request\nINSERT INTO event_requests (request_id, method, request_hash, created_at)
                VALUES ($1, $2, $3, $4) ON CONFLICT (request_id) DO NOTHING";
-    if tx.execute(sql, &[&request_id, &method, &hash, &clock.now()]).await? == 1 {
+    if tx.execute(sql, &[&id, &method, &check, &clock.now()]).await? == 1 {
         return Ok(Before::New);
     }
     let sql =
         "-- earlier_request\nSELECT method, request_hash, answer FROM event_requests WHERE request_id = $1";
-    let row = tx.query_one(sql, &[&request_id]).await?;
-    let (known_method, known_hash): (String, Vec<u8>) =
+    let row = tx.query_one(sql, &[&id]).await?;
+    let (known_method, known_check): (String, Vec<u8>) =
         (Error::column(&row, "event_requests", 0)?, Error::column(&row, "event_requests", 1)?);
-    if known_method != method || known_hash != hash {
+    if known_method != method || known_check != check {
         let text = "this idempotency key was used for another request";
         return Err(ApiError::new(Code::RequestIdReused, "IDEMPOTENCY_KEY_REUSED", text));
     }
     let answer: Option<Vec<u8>> = Error::column(&row, "event_requests", 2)?;
     match answer {
-        Some(bytes) => {
-            let answer = T::decode(bytes.as_slice()).map_err(ApiError::internal)?;
+        Some(sealed) => {
+            let answer =
+                open(&key, &sealed).ok_or_else(|| ApiError::internal("a kept answer does not open"))?;
+            let answer = T::decode(answer.as_slice()).map_err(ApiError::internal)?;
             note_replay();
             Ok(Before::Answered(answer))
         }
@@ -84,11 +94,55 @@ pub async fn begin<R: Message, T: Message + Default>(
     }
 }
 
-/// Keeps the answer of a request that [`begin`] found new.
-async fn finish<T: Message>(tx: &Tx, request_id: &str, answer: &T) -> Result<(), Error> {
-    if request_id.is_empty() {
-        return Ok(());
+/// What a request yields, and the database does not: it keeps neither the request nor its id.
+struct Yields {
+    /// The id as it is kept.
+    id: String,
+    /// What tells a request from another of the same id.
+    check: Vec<u8>,
+    /// What its answer is sealed under.
+    key: [u8; 32],
+}
+
+impl Yields {
+    fn of<R: Message>(request_id: &str, method: &str, request: &R) -> Self {
+        let body = request.encode_to_vec();
+        // Keyed by the id, which is not kept and not to be guessed: without it not even short requests can be tried.
+        let id_key = hmac::Key::new(hmac::HMAC_SHA256, request_id.as_bytes());
+        let whole = |purpose: &str| {
+            let text =
+                [b"petty request\0", purpose.as_bytes(), b"\0", method.as_bytes(), b"\0", &body].concat();
+            hmac::sign(&id_key, &text)
+        };
+        let id =
+            hex::encode(Sha256::new().chain_update("petty request\0").chain_update(request_id).finalize());
+        let mut key = [0; 32];
+        key.copy_from_slice(whole("answer").as_ref());
+        Self { id, check: whole("check").as_ref().to_vec(), key }
     }
+}
+
+/// Keeps the answer of a request that [`begin`] found new.
+async fn finish<T: Message>(tx: &Tx, request: &Yields, answer: &T) -> Result<(), ApiError> {
+    let sealed = seal(&request.key, answer.encode_to_vec());
+    let sealed = sealed.ok_or_else(|| ApiError::internal("an answer cannot be sealed"))?;
     let sql = "-- finish_request\nUPDATE event_requests SET answer = $2 WHERE request_id = $1";
-    tx.execute(sql, &[&request_id, &answer.encode_to_vec()]).await.map(|_| ())
+    tx.execute(sql, &[&request.id, &sealed]).await.map_err(ApiError::from).map(|_| ())
+}
+
+/// Nonce, ciphertext, tag.
+fn seal(key: &[u8; 32], mut text: Vec<u8>) -> Option<Vec<u8>> {
+    let nonce: [u8; NONCE_LEN] = Entropy.bytes();
+    let key = LessSafeKey::new(UnboundKey::new(&AES_256_GCM, key).ok()?);
+    key.seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::empty(), &mut text).ok()?;
+    Some([nonce.as_slice(), &text].concat())
+}
+
+fn open(key: &[u8; 32], sealed: &[u8]) -> Option<Vec<u8>> {
+    let (nonce, text) = sealed.split_first_chunk::<NONCE_LEN>()?;
+    let mut text = text.to_vec();
+    let key = LessSafeKey::new(UnboundKey::new(&AES_256_GCM, key).ok()?);
+    let length = key.open_in_place(Nonce::assume_unique_for_key(*nonce), Aad::empty(), &mut text).ok()?.len();
+    text.truncate(length);
+    Some(text)
 }

@@ -32,10 +32,11 @@ struct Inner {
     client: Option<Object>,
     finished: AtomicBool,
     wrote_events: AtomicBool,
-    after_commit: Mutex<Vec<AfterCommit>>,
+    after_commit: Mutex<Vec<Effect>>,
+    at_refused_commit: Mutex<Vec<Effect>>,
 }
 
-type AfterCommit = Box<dyn FnOnce() + Send>;
+type Effect = Box<dyn FnOnce() + Send>;
 
 impl std::fmt::Debug for Tx {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -99,6 +100,12 @@ impl Tx {
     /// event. It must be quick, for the caller waits for it.
     pub fn after_commit(&self, effect: impl FnOnce() + Send + 'static) {
         self.inner.after_commit.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(effect));
+    }
+
+    /// Does something where the database refuses the commit itself and would again, as a deferred constraint does: then no
+    /// statement has failed, and whoever would have noticed has not.
+    pub fn at_refused_commit(&self, effect: impl FnOnce() + Send + 'static) {
+        self.inner.at_refused_commit.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(effect));
     }
 
     fn client(&self) -> Result<&Object, Error> {
@@ -197,6 +204,7 @@ impl Db {
             finished: AtomicBool::new(false),
             wrote_events: AtomicBool::new(false),
             after_commit: Mutex::default(),
+            at_refused_commit: Mutex::default(),
         };
         let tx = Tx { inner: Arc::new(inner) };
         let value = match work(tx.clone()).await {
@@ -208,17 +216,25 @@ impl Db {
                 return Err(error);
             }
         };
-        tx.client()?.batch_execute("COMMIT").await.map_err(Error::from)?;
+        if let Err(refused) = tx.client()?.batch_execute("COMMIT").await.map_err(Error::from) {
+            if refused.class() == Class::Lasting {
+                run_all(&tx.inner.at_refused_commit);
+            }
+            return Err(refused.into());
+        }
         tx.inner.finished.store(true, Ordering::Release);
         let wrote_events = tx.inner.wrote_events.load(Ordering::Acquire);
         if wrote_events {
             self.events_written.notify_one();
         }
-        let effects =
-            std::mem::take(&mut *tx.inner.after_commit.lock().unwrap_or_else(PoisonError::into_inner));
-        for effect in effects {
-            effect();
-        }
+        run_all(&tx.inner.after_commit);
         Ok(value)
+    }
+}
+
+fn run_all(effects: &Mutex<Vec<Effect>>) {
+    let effects = std::mem::take(&mut *effects.lock().unwrap_or_else(PoisonError::into_inner));
+    for effect in effects {
+        effect();
     }
 }

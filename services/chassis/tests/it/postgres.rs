@@ -10,6 +10,7 @@ use petty_chassis::types::Clock;
 use petty_chassis::{ApiError, Code};
 use petty_proto::auth::v1::{CreatePetRequest, Pet};
 use secrecy::ExposeSecret as _;
+use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 use crate::world::{HANDLING_DEADLINE, Node, Setup};
@@ -182,6 +183,36 @@ async fn a_request_sent_many_times_at_once_has_one_effect_and_one_answer() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn nothing_of_a_request_or_its_answer_can_be_read_from_what_is_kept() {
+    let node = node("postgres_requests_sealed").await;
+    let db = &node.base.db;
+    let made = AtomicU32::new(0);
+    create(db, "key-of-rex", "Rex the First", false, &made).await.unwrap();
+    create(db, "key-of-rex", "Rex the First", false, &made).await.unwrap();
+    assert_eq!(made.load(Ordering::Acquire), 1);
+    let (kept, plain_hash): (String, bool) = db
+        .read("kept", |tx| async move {
+            let sql =
+                "-- kept\nSELECT string_agg(r::text, ' '), bool_or(request_hash = $1) FROM event_requests r";
+            let request = CreatePetRequest {
+                name: "Rex the First".to_owned(),
+                request_id: "key-of-rex".to_owned(),
+                ..Default::default()
+            };
+            let hash = Sha256::digest(prost::Message::encode_to_vec(&request)).to_vec();
+            let row = tx.query_one(sql, &[&hash]).await?;
+            Ok::<_, Error>((row.get(0), row.get(1)))
+        })
+        .await
+        .unwrap();
+    assert!(kept.contains("CreatePet"), "{kept}");
+    for hidden in ["Rex the First", "key-of-rex"] {
+        assert!(!kept.contains(hidden) && !kept.contains(&hex::encode(hidden)), "{hidden}: {kept}");
+    }
+    assert!(!plain_hash, "a hash without a key could be tried for all short requests");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_left_for_after_the_commit_happens_once_and_only_then() {
     let node = node("postgres_after_commit").await;
     let db = &node.base.db;
@@ -208,12 +239,14 @@ async fn what_is_left_for_after_the_commit_happens_once_and_only_then() {
             attempts.fetch_add(1, Ordering::AcqRel);
             tx.execute("-- orphan\nINSERT INTO children (parent) VALUES ($1)", &[&id]).await?;
             say(&tx, "refused");
+            let said = Arc::clone(said);
+            tx.at_refused_commit(move || said.lock().unwrap().push("alarm"));
             Ok(())
         })
         .await;
     refused.unwrap_err();
     assert_eq!(attempts.load(Ordering::Acquire), 1, "no race was lost");
-    assert_eq!(*said.lock().unwrap(), Vec::<&str>::new());
+    assert_eq!(std::mem::take(&mut *said.lock().unwrap()), ["alarm"]);
 
     // Both lock one row and then want the other's: one of them loses its first attempt.
     let other = Uuid::from_u128(5);
