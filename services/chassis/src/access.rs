@@ -132,6 +132,12 @@ pub fn allows(role: Role, need: Need) -> bool {
     }
 }
 
+/// The answer for whoever is signed in no more.
+#[must_use]
+pub fn session_ended() -> ApiError {
+    ApiError::unauthenticated("SESSION_ENDED", "the session has ended; sign in again")
+}
+
 /// The answer for a pet that is not there, or not the caller's to see.
 #[must_use]
 pub fn pet_not_found() -> ApiError {

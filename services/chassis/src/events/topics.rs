@@ -51,6 +51,8 @@ topics! {
     PET_CHANGED = "pet.changed", from ["auth"], to ["ingest", "behavior", "nutrition", "timeline"];
     /// A pet is to be forgotten.
     PET_ERASING = "pet.erasing", from ["auth"], to ["ingest", "behavior", "nutrition", "timeline", "feedback"];
+    /// An account is closed and to be forgotten, by those who keep something of its own.
+    ACCOUNT_ERASING = "account.erasing", from ["auth"], to ["nutrition", "feedback"];
     /// Readings are on disk.
     READINGS_ACCEPTED = "readings.accepted", from ["ingest"], to ["behavior"];
     /// An episode began, grew, ended, was revised or superseded.
@@ -61,7 +63,7 @@ topics! {
     PLAN_CHANGED = "plan.changed", from ["nutrition"], to ["timeline"];
     /// Somebody said what they think of an episode.
     FEEDBACK_SUBMITTED = "feedback.submitted", from ["feedback"], to ["timeline"];
-    /// A service has forgotten a pet.
+    /// A service has forgotten a pet, or an account.
     DATA_ERASED = "data.erased", from ["ingest", "behavior", "nutrition", "timeline", "feedback"], to ["auth"];
 }
 

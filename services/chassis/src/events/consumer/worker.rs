@@ -140,7 +140,7 @@ impl Consumer {
                 if !inbox::take(&tx, event, part.pet).await? {
                     return Ok(());
                 }
-                let erasing = *event.topic == topics::PET_ERASING;
+                let erasing = [&topics::PET_ERASING, &topics::ACCOUNT_ERASING].contains(&event.topic);
                 if !erasing && inbox::is_erased(&tx, part.pet).await? {
                     return Ok(());
                 }
