@@ -10,16 +10,21 @@ use crate::domain::text::TimeZoneName;
 use crate::passwords::Passwords;
 use crate::store::audit::{self, Actor, Entry};
 use crate::store::{accounts, conflict};
+use crate::vault::Vault;
 
 /// Makes it where it is not there; one that is there is left alone.
 pub(crate) async fn ensure(
     context: &Context,
     db: &Db,
+    vault: &Vault,
     passwords: &Passwords,
     wanted: Bootstrap,
 ) -> anyhow::Result<()> {
     let Bootstrap { email, password } = &wanted;
-    if db.read("bootstrap_account", |tx| async move { accounts::by_email(&tx, email).await }).await?.is_some()
+    if db
+        .read("bootstrap_account", |tx| async move { accounts::by_email(&tx, vault, email).await })
+        .await?
+        .is_some()
     {
         return Ok(());
     }
@@ -34,7 +39,7 @@ pub(crate) async fn ensure(
     };
     let made = db
         .transaction("bootstrap_account", |tx| async move {
-            accounts::insert(&tx, account, hash, STAFF_SCOPE).await?;
+            accounts::insert(&tx, vault, account, hash, STAFF_SCOPE).await?;
             let entry = Entry::done(Actor::Service("auth"), "OPEN_STAFF_ACCOUNT", account.account_id, "");
             audit::write(&tx, now, &entry).await
         })

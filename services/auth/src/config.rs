@@ -1,15 +1,15 @@
 //! What auth reads besides what every service does.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use petty_chassis::FoundationConfig;
 use petty_chassis::config::{Reader, Section};
-use secrecy::{ExposeSecret as _, SecretBox, SecretString};
+use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::domain::account::{Email, Passphrase};
 use crate::domain::token::Algorithm;
+use crate::vault::{KeySource, Ring};
 
 /// What auth reads.
 #[derive(Debug)]
@@ -21,8 +21,10 @@ pub struct AuthConfig {
     pub sign_up: SignUpMode,
     /// What new signing keys are made for: `PETTY_TOKEN_ALGORITHM`, RS256 (default), ES256 or EdDSA.
     pub algorithm: Algorithm,
-    /// What private keys are encrypted under at rest: `PETTY_KEY_ENCRYPTION_KEY`, 32 bytes in base64.
-    pub key_encryption_key: KeyEncryptionKey,
+    /// What keys are wrapped under at rest: `PETTY_KEY_ENCRYPTION_KEY`, 32 bytes in base64; and those before it, which still
+    /// open: `PETTY_KEY_ENCRYPTION_KEY_PREVIOUS`, separated by commas. Or `PETTY_KEY_ENCRYPTION_KEY_FILE`, a file with a
+    /// key a line, the one that wraps first, which is read again when it changes.
+    pub key_encryption_keys: KeySource,
     /// How long an account's access token is valid: `PETTY_ACCESS_TOKEN_TTL`, default 15m.
     pub access_token_ttl: Duration,
     /// How long a collar's is: `PETTY_DEVICE_TOKEN_TTL`, default 1h.
@@ -42,24 +44,6 @@ pub enum SignUpMode {
     Closed,
 }
 
-/// 32 bytes; not shown.
-#[derive(Debug)]
-pub struct KeyEncryptionKey(SecretBox<[u8; 32]>);
-
-impl KeyEncryptionKey {
-    /// Of these bytes.
-    #[must_use]
-    pub fn new(bytes: [u8; 32]) -> Self {
-        Self(SecretBox::new(Box::new(bytes)))
-    }
-
-    /// The bytes.
-    #[must_use]
-    pub fn expose(&self) -> &[u8; 32] {
-        self.0.expose_secret()
-    }
-}
-
 /// An account that is there from the first boot on.
 #[derive(Debug)]
 pub struct Bootstrap {
@@ -73,7 +57,7 @@ impl Section for AuthConfig {
     fn read(reader: &mut Reader<'_>) -> Option<Self> {
         let foundation = FoundationConfig::read(reader);
         let loopback = is_loopback(reader);
-        let key_encryption_key = key_encryption_key(reader);
+        let key_encryption_keys = key_encryption_keys(reader);
         let bootstrap = bootstrap(reader, loopback);
         let (sign_up, algorithm) = (sign_up(reader, loopback), algorithm(reader));
         let access_token_ttl = ttl(reader, "PETTY_ACCESS_TOKEN_TTL", Duration::from_secs(15 * 60));
@@ -82,7 +66,7 @@ impl Section for AuthConfig {
             foundation: foundation?,
             sign_up,
             algorithm,
-            key_encryption_key: key_encryption_key?,
+            key_encryption_keys: key_encryption_keys?,
             access_token_ttl,
             device_token_ttl,
             password_hashers: reader.in_range("PETTY_PASSWORD_HASHERS", 2, 1..=64),
@@ -129,14 +113,36 @@ fn algorithm(reader: &mut Reader<'_>) -> Algorithm {
     })
 }
 
-fn key_encryption_key(reader: &mut Reader<'_>) -> Option<KeyEncryptionKey> {
+/// The ring is the lines of one file, which is watched, or what the variables hold, which stays.
+fn key_encryption_keys(reader: &mut Reader<'_>) -> Option<KeySource> {
     const NAME: &str = "PETTY_KEY_ENCRYPTION_KEY";
-    let text = reader.secret(NAME)?;
-    let bytes = STANDARD.decode(text.expose_secret().trim()).ok().and_then(|bytes| bytes.try_into().ok());
-    if bytes.is_none() {
-        reader.fault(NAME, "is not 32 bytes in base64, as `openssl rand -base64 32` makes");
+    const BEFORE: &str = "PETTY_KEY_ENCRYPTION_KEY_PREVIOUS";
+    let current = reader.secret(NAME)?;
+    let before = reader.secret_optional(BEFORE);
+    let lines = before.as_ref().map(|before| before.expose_secret().replace(',', "\n")).unwrap_or_default();
+    if let Err(error) = Ring::parse(&lines)
+        && before.is_some()
+    {
+        reader.fault(BEFORE, error);
     }
-    bytes.map(KeyEncryptionKey::new)
+    let ring = match Ring::parse(current.expose_secret()) {
+        Ok(_) => Ring::parse(&format!("{}\n{lines}", current.expose_secret())).ok()?,
+        Err(error) => {
+            reader.fault(NAME, error);
+            return None;
+        }
+    };
+    let file: Option<PathBuf> = reader.optional(&format!("{NAME}_FILE"));
+    if file.is_some() && before.is_some() {
+        reader.fault(
+            BEFORE,
+            format!("is set, and so is {NAME}_FILE; put the keys before into that file, a line each"),
+        );
+    }
+    Some(match file {
+        None => KeySource::Fixed(ring),
+        Some(path) => KeySource::File(path, ring),
+    })
 }
 
 fn ttl(reader: &mut Reader<'_>, name: &str, default: Duration) -> Duration {

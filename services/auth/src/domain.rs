@@ -4,6 +4,7 @@
 
 pub mod access;
 pub mod account;
+pub mod chain;
 pub mod pairing;
 pub mod pet;
 pub mod session;

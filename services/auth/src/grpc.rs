@@ -21,6 +21,7 @@ use crate::config::SignUpMode;
 use crate::keys::LocalKeys;
 use crate::passwords::Passwords;
 use crate::signer::Minter;
+use crate::vault::Vault;
 
 /// Answers all of auth's services.
 #[derive(Debug)]
@@ -29,6 +30,7 @@ pub(crate) struct Grpc {
     pub(crate) clock: Clock,
     pub(crate) entropy: Entropy,
     pub(crate) shards: i16,
+    pub(crate) vault: Vault,
     pub(crate) passwords: Passwords,
     pub(crate) minter: Minter,
     pub(crate) sign_up: SignUpMode,

@@ -8,30 +8,20 @@ use petty_chassis::types::Clock;
 use petty_chassis::{ApiError, types};
 use petty_proto::auth::v1 as wire;
 
-use crate::config::KeyEncryptionKey;
 use crate::domain::token::Algorithm;
 use crate::grpc::convert;
-use crate::seal;
 use crate::signer::{self, PublicKey, SigningKey};
 use crate::store::keys::{self, StoredKey};
+use crate::vault::Wrapping;
 
 /// A retired key is published this long: longer than any token it signed is valid.
 const PUBLISHED: SignedDuration = SignedDuration::from_hours(48);
-
-/// Why there is no signing key.
-#[derive(Debug, thiserror::Error)]
-enum Error {
-    #[error("the signing key in the database was sealed under another PETTY_KEY_ENCRYPTION_KEY")]
-    Sealed,
-    #[error("the signing key could not be sealed")]
-    Seal,
-}
 
 /// The current signing key; made where there is none, or the one there is is for another algorithm.
 pub(crate) async fn load(
     context: &Context,
     db: &Db,
-    wrapping: &KeyEncryptionKey,
+    wrapping: &Wrapping,
     algorithm: Algorithm,
 ) -> anyhow::Result<SigningKey> {
     let found = db.read("current_key", |tx| async move { keys::current(&tx).await }).await?;
@@ -39,8 +29,8 @@ pub(crate) async fn load(
         Some(stored) if stored.algorithm == algorithm => stored,
         _ => install(context, db, wrapping, algorithm).await?,
     };
-    let private = seal::open(wrapping.expose(), stored.public.kid.as_bytes(), &stored.private_sealed);
-    let key = SigningKey::read(stored.algorithm, &private.ok_or(Error::Sealed)?)?;
+    let private = wrapping.unwrap(stored.public.kid.as_bytes(), &stored.private_sealed)?;
+    let key = SigningKey::read(stored.algorithm, &private)?;
     tracing::info!(kid = key.public().kid, algorithm = algorithm.as_str(), "tokens are signed");
     Ok(key)
 }
@@ -49,14 +39,14 @@ pub(crate) async fn load(
 async fn install(
     context: &Context,
     db: &Db,
-    wrapping: &KeyEncryptionKey,
+    wrapping: &Wrapping,
     algorithm: Algorithm,
 ) -> anyhow::Result<StoredKey> {
     let private =
         context.tasks.spawn_blocking("make-signing-key", move || signer::generate(algorithm)).await??;
     let public = SigningKey::read(algorithm, &private)?.public().clone();
-    let private_sealed = seal::seal(context.entropy, wrapping.expose(), public.kid.as_bytes(), &private);
-    let made = &StoredKey { algorithm, public, private_sealed: private_sealed.ok_or(Error::Seal)? };
+    let private_sealed = wrapping.wrap(public.kid.as_bytes(), &private)?;
+    let made = &StoredKey { algorithm, public, private_sealed };
     let now = types::micros(context.clock.now());
     let installed = db
         .transaction("install_key", |tx| async move {

@@ -4,6 +4,7 @@
 //! answered once every service can hear of it; pairings of one collar never overlap.
 
 mod announce;
+pub mod audit;
 mod bootstrap;
 pub mod config;
 pub mod domain;
@@ -14,6 +15,7 @@ mod revocation;
 mod seal;
 mod signer;
 mod store;
+pub mod vault;
 mod worker;
 
 use std::sync::Arc;
@@ -36,6 +38,7 @@ use crate::grpc::{Grpc, LocalAccess};
 use crate::keys::LocalKeys;
 use crate::passwords::Passwords;
 use crate::signer::Minter;
+use crate::vault::{Vault, Wrapping};
 
 mod migrations {
     refinery::embed_migrations!("migrations");
@@ -59,13 +62,16 @@ impl Service for Auth {
 /// # Errors
 /// Where the database is away, the signing key cannot be opened, or the port cannot be had.
 pub async fn bind(context: Context, config: AuthConfig) -> anyhow::Result<BoundServer> {
-    let AuthConfig { foundation, sign_up, algorithm, key_encryption_key, password_hashers, .. } = config;
+    let AuthConfig { foundation, sign_up, algorithm, key_encryption_keys, password_hashers, .. } = config;
     let base =
         Foundation::lay(&context, &foundation, Migrations::new(migrations::migrations::runner())).await?;
-    let key = keys::load(&context, &base.db, &key_encryption_key, algorithm).await?;
+    let wrapping = Wrapping::new(context.entropy, key_encryption_keys);
+    wrapping.watch(&context);
+    let vault = Vault::open(&context, &base.db, wrapping.clone()).await?;
+    let key = keys::load(&context, &base.db, &wrapping, algorithm).await?;
     let passwords = Passwords::new(context.tasks.clone(), context.entropy, password_hashers).await?;
     if let Some(account) = config.bootstrap {
-        bootstrap::ensure(&context, &base.db, &passwords, account).await?;
+        bootstrap::ensure(&context, &base.db, &vault, &passwords, account).await?;
     }
     let clock = context.clock.clone();
     let access = LocalAccess { db: base.db.clone(), clock: clock.clone() };
@@ -87,6 +93,7 @@ pub async fn bind(context: Context, config: AuthConfig) -> anyhow::Result<BoundS
         clock,
         entropy: context.entropy,
         shards: base.events.shards(),
+        vault,
         passwords,
         minter,
         sign_up,

@@ -12,6 +12,7 @@ pub(crate) mod pets;
 pub(crate) mod sessions;
 pub(crate) mod shares;
 pub(crate) mod tickets;
+pub(crate) mod vault;
 
 use petty_chassis::postgres::Error;
 

@@ -33,7 +33,7 @@ impl AccountServiceHandler for Grpc {
         let request_id = call.request_id();
         self.db
             .transaction("sign_up", |tx| async move {
-                let inserted = accounts::insert(&tx, account, hash, account::SCOPE).await;
+                let inserted = accounts::insert(&tx, &self.vault, account, hash, account::SCOPE).await;
                 inserted.map_err(|error| refused(error, accounts::EMAIL_TAKEN, Error::EmailTaken))?;
                 sessions::open(&tx, &opening.session, account::SCOPE, &opening.token_hash).await?;
                 let actor = Actor::Account(account.account_id);
@@ -47,8 +47,10 @@ impl AccountServiceHandler for Grpc {
 
     async fn get_me(&self, call: Call, _request: wire::GetMeRequest) -> Result<wire::Account, ApiError> {
         let account_id = call.caller().await?.account_id();
-        let account =
-            self.db.read("get_me", |tx| async move { accounts::get(&tx, account_id).await }).await?;
+        let account = self
+            .db
+            .read("get_me", |tx| async move { accounts::get(&tx, &self.vault, account_id).await })
+            .await?;
         Ok(convert::account(&account.ok_or(Error::SessionEnded)?))
     }
 }

@@ -31,7 +31,8 @@ impl PetServiceHandler for Grpc {
         self.db
             .transaction("create_pet", |tx| async move {
                 let work = async {
-                    let account = accounts::get(&tx, account_id).await?.ok_or(Error::SessionEnded)?;
+                    let account =
+                        accounts::get(&tx, &self.vault, account_id).await?.ok_or(Error::SessionEnded)?;
                     let NewPet { name, species, breed, sex, neutered, birth_date, time_zone } = new.clone();
                     let time_zone = time_zone.unwrap_or(account.time_zone);
                     let profile = Profile { name, species, breed, sex, neutered, birth_date, time_zone };

@@ -44,7 +44,8 @@ pub(super) async fn create(
                 if !pets::hold(&tx, pet_id, account_id).await? {
                     return Err(Error::PetNotFound.into());
                 }
-                let with = accounts::by_email(&tx, &new.email).await?.ok_or(Error::AccountNotFound)?;
+                let with =
+                    accounts::by_email(&tx, &grpc.vault, &new.email).await?.ok_or(Error::AccountNotFound)?;
                 if with.account_id == account_id {
                     return Err(FieldError::malformed("email", "is the owner's own").into());
                 }
@@ -83,8 +84,10 @@ pub(super) async fn list(
     let list = format!("pets/{}/shares", request.pet_id);
     let page = &Page::read(list, request.page_size, &request.page_token)?;
     let (pet_id, now) = (call.pet().await?.pet_id, grpc.now());
-    let mut found: Vec<Share> =
-        grpc.db.read("list_shares", |tx| async move { shares::list(&tx, pet_id, now, page).await }).await?;
+    let mut found: Vec<Share> = grpc
+        .db
+        .read("list_shares", |tx| async move { shares::list(&tx, &grpc.vault, pet_id, now, page).await })
+        .await?;
     let next_page_token =
         page.cut(&mut found, |share| Place { time: share.created_at, id: share.share_id.0 });
     Ok(wire::ListSharesResponse { shares: found.iter().map(convert::share).collect(), next_page_token })

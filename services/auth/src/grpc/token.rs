@@ -61,7 +61,7 @@ impl Grpc {
     /// The answer to who has signed in.
     pub(super) fn signed_in(&self, opening: &Opening, scope: &str) -> Result<wire::TokenResponse, ApiError> {
         let NewSession { session_id, account_id, created_at, expires_at, .. } = opening.session;
-        let granted = Granted { scope: scope, roles: &[] };
+        let granted = Granted { scope, roles: &[] };
         let minted = self.minter.account((account_id, session_id), granted, created_at, expires_at)?;
         Ok(wire::TokenResponse {
             access_token: minted.token,
@@ -156,8 +156,10 @@ impl TokenServiceHandler for Grpc {
         let password = fields.take("password", Passphrase::attempt(&request.password));
         let (Some(email), Some(password)) = (email, password) else { return Err(fields.into_error()) };
         let email = &email;
-        let known =
-            self.db.read("credentials", |tx| async move { accounts::credentials(&tx, email).await }).await?;
+        let known = self
+            .db
+            .read("credentials", |tx| async move { accounts::credentials(&tx, &self.vault, email).await })
+            .await?;
         let hash = known.as_ref().map(|known| known.password_hash.clone());
         let right = self.passwords.verify(password, hash).await?;
         let subject = known.as_ref().map(|known| known.account_id.to_string()).unwrap_or_default();

@@ -1,15 +1,18 @@
-//! Accounts.
+//! Accounts. Addresses and names are sealed under the account's own key; addresses are found by their blind index.
 
+use jiff::Timestamp;
 use petty_chassis::postgres::{Error, Row, Tx};
 use petty_chassis::types::AccountId;
 
-use super::one;
+use super::vault as keys;
+use super::{inconsistent, one};
 use crate::domain::account::{Account, Email};
 use crate::domain::text::TimeZoneName;
+use crate::vault::{Field, Purpose, Vault};
 
 const TABLE: &str = "accounts";
 /// The constraint that refuses an address twice.
-pub(crate) const EMAIL_TAKEN: &str = "accounts_email_key";
+pub(crate) const EMAIL_TAKEN: &str = "accounts_email_index";
 
 /// What a log-in is checked against.
 pub(crate) struct Credentials {
@@ -18,25 +21,35 @@ pub(crate) struct Credentials {
     pub(crate) scope: String,
 }
 
+/// What stands there as it is, from before the vault.
+pub(crate) struct Plain {
+    account_id: AccountId,
+    email: String,
+    name: Option<String>,
+}
+
 /// Opens an account; a conflict with [`EMAIL_TAKEN`] where the address has one.
 pub(crate) async fn insert(
     tx: &Tx,
+    vault: &Vault,
     account: &Account,
     password_hash: &str,
     scope: &str,
 ) -> Result<(), Error> {
     let sql = "-- insert_account\nINSERT INTO accounts
-               (account_id, email, email_key, name, time_zone, password_hash, scope, created_at)
+               (account_id, email_sealed, email_index, name_sealed, time_zone, password_hash, scope, created_at)
                VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
     let Account { account_id, email, name, time_zone, created_at } = account;
+    let (key, kept) = vault.new_key(*account_id)?;
+    let name = name.as_deref().map(|name| key.seal(Field::NAME, name)).transpose()?;
     let touched = tx
         .execute(
             sql,
             &[
                 &account_id.0,
-                &email.address(),
-                &email.key(),
-                name,
+                &key.seal(Field::EMAIL, email.address())?,
+                &email_index(vault, email),
+                &name,
                 &time_zone.as_str(),
                 &password_hash,
                 &scope,
@@ -44,12 +57,13 @@ pub(crate) async fn insert(
             ],
         )
         .await?;
-    one(touched, TABLE)
+    one(touched, TABLE)?;
+    keys::add_data_key(tx, *account_id, &kept, *created_at).await
 }
 
-pub(crate) async fn credentials(tx: &Tx, email: &Email) -> Result<Option<Credentials>, Error> {
-    let sql = "-- credentials\nSELECT account_id, password_hash, scope FROM accounts WHERE email_key = $1";
-    let row = tx.query_opt(sql, &[&email.key()]).await?;
+pub(crate) async fn credentials(tx: &Tx, vault: &Vault, email: &Email) -> Result<Option<Credentials>, Error> {
+    let sql = "-- credentials\nSELECT account_id, password_hash, scope FROM accounts WHERE email_index = $1";
+    let row = tx.query_opt(sql, &[&email_index(vault, email)]).await?;
     row.map(|row| {
         Ok(Credentials {
             account_id: AccountId(Error::column(&row, TABLE, 0)?),
@@ -60,21 +74,65 @@ pub(crate) async fn credentials(tx: &Tx, email: &Email) -> Result<Option<Credent
     .transpose()
 }
 
-pub(crate) async fn get(tx: &Tx, account_id: AccountId) -> Result<Option<Account>, Error> {
-    let sql = "-- get_account\nSELECT account_id, email, name, time_zone, created_at FROM accounts WHERE account_id = $1";
-    tx.query_opt(sql, &[&account_id.0]).await?.map(|row| read(&row)).transpose()
+pub(crate) async fn get(tx: &Tx, vault: &Vault, account_id: AccountId) -> Result<Option<Account>, Error> {
+    let sql =
+        "-- get_account\nSELECT a.account_id, a.email_sealed, a.name_sealed, a.time_zone, a.created_at, k.wrapped
+               FROM accounts a JOIN data_keys k USING (account_id) WHERE a.account_id = $1";
+    tx.query_opt(sql, &[&account_id.0]).await?.map(|row| read(&row, vault)).transpose()
 }
 
-pub(crate) async fn by_email(tx: &Tx, email: &Email) -> Result<Option<Account>, Error> {
-    let sql = "-- account_by_email\nSELECT account_id, email, name, time_zone, created_at FROM accounts WHERE email_key = $1";
-    tx.query_opt(sql, &[&email.key()]).await?.map(|row| read(&row)).transpose()
+pub(crate) async fn by_email(tx: &Tx, vault: &Vault, email: &Email) -> Result<Option<Account>, Error> {
+    let sql =
+        "-- account_by_email\nSELECT a.account_id, a.email_sealed, a.name_sealed, a.time_zone, a.created_at, k.wrapped
+               FROM accounts a JOIN data_keys k USING (account_id) WHERE a.email_index = $1";
+    tx.query_opt(sql, &[&email_index(vault, email)]).await?.map(|row| read(&row, vault)).transpose()
 }
 
-fn read(row: &Row) -> Result<Account, Error> {
+/// Locks accounts that are not sealed yet.
+pub(crate) async fn lock_plain(tx: &Tx, most: i64) -> Result<Vec<Plain>, Error> {
+    let sql = "-- lock_plain_accounts\nSELECT account_id, email, name FROM accounts WHERE email IS NOT NULL
+               ORDER BY account_id LIMIT $1 FOR UPDATE";
+    let rows = tx.query(sql, &[&most]).await?;
+    rows.iter()
+        .map(|row| {
+            Ok(Plain {
+                account_id: AccountId(Error::column(row, TABLE, 0)?),
+                email: Error::column(row, TABLE, 1)?,
+                name: Error::column(row, TABLE, 2)?,
+            })
+        })
+        .collect()
+}
+
+/// Seals one that is locked, and empties what stood there.
+pub(crate) async fn seal(tx: &Tx, vault: &Vault, plain: &Plain, now: Timestamp) -> Result<(), Error> {
+    let Plain { account_id, email, name } = plain;
+    let (key, kept) = vault.new_key(*account_id)?;
+    keys::add_data_key(tx, *account_id, &kept, now).await?;
+    let email = Email::stored(email.clone());
+    let name = name.as_deref().map(|name| key.seal(Field::NAME, name)).transpose()?;
+    let sql = "-- seal_account\nUPDATE accounts SET email = NULL, email_key = NULL, name = NULL,
+                      email_sealed = $2, email_index = $3, name_sealed = $4
+               WHERE account_id = $1 AND email IS NOT NULL";
+    let sealed = key.seal(Field::EMAIL, email.address())?;
+    one(tx.execute(sql, &[&account_id.0, &sealed, &email_index(vault, &email), &name]).await?, TABLE)
+}
+
+/// What an address is found by.
+pub(crate) fn email_index(vault: &Vault, email: &Email) -> Vec<u8> {
+    vault.blind_index(Purpose::EMAIL, email.key()).to_vec()
+}
+
+fn read(row: &Row, vault: &Vault) -> Result<Account, Error> {
+    let account_id = AccountId(Error::column(row, TABLE, 0)?);
+    let key = vault.key(account_id, Error::column(row, "data_keys", 5)?)?;
+    let email: Option<Vec<u8>> = Error::column(row, TABLE, 1)?;
+    let email = email.ok_or_else(|| inconsistent(TABLE, "email_sealed"))?;
+    let name: Option<Vec<u8>> = Error::column(row, TABLE, 2)?;
     Ok(Account {
-        account_id: AccountId(Error::column(row, TABLE, 0)?),
-        email: Email::stored(Error::column(row, TABLE, 1)?),
-        name: Error::column(row, TABLE, 2)?,
+        account_id,
+        email: Email::stored(key.open(Field::EMAIL, &email)?),
+        name: name.map(|name| key.open(Field::NAME, &name)).transpose()?,
         time_zone: TimeZoneName::stored(Error::column(row, TABLE, 3)?),
         created_at: Error::column(row, TABLE, 4)?,
     })

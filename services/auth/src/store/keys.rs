@@ -51,6 +51,19 @@ pub(crate) async fn published(tx: &Tx, since: Timestamp) -> Result<Vec<PublicKey
     tx.query(sql, &[&since]).await?.iter().map(|row| public(row, 0)).collect()
 }
 
+/// Locks all keys, as they are sealed.
+pub(crate) async fn lock_sealed(tx: &Tx) -> Result<Vec<(String, Vec<u8>)>, Error> {
+    let sql = "-- lock_sealed_keys\nSELECT kid, private_sealed FROM signing_keys ORDER BY kid FOR UPDATE";
+    let rows = tx.query(sql, &[]).await?;
+    rows.iter().map(|row| Ok((Error::column(row, TABLE, 0)?, Error::column(row, TABLE, 1)?))).collect()
+}
+
+/// Puts a key that is locked, sealed anew, into its place.
+pub(crate) async fn reseal(tx: &Tx, kid: &str, sealed: &[u8]) -> Result<u64, Error> {
+    let sql = "-- reseal_key\nUPDATE signing_keys SET private_sealed = $2 WHERE kid = $1";
+    tx.execute(sql, &[&kid, &sealed]).await
+}
+
 fn read(row: &Row) -> Result<StoredKey, Error> {
     let algorithm: String = Error::column(row, TABLE, 0)?;
     Ok(StoredKey {

@@ -10,6 +10,7 @@ use super::pets::after;
 use super::{inconsistent, one};
 use crate::domain::access::Share;
 use crate::domain::account::Email;
+use crate::vault::{Field, Vault};
 
 const TABLE: &str = "shares";
 /// The constraint that allows one share a pet and account.
@@ -31,14 +32,24 @@ pub(crate) async fn insert(tx: &Tx, share: &Share) -> Result<(), Error> {
 }
 
 /// A page of a pet's shares in force, newest first, and one more.
-pub(crate) async fn list(tx: &Tx, pet: PetId, now: Timestamp, page: &Page) -> Result<Vec<Share>, Error> {
-    let sql = "-- list_shares\nSELECT s.share_id, s.pet_id, s.account_id, a.email, s.role, s.expires_at, s.created_at
-               FROM shares s JOIN accounts a USING (account_id)
+pub(crate) async fn list(
+    tx: &Tx,
+    vault: &Vault,
+    pet: PetId,
+    now: Timestamp,
+    page: &Page,
+) -> Result<Vec<Share>, Error> {
+    let sql = "-- list_shares\nSELECT s.share_id, s.pet_id, s.account_id, a.email_sealed, s.role, s.expires_at, s.created_at, k.wrapped
+               FROM shares s JOIN accounts a USING (account_id) JOIN data_keys k USING (account_id)
                WHERE s.pet_id = $1 AND s.withdrawn_at IS NULL AND (s.expires_at IS NULL OR s.expires_at > $2)
                  AND ($3::timestamptz IS NULL OR (s.created_at, s.share_id) < ($3, $4::uuid))
                ORDER BY s.created_at DESC, s.share_id DESC LIMIT $5";
     let (time, id) = after(page);
-    tx.query(sql, &[&pet.0, &now, &time, &id, &page.limit()]).await?.iter().map(read).collect()
+    tx.query(sql, &[&pet.0, &now, &time, &id, &page.limit()])
+        .await?
+        .iter()
+        .map(|row| read(row, vault))
+        .collect()
 }
 
 /// Locks a share of a pet: with whom, and, where it was withdrawn, the event that told of it.
@@ -64,13 +75,15 @@ pub(crate) async fn withdraw(tx: &Tx, share: ShareId, now: Timestamp, event: Eve
     one(tx.execute(sql, &[&share.0, &now, &event.0]).await?, TABLE)
 }
 
-fn read(row: &Row) -> Result<Share, Error> {
+fn read(row: &Row, vault: &Vault) -> Result<Share, Error> {
+    let account_id = AccountId(Error::column(row, TABLE, 2)?);
+    let key = vault.key(account_id, Error::column(row, "data_keys", 7)?)?;
     let role: String = Error::column(row, TABLE, 4)?;
     Ok(Share {
         share_id: ShareId(Error::column(row, TABLE, 0)?),
         pet_id: PetId(Error::column(row, TABLE, 1)?),
-        account_id: AccountId(Error::column(row, TABLE, 2)?),
-        email: Email::stored(Error::column(row, TABLE, 3)?),
+        account_id,
+        email: Email::stored(key.open(Field::EMAIL, Error::column(row, "accounts", 3)?)?),
         role: Role::parse(&role).ok_or_else(|| inconsistent(TABLE, "role"))?,
         expires_at: Error::column(row, TABLE, 5)?,
         created_at: Error::column(row, TABLE, 6)?,

@@ -4,6 +4,7 @@
 
 mod access;
 mod accounts;
+mod audit;
 mod collars;
 mod harness;
 mod pets;
@@ -12,3 +13,4 @@ mod sessions;
 mod shares;
 mod storage;
 mod tickets;
+mod vault;
