@@ -28,10 +28,15 @@ pub(crate) async fn session_ended(
     access_changed(tx, clock, session.0, &change).await
 }
 
-/// A collar's credential is dead, or its pairing has ended.
-pub(crate) async fn credential_ended(tx: &Tx, clock: &Clock, pairing: &Pairing) -> Result<EventId, Error> {
+/// One of a collar's credentials is dead, or will be, or its pairing has ended.
+pub(crate) async fn credential_ended(
+    tx: &Tx,
+    clock: &Clock,
+    pairing: &Pairing,
+    credential: SessionId,
+) -> Result<EventId, Error> {
     let change = wire::AccessChanged {
-        session_id: pairing.credential_id.to_string(),
+        session_id: credential.to_string(),
         pet_id: pairing.pet_id.to_string(),
         collar_id: pairing.collar_id.to_string(),
         pairing_id: pairing.pairing_id.to_string(),

@@ -9,6 +9,7 @@ pub(crate) mod erasures;
 pub(crate) mod keys;
 pub(crate) mod pairings;
 pub(crate) mod pets;
+pub(crate) mod secrets;
 pub(crate) mod sessions;
 pub(crate) mod shares;
 pub(crate) mod tickets;

@@ -160,6 +160,12 @@ fn pets(pet: &str, share: &str) -> Vec<Case> {
             field: "end_time",
         },
         post("RotateCollarSecret", format!("{collars}/c:rotateSecret"), json!({}), "collar_id"),
+        post(
+            "RotateCollarSecret",
+            format!("{collars}/collar-1:rotateSecret"),
+            json!({"overlap_seconds": 604_801}),
+            "overlap_seconds",
+        ),
         post("CreateShare", format!("{at}/shares"), json!({"email": "nobody", "role": "VIEWER"}), "email"),
         post("CreateShare", format!("{at}/shares"), json!({"email": "a@example.com"}), "role"),
         post(

@@ -9,6 +9,11 @@ use super::{Error, Problem};
 const EARLIEST: SignedDuration = SignedDuration::from_hours(30 * 24);
 /// A client's clock may be ahead by this much; such a time is taken for now.
 const AHEAD: SignedDuration = SignedDuration::from_secs(5);
+/// How long a secret that was replaced stays good where nothing else is asked for: a collar that is charged overnight is
+/// online within a day.
+const OVERLAP: SignedDuration = SignedDuration::from_hours(24);
+/// How long it may stay good at most.
+const LONGEST_OVERLAP: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 /// A collar's pairing with a pet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +32,28 @@ pub struct Pairing {
     pub end_at: Option<Timestamp>,
     /// What its device tokens hang on.
     pub credential_id: SessionId,
+}
+
+/// A secret of a pairing that lasts.
+#[derive(Clone, Debug)]
+pub struct Secret {
+    /// What the device tokens hang on that it gets.
+    pub credential_id: SessionId,
+    /// Its SHA-256.
+    pub hash: Vec<u8>,
+}
+
+/// How long a secret that is replaced stays good, with its device tokens; nothing: not at all.
+///
+/// # Errors
+/// Where that is not within 0 to 7 days.
+pub fn overlap(wanted_seconds: Option<i32>) -> Result<Option<SignedDuration>, Problem> {
+    let Some(seconds) = wanted_seconds else { return Ok(Some(OVERLAP)) };
+    let overlap = SignedDuration::from_secs(i64::from(seconds));
+    if overlap.is_negative() || overlap > LONGEST_OVERLAP {
+        return Err(Problem::out_of_range("must be 0 to 604,800 (7 days)"));
+    }
+    Ok((!overlap.is_zero()).then_some(overlap))
 }
 
 /// When a pairing begins.

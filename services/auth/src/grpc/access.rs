@@ -73,8 +73,8 @@ async fn for_device(
 ) -> Result<Decision, ApiError> {
     let standing = access::credential_stands(tx, caller.session_id(), collar, now).await?;
     let is_tokens_own = |own: &Pairing| own.pet_id == pet && own.account_id == caller.account_id();
-    let own = standing.filter(is_tokens_own).ok_or(Error::SessionEnded)?;
-    Ok(match target {
+    let (own, ends_at) = standing.filter(|(own, _)| is_tokens_own(own)).ok_or(Error::SessionEnded)?;
+    let decision = match target {
         Target::Session => decision(None, &[]),
         Target::Pet(asked) if *asked == own.pet_id => {
             decision(Some(Grant { role: Role::Caregiver, expires_at: None }), &[])
@@ -84,7 +84,8 @@ async fn for_device(
             decision(None, &access::own_collar(tx, &own).await?)
         }
         Target::Collar(_) => decision(None, &[]),
-    })
+    };
+    Ok(Decision { expires: decision.expires.into_iter().chain(ends_at).min(), ..decision })
 }
 
 fn decision(grant: Option<Grant>, pairings: &[VisiblePairing]) -> Decision {

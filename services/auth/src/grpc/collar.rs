@@ -2,9 +2,9 @@
 
 use petty_chassis::grpc::gate::Call;
 use petty_chassis::page::{Page, Place};
-use petty_chassis::postgres::Tx;
 use petty_chassis::postgres::requests::{self, Before};
-use petty_chassis::types::{Clock, CollarId, PairingId, SessionId};
+use petty_chassis::postgres::{Error as StoreError, Tx};
+use petty_chassis::types::{Clock, CollarId, EventId, PairingId, SessionId};
 use petty_chassis::{ApiError, FieldError};
 use petty_proto::auth::v1 as wire;
 use serde_json::json;
@@ -14,7 +14,7 @@ use super::{Grpc, convert};
 use crate::domain::Error;
 use crate::domain::pairing::{self, Pairing};
 use crate::store::audit::{self, Actor, Entry};
-use crate::store::{pairings, pets};
+use crate::store::{pairings, pets, secrets};
 use crate::{announce, revocation, seal};
 
 /// Takes the request's id. Its answer holds a secret and is not kept, so there is none to repeat.
@@ -29,6 +29,14 @@ async fn begin<R: prost::Message>(
         Before::New => Ok(()),
         Before::Answered(_) => Err(ApiError::internal("an answer with a secret was kept")),
     }
+}
+
+/// Ends all that a pairing's secrets got: the last of the events that tell of it. Once it is sent, so are those before it.
+pub(super) async fn end_credentials(tx: &Tx, clock: &Clock, pairing: &Pairing) -> Result<EventId, StoreError> {
+    for credential in secrets::end_all(tx, pairing.pairing_id).await? {
+        announce::credential_ended(tx, clock, pairing, credential).await?;
+    }
+    announce::credential_ended(tx, clock, pairing, pairing.credential_id).await
 }
 
 pub(super) async fn pair(
@@ -77,7 +85,7 @@ pub(super) async fn pair(
             let others = pairings::beyond(&tx, &new.collar_id, start_at).await?;
             let mut told = Vec::new();
             if let Some(moved) = pairing::make_room(account_id, start_at, &others)? {
-                let event = announce::credential_ended(&tx, &grpc.clock, moved).await?;
+                let event = end_credentials(&tx, &grpc.clock, moved).await?;
                 pairings::end(&tx, moved.pairing_id, start_at, event).await?;
                 told.push(event);
             }
@@ -134,7 +142,7 @@ pub(super) async fn unpair(
             }
             let end_at = pairing::end_of(&pairing, end_at, request.end_time.is_some());
             let end_at = end_at.map_err(|problem| FieldError::out_of_range("end_time", problem.reason))?;
-            let event = announce::credential_ended(&tx, &grpc.clock, &pairing).await?;
+            let event = end_credentials(&tx, &grpc.clock, &pairing).await?;
             pairings::end(&tx, pairing.pairing_id, end_at, event).await?;
             let entry = Entry::done(Actor::Account(account_id), "UNPAIR_COLLAR", pet_id, request_id)
                 .with(json!({"collar_id": collar_id.to_string()}));
@@ -154,9 +162,10 @@ pub(super) async fn rotate_secret(
     let now = grpc.now();
     let mut fields = Fields::default();
     let collar: Option<CollarId> = fields.parse("collar_id", &request.collar_id);
+    let overlap = fields.take("overlap_seconds", pairing::overlap(request.overlap_seconds));
     convert::request_id(&mut fields, &request.request_id);
     fields.check()?;
-    let Some(collar_id) = collar else { return Err(fields.into_error()) };
+    let (Some(collar_id), Some(overlap)) = (collar, overlap) else { return Err(fields.into_error()) };
 
     let pet_id = call.pet().await?.pet_id;
     let account_id = call.claimed_caller()?.account_id();
@@ -170,14 +179,51 @@ pub(super) async fn rotate_secret(
             let newest = pairings::lock_newest(&tx, pet_id, collar_id).await?;
             let (pairing, _) =
                 newest.filter(|(pairing, _)| pairing.end_at.is_none()).ok_or(Error::CollarNotFound)?;
-            let event = announce::credential_ended(&tx, &grpc.clock, &pairing).await?;
-            pairings::replace_secret(&tx, pairing.pairing_id, credential, secret_hash).await?;
+            let told = match overlap {
+                None => Some(end_credentials(&tx, &grpc.clock, &pairing).await?),
+                // Nothing ends yet; that it will is to be asked for, and not to be remembered otherwise.
+                Some(overlap) => {
+                    secrets::keep(&tx, &pairing, now, now + overlap).await?;
+                    announce::credential_ended(&tx, &grpc.clock, &pairing, pairing.credential_id).await?;
+                    None
+                }
+            };
+            pairings::present_secret(&tx, pairing.pairing_id, credential, secret_hash).await?;
+            let overlap = overlap.map_or(0, |overlap| overlap.as_secs());
             let entry = Entry::done(Actor::Account(account_id), "ROTATE_COLLAR_SECRET", pet_id, request_id)
-                .with(json!({"collar_id": collar_id.to_string()}));
+                .with(json!({"collar_id": collar_id.to_string(), "overlap_seconds": overlap}));
             audit::write(&tx, now, &entry).await?;
-            Ok::<_, ApiError>((pairing, event))
+            Ok::<_, ApiError>((pairing, told))
         })
         .await?;
-    revocation::told(&grpc.db, &grpc.clock, &[told], call.deadline()).await?;
+    revocation::told(&grpc.db, &grpc.clock, told.as_slice(), call.deadline()).await?;
     Ok(wire::PairCollarResponse { collar: Some(convert::collar(&pairing)), secret })
+}
+
+impl Grpc {
+    /// The pairing of a collar whose secret this is, and the credential that the secret stands for: the present one, or one
+    /// that was replaced and is still good.
+    pub(super) async fn credential(
+        &self,
+        collar: &CollarId,
+        secret: &str,
+    ) -> Result<Option<(Pairing, SessionId)>, ApiError> {
+        let now = self.now();
+        let live = self
+            .db
+            .read("live_pairing", |tx| async move {
+                let Some((pairing, present)) = pairings::live(&tx, collar).await? else { return Ok(None) };
+                let mut good = vec![present];
+                good.extend(secrets::good(&tx, pairing.pairing_id, now).await?);
+                Ok::<_, StoreError>(Some((pairing, good)))
+            })
+            .await?;
+        let Some((pairing, good)) = live else {
+            // Compared for unknown collars too, with a hash that nothing has.
+            seal::matches(secret, &[0; 32]);
+            return Ok(None);
+        };
+        let right = good.iter().find(|kept| seal::matches(secret, &kept.hash));
+        Ok(right.map(|right| (pairing.clone(), right.credential_id)))
+    }
 }

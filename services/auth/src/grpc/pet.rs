@@ -185,7 +185,7 @@ impl Grpc {
                 let pet = pets::lock(&tx, pet_id, account_id).await?.ok_or(Error::PetNotFound)?;
                 let mut told = Vec::new();
                 for pairing in pairings::live_of_pet(&tx, pet_id).await? {
-                    told.push(announce::credential_ended(&tx, &self.clock, &pairing).await?);
+                    told.push(collar::end_credentials(&tx, &self.clock, &pairing).await?);
                 }
                 announce::pet_erasing(&tx, &self.clock, self.shards, &pet).await?;
                 // The last one in the broadcast: once it is sent, so are those before it.

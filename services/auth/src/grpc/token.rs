@@ -17,7 +17,7 @@ use crate::domain::session::{self, Verdict};
 use crate::signer::Granted;
 use crate::store::audit::{self, Actor, Entry, Outcome};
 use crate::store::sessions::{self, Chain, EndReason, NewSession};
-use crate::store::{accounts, pairings};
+use crate::store::accounts;
 use crate::{announce, keys, revocation, seal};
 
 /// What a collar's token may do.
@@ -248,20 +248,14 @@ impl TokenServiceHandler for Grpc {
             return Err(fields.into_error());
         };
         let secret = secret("secret", &request.secret)?;
-        let wanted = &collar;
-        let live =
-            self.db.read("live_pairing", |tx| async move { pairings::live(&tx, wanted).await }).await?;
-        // Compared for unknown collars too, with a hash that nothing has.
-        let kept = live.as_ref().map_or_else(|| vec![0; 32], |(_, hash)| hash.clone());
-        let right = seal::matches(secret, &kept);
-        let Some((pairing, _)) = live.filter(|_| right) else {
+        let Some((pairing, credential)) = self.credential(&collar, secret).await? else {
             return Err(self
                 .refused_credentials("ISSUE_COLLAR_TOKEN", collar.to_string(), call.request_id())
                 .await);
         };
         let device = DeviceClaims { pet: pairing.pet_id, account: pairing.account_id };
         let minted =
-            self.minter.device((&collar, pairing.credential_id), device, DEVICE_SCOPE, self.now())?;
+            self.minter.device((&collar, credential), device, DEVICE_SCOPE, self.now())?;
         let (entry, now) = (
             &Entry::done(Actor::Collar(&collar), "ISSUE_COLLAR_TOKEN", &collar, call.request_id()),
             self.now(),

@@ -21,17 +21,23 @@ pub(crate) async fn session_stands(
     Ok(tx.query_opt(sql, &[&session.0, &account.0, &now]).await?.is_some())
 }
 
-/// The pairing that a collar's credential belongs to, if it still lasts.
+/// The pairing that a collar's credential belongs to, if both still last, and when the credential ends by itself: that of a
+/// secret that was replaced does.
 pub(crate) async fn credential_stands(
     tx: &Tx,
     credential: SessionId,
     collar: &CollarId,
     now: Timestamp,
-) -> Result<Option<Pairing>, Error> {
-    let sql = "-- credential_stands\nSELECT pairing_id, collar_id, pet_id, account_id, start_at, end_at, credential_id
-               FROM pairings WHERE credential_id = $1 AND collar_id = $2 AND (end_at IS NULL OR end_at > $3)";
+) -> Result<Option<(Pairing, Option<Timestamp>)>, Error> {
+    let sql = "-- credential_stands\nSELECT pairing_id, collar_id, pet_id, account_id, start_at, end_at, credential_id,
+                      NULL::timestamptz AS ends_at
+               FROM pairings WHERE credential_id = $1 AND collar_id = $2 AND (end_at IS NULL OR end_at > $3)
+               UNION ALL
+               SELECT p.pairing_id, p.collar_id, p.pet_id, p.account_id, p.start_at, p.end_at, r.credential_id, r.ends_at
+               FROM replaced_secrets r JOIN pairings p USING (pairing_id)
+               WHERE r.credential_id = $1 AND p.collar_id = $2 AND r.ends_at > $3 AND p.end_at IS NULL";
     let row = tx.query_opt(sql, &[&credential.0, &collar.as_str(), &now]).await?;
-    row.map(|row| pairings::read(&row)).transpose()
+    row.map(|row| Ok((pairings::read(&row)?, Error::column(&row, "replaced_secrets", 7)?))).transpose()
 }
 
 /// What an account is to a pet.

@@ -7,7 +7,7 @@ use petty_chassis::types::{AccountId, CollarId, EventId, PairingId, PetId, Sessi
 
 use super::pets::after;
 use super::{inconsistent, one};
-use crate::domain::pairing::Pairing;
+use crate::domain::pairing::{Pairing, Secret};
 
 const TABLE: &str = "pairings";
 /// The constraint that keeps pairings of one collar apart.
@@ -76,23 +76,29 @@ pub(crate) async fn end(tx: &Tx, pairing: PairingId, end_at: Timestamp, event: E
 }
 
 /// Gives a pairing that lasts another secret, under another credential.
-pub(crate) async fn replace_secret(
+pub(crate) async fn present_secret(
     tx: &Tx,
     pairing: PairingId,
     credential: SessionId,
     secret_hash: &[u8; 32],
 ) -> Result<(), Error> {
-    let sql = "-- replace_secret\nUPDATE pairings SET credential_id = $2, secret_hash = $3
+    let sql = "-- present_secret\nUPDATE pairings SET credential_id = $2, secret_hash = $3
                WHERE pairing_id = $1 AND end_at IS NULL";
     one(tx.execute(sql, &[&pairing.0, &credential.0, &secret_hash.as_slice()]).await?, TABLE)
 }
 
-/// A collar's pairing that lasts, and its secret's hash.
-pub(crate) async fn live(tx: &Tx, collar: &CollarId) -> Result<Option<(Pairing, Vec<u8>)>, Error> {
+/// A collar's pairing that lasts, and its present secret.
+pub(crate) async fn live(tx: &Tx, collar: &CollarId) -> Result<Option<(Pairing, Secret)>, Error> {
     let sql = "-- live_pairing\nSELECT pairing_id, collar_id, pet_id, account_id, start_at, end_at, credential_id, secret_hash
                FROM pairings WHERE collar_id = $1 AND end_at IS NULL";
     let row = tx.query_opt(sql, &[&collar.as_str()]).await?;
-    row.map(|row| Ok((read(&row)?, Error::column(&row, TABLE, 7)?))).transpose()
+    row.map(|row| {
+        let pairing = read(&row)?;
+        let secret =
+            Secret { credential_id: pairing.credential_id, hash: Error::column(&row, TABLE, 7)? };
+        Ok((pairing, secret))
+    })
+    .transpose()
 }
 
 /// A pet's pairings that last.

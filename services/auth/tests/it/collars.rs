@@ -85,6 +85,7 @@ async fn a_secret_is_shown_once() {
     let request = wire::RotateCollarSecretRequest {
         pet_id: pet.pet_id.clone(),
         collar_id: COLLAR.to_owned(),
+        overlap_seconds: Some(0),
         request_id: "key-2".to_owned(),
     };
     let old = harness.device(COLLAR, &first.secret).await.unwrap().access_token;

@@ -9,6 +9,7 @@ mod collars;
 mod harness;
 mod pets;
 mod revocation;
+mod rotation;
 mod sessions;
 mod shares;
 mod storage;
