@@ -10,11 +10,18 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use prost_reflect::{DescriptorPool, DynamicMessage, Kind, MethodDescriptor, ReflectMessage as _, Value};
 
+/// The scopes there are. What `petty_chassis::caller` knows of them is tested against the policies.
+const SCOPES: &[&str] = &["pets:read", "pets:write", "readings:write", "feedback:write", "staff"];
+/// The platform roles there are.
+const ROLES: &[&str] = &["support", "admin"];
+
 const PROTOS: &[&str] = &[
     "petty/options/v1/policy.proto",
     "petty/auth/v1/account.proto",
     "petty/auth/v1/token.proto",
     "petty/auth/v1/pet.proto",
+    "petty/auth/v1/personal_token.proto",
+    "petty/auth/v1/staff.proto",
     "petty/auth/v1/access.proto",
     "petty/ingest/v1/ingest.proto",
     "petty/behavior/v1/behavior.proto",
@@ -109,13 +116,13 @@ fn policy_constant(name: &str, method: &MethodDescriptor, policy: &DynamicMessag
     let repeat = enum_value(policy, "repeat")?;
     let rate = enum_value(policy, "rate_class")?;
     let scope = text(policy, "scope");
-    let services: Vec<String> = policy
-        .get_field_by_name("services")
-        .and_then(|v| {
-            v.as_list().map(|list| list.iter().filter_map(|v| v.as_str().map(str::to_owned)).collect())
-        })
-        .unwrap_or_default();
+    ensure!(scope.is_empty() || SCOPES.contains(&scope.as_str()), "there is no scope {scope:?}");
+    let (services, roles) = (texts(policy, "services"), texts(policy, "roles"));
     ensure!(!services.is_empty(), "names no service that may call it");
+    if let Some(role) = roles.iter().find(|role| !ROLES.contains(&role.as_str())) {
+        bail!("there is no platform role {role:?}");
+    }
+    ensure!((scope == "staff") != roles.is_empty(), "the scope staff and platform roles go together");
     ensure!(
         matches!(audience.as_str(), "Account" | "AccountOrDevice") != scope.is_empty()
             || method.name() == "LogOut",
@@ -132,6 +139,7 @@ fn policy_constant(name: &str, method: &MethodDescriptor, policy: &DynamicMessag
         if has_request_id { "has" } else { "has no" }
     );
     let resource = resource(method, policy)?;
+    let interactive = interactive(method, policy)?;
     let streams = method.is_server_streaming();
     let lenient = policy.get_field_by_name("lenient_json").and_then(|v| v.as_bool()).unwrap_or_default();
     let full = method.full_name();
@@ -139,9 +147,24 @@ fn policy_constant(name: &str, method: &MethodDescriptor, policy: &DynamicMessag
     Ok(format!(
         "/// `{full}`.\npub static {name}: MethodPolicy = MethodPolicy {{ path: \"/{package_service}/{rpc}\", \
          service: \"{package_service}\", method: \"{rpc}\", audience: Audience::{audience}, scope: {scope:?}, \
-         resource: {resource}, services: &{services:?}, repeat: Repeat::{repeat}, rate_class: RateClass::{rate}, \
+         roles: &{roles:?}, interactive: {interactive}, resource: {resource}, services: &{services:?}, repeat: Repeat::{repeat}, rate_class: RateClass::{rate}, \
          deadline: std::time::Duration::from_millis({deadline}), success_status: {status}, lenient_json: {lenient}, streams: {streams} }};\n"
     ))
+}
+
+/// Whether a method takes nobody but who is signed in: what is about the account itself does, unless it says otherwise.
+fn interactive(method: &MethodDescriptor, policy: &DynamicMessage) -> Result<bool> {
+    let audience = enum_value(policy, "audience")?;
+    let stated = policy.get_field_by_name("session").and_then(|v| v.as_enum_number()).unwrap_or_default();
+    ensure!(
+        stated == 0 || audience.starts_with("Account"),
+        "session is stated, but no account calls the method"
+    );
+    let of_auth = method.parent_file().package_name() == "petty.auth.v1";
+    let of_account = of_auth && !policy.has_field_by_name("resource");
+    let staff = text(policy, "scope") == "staff";
+    ensure!(stated != 1 || !staff, "a personal access token is never for staff");
+    Ok(audience.starts_with("Account") && (stated == 2 || (stated == 0 && (of_account || staff))))
 }
 
 fn resource(method: &MethodDescriptor, policy: &DynamicMessage) -> Result<String> {
@@ -249,6 +272,14 @@ fn snake(name: &str) -> String {
 
 fn text(message: &DynamicMessage, field: &str) -> String {
     message.get_field_by_name(field).and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default()
+}
+
+fn texts(message: &DynamicMessage, field: &str) -> Vec<String> {
+    let value = message.get_field_by_name(field);
+    let texts = value.and_then(|value| {
+        value.as_list().map(|list| list.iter().filter_map(|v| v.as_str().map(str::to_owned)).collect())
+    });
+    texts.unwrap_or_default()
 }
 
 fn number(message: &DynamicMessage, field: &str) -> u32 {

@@ -15,7 +15,7 @@ use http::request::Parts;
 use http::{Method, Request, Response, StatusCode, Version};
 use http_body::Body;
 use petty_chassis::admin::Readiness;
-use petty_chassis::caller::{Caller, Verifier};
+use petty_chassis::caller::{Caller, Unfit, Verifier};
 use petty_chassis::grpc::CallScope;
 use petty_chassis::types::Clock;
 use petty_chassis::{Shutdown, Tasks, telemetry};
@@ -30,6 +30,7 @@ use crate::body::{self, Bounds};
 use crate::config::Limits;
 use crate::metrics::Metrics;
 use crate::origin::{Origin, TrustedProxies};
+use crate::personal::{self, Exchanges};
 use crate::problem::{FieldFault, Problem};
 use crate::router::{Found, Router};
 use crate::routes::{ROUTES, Route, Way};
@@ -50,6 +51,7 @@ pub struct Edge {
     permits: Semaphore,
     streams: Streams,
     metrics: Metrics,
+    personal: Exchanges,
 }
 
 /// The process that an edge is part of.
@@ -93,8 +95,21 @@ impl Edge {
         let permits = Semaphore::new(limits.concurrency);
         let streams = Streams::new(limits, tasks, shutdown);
         let metrics = Metrics::new();
+        let personal = Exchanges::new(clock.clone());
         let proxies = TrustedProxies::default();
-        Ok(Self { router, upstreams, verifier, readiness, clock, limits, proxies, permits, streams, metrics })
+        Ok(Self {
+            router,
+            upstreams,
+            verifier,
+            readiness,
+            clock,
+            limits,
+            proxies,
+            permits,
+            streams,
+            metrics,
+            personal,
+        })
     }
 
     /// Behind these proxies, which are believed of where a client is.
@@ -288,12 +303,23 @@ impl Edge {
             | Audience::ServiceForCaller => {
                 let header = match ticket {
                     Some(ticket) => ticket::redeem(self.upstream("auth")?, ticket, scope).await?,
-                    None => headers::authorization(&parts.headers)?,
+                    None => self.authorization(parts, scope).await?,
                 };
                 let verified = self.verifier.verify(headers::bearer(&header)?).await;
                 let caller = verified.map_err(|error| status::problem(&Status::from(error)))?;
                 Ok((Some(allowed(caller, policy)?), Some(header)))
             }
+        }
+    }
+
+    /// The header of an access token: as it was sent, or that of the personal one that was.
+    async fn authorization(&self, parts: &Parts, scope: &CallScope) -> Result<HeaderValue, Problem> {
+        let header = headers::authorization(&parts.headers)?;
+        match headers::bearer(&header)? {
+            token if personal::is_personal(token) => {
+                self.personal.exchange(self.upstream("auth")?, token, scope).await
+            }
+            _ => Ok(header),
         }
     }
 
@@ -332,20 +358,17 @@ fn is_still_written<B: Body>(parts: &Parts, body: &B) -> bool {
 
 /// Whether the token by itself lets the caller call the method.
 fn allowed(caller: Arc<Caller>, policy: &MethodPolicy) -> Result<Arc<Caller>, Problem> {
-    if caller.is_device() && policy.audience == Audience::Account {
-        return Err(Problem::new(
-            StatusCode::FORBIDDEN,
-            "DEVICE_NOT_ALLOWED",
-            "A collar's token cannot do this.",
-        ));
-    }
-    if !policy.scope.is_empty() && !caller.has_scope(policy.scope) {
-        let detail = format!("The token lacks the scope {}.", policy.scope);
-        let challenge =
-            format!("Bearer realm=\"petty\", error=\"insufficient_scope\", scope=\"{}\"", policy.scope);
-        return Err(Problem::new(StatusCode::FORBIDDEN, "SCOPE_MISSING", detail)
-            .with(WWW_AUTHENTICATE, header(&challenge)));
-    }
+    caller.fits(policy).map_err(|unfit| {
+        let problem = Problem::new(StatusCode::FORBIDDEN, unfit.reason(), status::sentence(&unfit.text()));
+        match unfit {
+            Unfit::Scope(scope) => {
+                let challenge =
+                    format!("Bearer realm=\"petty\", error=\"insufficient_scope\", scope=\"{scope}\"");
+                problem.with(WWW_AUTHENTICATE, header(&challenge))
+            }
+            Unfit::Device | Unfit::PersonalToken | Unfit::Role(_) => problem,
+        }
+    })?;
     Ok(caller)
 }
 

@@ -17,6 +17,7 @@ mod json;
 mod metrics;
 mod origin;
 mod patience;
+mod personal;
 mod probes;
 mod problem;
 mod query;

@@ -119,7 +119,7 @@ fn is_reason(reason: &str) -> bool {
 }
 
 /// A service's text as a sentence: details are shown to people.
-fn sentence(text: &str) -> String {
+pub(crate) fn sentence(text: &str) -> String {
     let mut letters = text.chars();
     let mut sentence: String = letters.next().map(|first| first.to_uppercase().collect()).unwrap_or_default();
     sentence.push_str(letters.as_str());

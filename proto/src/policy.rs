@@ -17,6 +17,10 @@ pub struct MethodPolicy {
     pub audience: Audience,
     /// The scope the token must hold; empty where none is needed.
     pub scope: &'static str,
+    /// The platform roles, one of which the caller must have; empty where none is needed.
+    pub roles: &'static [&'static str],
+    /// Whether it takes nobody but who is signed in: no personal access token.
+    pub interactive: bool,
     /// What the call is about.
     pub resource: Option<Resource>,
     /// The services that may call.

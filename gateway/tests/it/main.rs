@@ -5,6 +5,7 @@
 mod answers;
 mod limits;
 mod order;
+mod personal;
 mod reader;
 mod requests;
 mod stand_in;

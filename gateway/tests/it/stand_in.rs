@@ -1,5 +1,6 @@
 //! Stand-ins of the services: they note what they were asked, and answer by the name of what they are asked for.
 
+mod grants;
 mod later;
 mod streams;
 
@@ -12,7 +13,9 @@ pub(crate) use streams::{Streams, update};
 use petty_chassis::{ApiError, Code, FieldError};
 use petty_gateway::Upstreams;
 use petty_proto::auth::v1::account_service_server::{AccountService, AccountServiceServer};
+use petty_proto::auth::v1::personal_token_service_server::PersonalTokenServiceServer;
 use petty_proto::auth::v1::pet_service_server::{PetService, PetServiceServer};
+use petty_proto::auth::v1::staff_service_server::StaffServiceServer;
 use petty_proto::auth::v1::token_service_server::{TokenService, TokenServiceServer};
 use petty_proto::auth::v1::{self as auth};
 use petty_proto::behavior::v1::behavior_service_server::{BehaviorService, BehaviorServiceServer};
@@ -58,6 +61,8 @@ impl StandIn {
     pub(crate) fn upstreams(&self) -> Upstreams {
         let auth = Routes::new(AccountServiceServer::new(self.clone()))
             .add_service(TokenServiceServer::new(self.clone()))
+            .add_service(PersonalTokenServiceServer::new(self.clone()))
+            .add_service(StaffServiceServer::new(self.clone()))
             .add_service(PetServiceServer::new(self.clone()));
         let ingest = Routes::new(IngestServiceServer::new(self.clone()))
             .add_service(ReadingServiceServer::new(self.clone()));

@@ -49,7 +49,7 @@ pub(crate) struct World {
     pub(crate) readiness: Readiness,
     client: Client<HttpConnector, Full<Bytes>>,
     key: EncodingKey,
-    clock: Clock,
+    pub(crate) clock: Clock,
 }
 
 /// An answer, read whole.
@@ -142,35 +142,53 @@ impl World {
 
     /// The header of an account's token.
     pub(crate) fn account(&self, scope: &str) -> String {
-        self.bearer(AccountId::new(&self.clock).to_string(), scope, None, 900)
+        self.bearer(self.claims(scope))
     }
 
     /// The header of an account's token that has expired.
     pub(crate) fn expired(&self) -> String {
-        self.bearer(AccountId::new(&self.clock).to_string(), "read write", None, -60)
+        let exp = self.clock.now().as_second() - 60;
+        self.bearer(Claims { exp, ..self.claims("read write") })
+    }
+
+    /// The header of an access token that was made from a personal one.
+    pub(crate) fn integration(&self, scope: &str) -> String {
+        self.bearer(Claims { integration: true, ..self.claims(scope) })
+    }
+
+    /// The header of a token of somebody who has platform roles.
+    pub(crate) fn staff(&self, scope: &str, roles: &[&str]) -> String {
+        let roles = roles.iter().map(|&role| role.to_owned()).collect();
+        self.bearer(Claims { roles, ..self.claims(scope) })
     }
 
     /// The header of a collar's token.
     pub(crate) fn collar(&self, scope: &str) -> String {
         let device = DeviceClaims { pet: PetId::new(&self.clock), account: AccountId::new(&self.clock) };
-        self.bearer("SN-1A4B7C-9Z".to_owned(), scope, Some(device), 900)
+        let sub = "SN-1A4B7C-9Z".to_owned();
+        self.bearer(Claims { sub, device: Some(device), ..self.claims(scope) })
     }
 
-    fn bearer(&self, sub: String, scope: &str, device: Option<DeviceClaims>, lifetime: i64) -> String {
+    /// What an account's token says.
+    fn claims(&self, scope: &str) -> Claims {
         let now = self.clock.now().as_second();
-        let claims = Claims {
+        Claims {
             iss: "petty".to_owned(),
             aud: "petty".to_owned(),
-            sub,
-            exp: now + lifetime,
+            sub: AccountId::new(&self.clock).to_string(),
+            exp: now + 900,
             nbf: now - 120,
             iat: now - 120,
             jti: "j1".to_owned(),
             scope: scope.to_owned(),
             roles: Vec::new(),
             sid: SessionId::new(&self.clock),
-            device,
-        };
+            integration: false,
+            device: None,
+        }
+    }
+
+    fn bearer(&self, claims: Claims) -> String {
         let header = Header {
             typ: Some(TOKEN_TYPE.to_owned()),
             kid: Some("k1".to_owned()),

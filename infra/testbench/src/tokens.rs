@@ -17,6 +17,7 @@ const KID: &str = "bench";
 pub struct Badge {
     subject: String,
     scope: String,
+    roles: Vec<String>,
     session: SessionId,
     device: Option<DeviceClaims>,
     lasts: SignedDuration,
@@ -30,6 +31,7 @@ impl Badge {
         Self {
             subject: account.to_string(),
             scope: "read write".to_owned(),
+            roles: Vec::new(),
             session: SessionId(account.0),
             device: None,
             lasts: SignedDuration::from_mins(10),
@@ -42,6 +44,7 @@ impl Badge {
         Self {
             subject: collar.to_owned(),
             scope: "readings:write pets:read".to_owned(),
+            roles: Vec::new(),
             session: SessionId(pet.0),
             device: Some(DeviceClaims { pet, account }),
             lasts: SignedDuration::from_mins(10),
@@ -52,6 +55,13 @@ impl Badge {
     #[must_use]
     pub fn scope(mut self, scope: &str) -> Self {
         scope.clone_into(&mut self.scope);
+        self
+    }
+
+    /// Of somebody who has a platform role.
+    #[must_use]
+    pub fn role(mut self, role: &str) -> Self {
+        self.roles.push(role.to_owned());
         self
     }
 
@@ -106,7 +116,8 @@ impl Signer {
             iat: second,
             jti: EventId::new(clock).to_string(),
             scope: badge.scope.clone(),
-            roles: Vec::new(),
+            roles: badge.roles.clone(),
+            integration: false,
             sid: badge.session,
             device: badge.device,
         };

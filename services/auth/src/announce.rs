@@ -75,6 +75,12 @@ pub(crate) async fn share_changed(
     access_changed(tx, clock, pet.0, &change).await
 }
 
+/// What an account may do on the platform is more, or less, than it was.
+pub(crate) async fn account_changed(tx: &Tx, clock: &Clock, account: AccountId) -> Result<EventId, Error> {
+    let change = wire::AccessChanged { account_id: account.to_string(), ..wire::AccessChanged::default() };
+    access_changed(tx, clock, account.0, &change).await
+}
+
 /// Nobody may see a pet any more.
 pub(crate) async fn pet_gone(tx: &Tx, clock: &Clock, pet: PetId) -> Result<EventId, Error> {
     let change = wire::AccessChanged { pet_id: pet.to_string(), ..wire::AccessChanged::default() };

@@ -5,11 +5,12 @@ use petty_chassis::service::Context;
 use petty_chassis::types::{self, AccountId};
 
 use crate::config::Bootstrap;
-use crate::domain::account::{Account, STAFF_SCOPE};
+use crate::domain::account::{Account, SCOPE};
+use crate::domain::staff::PlatformRole;
 use crate::domain::text::TimeZoneName;
 use crate::passwords::Passwords;
 use crate::store::audit::{self, Actor, Entry};
-use crate::store::{accounts, conflict};
+use crate::store::{accounts, conflict, staff};
 use crate::vault::Vault;
 
 /// Makes it where it is not there; one that is there is left alone.
@@ -39,7 +40,8 @@ pub(crate) async fn ensure(
     };
     let made = db
         .transaction("bootstrap_account", |tx| async move {
-            accounts::insert(&tx, vault, account, hash, STAFF_SCOPE).await?;
+            accounts::insert(&tx, vault, account, hash, SCOPE).await?;
+            staff::grant(&tx, account.account_id, PlatformRole::Admin).await?;
             let entry = Entry::done(Actor::Service("auth"), "OPEN_STAFF_ACCOUNT", account.account_id, "");
             audit::write(&tx, now, &entry).await
         })

@@ -6,8 +6,10 @@ pub mod access;
 pub mod account;
 pub mod chain;
 pub mod pairing;
+pub mod personal;
 pub mod pet;
 pub mod session;
+pub mod staff;
 #[cfg(test)]
 mod tests;
 pub mod text;
@@ -75,8 +77,14 @@ pub enum Error {
     /// Somebody else's, or overlapping.
     #[error("the collar was paired in that time already")]
     CollarPaired,
+    /// There would be no admin.
+    #[error("somebody must be left who gives roles")]
+    LastAdmin,
+    /// The account has no such personal access token.
+    #[error("no such token")]
+    TokenNotFound,
     /// Nobody has that address.
-    #[error("no account has this address")]
+    #[error("no such account")]
     AccountNotFound,
     /// It is shared with that account.
     #[error("the pet is shared with this account already")]

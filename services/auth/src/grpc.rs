@@ -7,8 +7,10 @@ mod account;
 mod collar;
 pub(crate) mod convert;
 mod errors;
+mod personal;
 mod pet;
 mod share;
+mod staff;
 mod ticket;
 mod token;
 

@@ -29,7 +29,9 @@ use petty_chassis::postgres::Migrations;
 use petty_chassis::service::{Context, Service};
 use petty_proto::auth::v1::access_service_server::AccessServiceServer;
 use petty_proto::auth::v1::account_service_server::AccountServiceServer;
+use petty_proto::auth::v1::personal_token_service_server::PersonalTokenServiceServer;
 use petty_proto::auth::v1::pet_service_server::PetServiceServer;
+use petty_proto::auth::v1::staff_service_server::StaffServiceServer;
 use petty_proto::auth::v1::token_service_server::TokenServiceServer;
 use petty_proto::events::v1::outbox_service_server::OutboxServiceServer;
 
@@ -106,6 +108,8 @@ pub async fn bind(context: Context, config: AuthConfig) -> anyhow::Result<BoundS
         .add(AccountServiceServer::new(gate.guard(handler.clone())))
         .add(TokenServiceServer::new(gate.guard(handler.clone())))
         .add(PetServiceServer::new(gate.guard(handler.clone())))
+        .add(PersonalTokenServiceServer::new(gate.guard(handler.clone())))
+        .add(StaffServiceServer::new(gate.guard(handler.clone())))
         .add(AccessServiceServer::new(gate.guard(handler)))
         .add(OutboxServiceServer::new(gate.guard(base.events.outbox_handler())));
     Ok(server.bind().await?)

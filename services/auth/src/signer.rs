@@ -202,6 +202,8 @@ pub(crate) struct Granted<'a> {
     pub(crate) scope: &'a str,
     /// Roles on the platform.
     pub(crate) roles: &'a [String],
+    /// Whether it is made from a personal access token.
+    pub(crate) integration: bool,
 }
 
 /// A token, and how long it is valid.
@@ -234,7 +236,7 @@ impl Minter {
         scope: &str,
         now: Timestamp,
     ) -> Result<Minted, Error> {
-        let granted = Granted { scope, roles: &[] };
+        let granted = Granted { scope, roles: &[], integration: false };
         self.mint(collar.to_string(), credential, granted, Some(device), now, self.device_ttl)
     }
 
@@ -259,6 +261,7 @@ impl Minter {
             jti: self.entropy.token::<16>(),
             scope: granted.scope.to_owned(),
             roles: granted.roles.to_vec(),
+            integration: granted.integration,
             sid,
             device,
         };

@@ -8,10 +8,12 @@ pub(crate) mod audit;
 pub(crate) mod erasures;
 pub(crate) mod keys;
 pub(crate) mod pairings;
+pub(crate) mod personal_tokens;
 pub(crate) mod pets;
 pub(crate) mod secrets;
 pub(crate) mod sessions;
 pub(crate) mod shares;
+pub(crate) mod staff;
 pub(crate) mod tickets;
 pub(crate) mod vault;
 

@@ -11,7 +11,7 @@ use petty_chassis::service::Context;
 use petty_proto::events::v1::DataErased;
 use prost::Message as _;
 
-use crate::store::{erasures, secrets, sessions, tickets};
+use crate::store::{erasures, personal_tokens, secrets, sessions, tickets};
 
 const INTERVAL: Duration = Duration::from_secs(3_600);
 /// An expired session is kept this long, so that a log-out of it can be sent again.
@@ -45,6 +45,7 @@ pub(crate) fn keep_house(context: &Context, db: &Db) {
             let forget = |tx: Tx| async move {
                 let tickets = tickets::forget_expired(&tx, now).await?;
                 secrets::forget_ended(&tx, now).await?;
+                personal_tokens::forget_ended(&tx, now - KEPT).await?;
                 Ok::<_, Error>((tickets, sessions::forget_expired(&tx, now - KEPT).await?))
             };
             let (tickets, sessions) = db.transaction("forget_expired", forget).await?;

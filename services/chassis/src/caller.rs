@@ -3,7 +3,9 @@
 //! Invariant: a caller exists only by a token whose signature, type, issuer, audience and times were checked here with a
 //! key of ours; nothing a client writes into metadata can make one.
 
+mod fitness;
 mod keys;
+pub mod personal;
 #[cfg(test)]
 mod tests;
 mod token;
@@ -14,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{ApiError, Code};
 use crate::types::{AccountId, CollarId, PetId, SessionId};
 
+pub use fitness::{ADMIN, SCOPES, STAFF, SUPPORT, Unfit, alias};
 pub use keys::KeySource;
 pub use verifier::Verifier;
 
@@ -45,6 +48,9 @@ pub struct Claims {
     pub roles: Vec<String>,
     /// The session, or the collar's credential, it hangs on: ended, it is worth nothing.
     pub sid: SessionId,
+    /// Whether it was made from a personal access token: such a one does nothing about the account itself.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub integration: bool,
     /// For a collar: what it is bound to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device: Option<DeviceClaims>,
@@ -66,6 +72,7 @@ pub struct Caller {
     session: SessionId,
     scopes: Vec<String>,
     roles: Vec<String>,
+    integration: bool,
     expires: i64,
 }
 
@@ -126,21 +133,16 @@ impl Caller {
         &self.roles
     }
 
+    /// Whether the token was made from a personal access token: an integration calls, and nobody has signed in.
+    #[must_use]
+    pub fn is_integration(&self) -> bool {
+        self.integration
+    }
+
     /// Whether the caller has a role on the platform. A collar has none.
     #[must_use]
     pub fn has_role(&self, role: &str) -> bool {
         !self.is_device() && self.roles.iter().any(|held| held == role)
-    }
-
-    /// Whether the token holds a scope. `read` and `write` are the first system's names for all of a kind.
-    #[must_use]
-    pub fn has_scope(&self, scope: &str) -> bool {
-        let alias = match scope.rsplit_once(':') {
-            Some((_, "read")) => "read",
-            Some((_, "write")) => "write",
-            _ => scope,
-        };
-        self.scopes.iter().any(|held| held == scope || held == alias)
     }
 }
 
@@ -157,7 +159,14 @@ impl TryFrom<Claims> for Caller {
             },
         };
         let scopes = claims.scope.split(' ').filter(|scope| !scope.is_empty()).map(str::to_owned).collect();
-        Ok(Self { kind, session: claims.sid, scopes, roles: claims.roles, expires: claims.exp })
+        Ok(Self {
+            kind,
+            session: claims.sid,
+            scopes,
+            roles: claims.roles,
+            integration: claims.integration,
+            expires: claims.exp,
+        })
     }
 }
 

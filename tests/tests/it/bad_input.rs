@@ -1,5 +1,6 @@
 //! Bad input on every route: 400 with the field named, nothing stored, the process unharmed.
 
+mod grants;
 mod whole_mesh;
 
 use std::collections::BTreeSet;
@@ -276,7 +277,7 @@ async fn rows(mesh: &Mesh) -> Vec<i64> {
     let auth = Tables::of(&mesh.stack, "auth").await;
     let ingest = Tables::of(&mesh.stack, "ingest").await;
     let mut rows = Vec::new();
-    for table in ["accounts", "pets", "pairings", "shares"] {
+    for table in ["accounts", "pets", "pairings", "shares", "personal_tokens"] {
         rows.push(auth.count(&format!("SELECT count(*) FROM {table}")).await);
     }
     rows.push(auth.count("SELECT count(*) FROM pairings WHERE end_at IS NOT NULL").await);
@@ -309,6 +310,8 @@ async fn bad_input_on_every_route_names_the_field_and_stores_nothing() {
         whole_mesh::feeding(&pet),
         whole_mesh::feedback(),
         whole_mesh::timeline(&pet),
+        grants::tokens(),
+        grants::roles(),
     ];
     let cases: Vec<Case> = cases.into_iter().flatten().collect();
     for case in &cases {

@@ -10,10 +10,8 @@ use unicode_normalization::UnicodeNormalization as _;
 use super::Problem;
 use super::text::TimeZoneName;
 
-/// What an account's tokens may do.
+/// What an account's tokens may do; what only staff does comes with a role.
 pub const SCOPE: &str = "pets:read pets:write readings:write feedback:write";
-/// What a member of the staff's may.
-pub const STAFF_SCOPE: &str = "pets:read pets:write readings:write feedback:write staff";
 
 /// The longest address (RFC 5321), bytes.
 const LONGEST_EMAIL: usize = 254;

@@ -53,14 +53,31 @@ async fn for_account(
     now: Timestamp,
 ) -> Result<Decision, ApiError> {
     let account = caller.account_id();
-    if !access::session_stands(tx, caller.session_id(), account, now).await? {
-        return Err(Error::SessionEnded.into());
-    }
-    Ok(match target {
+    let ends_at = stands(tx, caller, now).await?;
+    let decision = match target {
         Target::Session => decision(None, &[]),
         Target::Pet(pet) => decision(access::pet(tx, *pet, account, now).await?, &[]),
         Target::Collar(collar) => decision(None, &access::collar(tx, collar, account, now).await?),
-    })
+    };
+    Ok(Decision { expires: decision.expires.into_iter().chain(ends_at).min(), ..decision })
+}
+
+/// Whether what an account's token hangs on still stands, with all that it claims; when that ends by itself.
+async fn stands(tx: &Tx, caller: &Caller, now: Timestamp) -> Result<Option<Timestamp>, ApiError> {
+    let (session, account) = (caller.session_id(), caller.account_id());
+    if caller.is_integration() {
+        let ends_at = access::personal_token_stands(tx, session, account, now).await?;
+        return ends_at.ok_or(Error::SessionEnded.into()).map(Some);
+    }
+    match access::session_stands(tx, session, account, caller.roles(), now).await? {
+        None => Err(Error::SessionEnded.into()),
+        Some(true) => Ok(None),
+        // A role was taken away: the session goes on, with a token that does not claim it.
+        Some(false) => Err(ApiError::unauthenticated(
+            "TOKEN_EXPIRED",
+            "the access token has expired; get another with the refresh token",
+        )),
+    }
 }
 
 /// A collar's token is good for its own pet and its own collar, as long as its pairing lasts.

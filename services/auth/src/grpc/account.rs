@@ -42,7 +42,7 @@ impl AccountServiceHandler for Grpc {
                 Ok::<_, ApiError>(())
             })
             .await?;
-        self.signed_in(opening, account::SCOPE)
+        self.signed_in(opening, account::SCOPE, &[])
     }
 
     async fn get_me(&self, call: Call, _request: wire::GetMeRequest) -> Result<wire::Account, ApiError> {

@@ -32,7 +32,11 @@ async fn begin<R: prost::Message>(
 }
 
 /// Ends all that a pairing's secrets got: the last of the events that tell of it. Once it is sent, so are those before it.
-pub(super) async fn end_credentials(tx: &Tx, clock: &Clock, pairing: &Pairing) -> Result<EventId, StoreError> {
+pub(super) async fn end_credentials(
+    tx: &Tx,
+    clock: &Clock,
+    pairing: &Pairing,
+) -> Result<EventId, StoreError> {
     for credential in secrets::end_all(tx, pairing.pairing_id).await? {
         announce::credential_ended(tx, clock, pairing, credential).await?;
     }

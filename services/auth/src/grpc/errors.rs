@@ -19,6 +19,8 @@ impl From<Error> for ApiError {
             Error::PetNotFound => (Code::NotFound, "PET_NOT_FOUND"),
             Error::CollarNotFound => (Code::NotFound, "COLLAR_NOT_FOUND"),
             Error::CollarPaired => (Code::Conflict, "COLLAR_PAIRED"),
+            Error::LastAdmin => (Code::Conflict, "LAST_ADMIN"),
+            Error::TokenNotFound => (Code::NotFound, "TOKEN_NOT_FOUND"),
             Error::AccountNotFound => (Code::NotFound, "ACCOUNT_NOT_FOUND"),
             Error::ShareExists => (Code::Conflict, "SHARE_EXISTS"),
             Error::ShareNotFound => (Code::NotFound, "SHARE_NOT_FOUND"),

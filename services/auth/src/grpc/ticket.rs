@@ -48,7 +48,7 @@ impl Grpc {
             .transaction("redeem_ticket", |tx| async move { tickets::redeem(&tx, hash, now).await })
             .await?;
         let Redeemed { session_id, account_id, expires_at } = redeemed.ok_or(Error::TicketInvalid)?;
-        let granted = Granted { scope: SCOPE, roles: &[] };
+        let granted = Granted { scope: SCOPE, roles: &[], integration: false };
         let minted = self.minter.account((account_id, session_id), granted, now, expires_at)?;
         Ok(wire::RedeemStreamTicketResponse { access_token: minted.token, expires_in: minted.expires_in })
     }

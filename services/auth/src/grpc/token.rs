@@ -11,13 +11,13 @@ use serde_json::json;
 
 use super::errors::Fields;
 use super::{Grpc, convert};
-use crate::domain::Error;
 use crate::domain::account::{Email, Passphrase};
 use crate::domain::session::{self, Verdict};
+use crate::domain::{self, Error};
 use crate::signer::Granted;
 use crate::store::audit::{self, Actor, Entry, Outcome};
 use crate::store::sessions::{self, Chain, EndReason, NewSession};
-use crate::store::accounts;
+use crate::store::{accounts, staff};
 use crate::{announce, keys, revocation, seal};
 
 /// What a collar's token may do.
@@ -38,6 +38,7 @@ struct Refreshed {
     account_id: AccountId,
     session_id: SessionId,
     scope: String,
+    roles: Vec<String>,
     refresh_token: String,
     expires_at: Timestamp,
 }
@@ -59,9 +60,14 @@ impl Grpc {
     }
 
     /// The answer to who has signed in.
-    pub(super) fn signed_in(&self, opening: &Opening, scope: &str) -> Result<wire::TokenResponse, ApiError> {
+    pub(super) fn signed_in(
+        &self,
+        opening: &Opening,
+        scope: &str,
+        roles: &[String],
+    ) -> Result<wire::TokenResponse, ApiError> {
         let NewSession { session_id, account_id, created_at, expires_at, .. } = opening.session;
-        let granted = Granted { scope, roles: &[] };
+        let granted = Granted { scope, roles, integration: false };
         let minted = self.minter.account((account_id, session_id), granted, created_at, expires_at)?;
         Ok(wire::TokenResponse {
             access_token: minted.token,
@@ -108,7 +114,9 @@ impl Grpc {
             }
         };
         let Chain { account_id, session_id, scope, .. } = chain;
-        Ok(Some(Refreshed { account_id, session_id, scope, refresh_token, expires_at }))
+        let roles = staff::roles(tx, account_id).await?.unwrap_or_default();
+        let (scope, roles) = domain::staff::claimed(&scope, roles);
+        Ok(Some(Refreshed { account_id, session_id, scope, roles, refresh_token, expires_at }))
     }
 
     /// Somebody has a token that was used up: whoever else has the session loses it too.
@@ -166,7 +174,8 @@ impl TokenServiceHandler for Grpc {
         let Some(known) = known.filter(|_| right) else {
             return Err(self.refused_credentials("LOG_IN", subject, call.request_id()).await);
         };
-        let (opening, scope) = (&self.opening(known.account_id), known.scope.as_str());
+        let scope = domain::staff::log_in_scope(&known.scope, &known.roles);
+        let (opening, scope) = (&self.opening(known.account_id), scope.as_str());
         let request_id = call.request_id();
         self.db
             .transaction("log_in", |tx| async move {
@@ -177,7 +186,7 @@ impl TokenServiceHandler for Grpc {
                 audit::write(&tx, opening.session.created_at, &entry).await
             })
             .await?;
-        self.signed_in(opening, scope)
+        self.signed_in(opening, scope, &known.roles)
     }
 
     async fn refresh(
@@ -192,8 +201,8 @@ impl TokenServiceHandler for Grpc {
             .transaction("refresh", |tx| async move { self.rotate(&tx, presented, request_id).await })
             .await?;
         let refreshed: Refreshed = refreshed.ok_or(Error::RefreshTokenInvalid)?;
-        let Refreshed { account_id, session_id, scope, refresh_token, expires_at } = refreshed;
-        let granted = Granted { scope: &scope, roles: &[] };
+        let Refreshed { account_id, session_id, scope, roles, refresh_token, expires_at } = refreshed;
+        let granted = Granted { scope: &scope, roles: &roles, integration: false };
         let minted = self.minter.account((account_id, session_id), granted, self.now(), expires_at)?;
         Ok(wire::TokenResponse {
             access_token: minted.token,
@@ -254,8 +263,7 @@ impl TokenServiceHandler for Grpc {
                 .await);
         };
         let device = DeviceClaims { pet: pairing.pet_id, account: pairing.account_id };
-        let minted =
-            self.minter.device((&collar, credential), device, DEVICE_SCOPE, self.now())?;
+        let minted = self.minter.device((&collar, credential), device, DEVICE_SCOPE, self.now())?;
         let (entry, now) = (
             &Entry::done(Actor::Collar(&collar), "ISSUE_COLLAR_TOKEN", &collar, call.request_id()),
             self.now(),

@@ -9,16 +9,32 @@ use super::{inconsistent, pairings};
 use crate::domain::access::{Grant, VisiblePairing};
 use crate::domain::pairing::Pairing;
 
-/// Whether an account's session still stands.
+/// Whether an account's session still stands: if so, whether the account has all roles that its token claims.
 pub(crate) async fn session_stands(
     tx: &Tx,
     session: SessionId,
     account: AccountId,
+    roles: &[String],
     now: Timestamp,
-) -> Result<bool, Error> {
-    let sql = "-- session_stands\nSELECT 1 FROM sessions
-               WHERE session_id = $1 AND account_id = $2 AND ended_at IS NULL AND expires_at > $3";
-    Ok(tx.query_opt(sql, &[&session.0, &account.0, &now]).await?.is_some())
+) -> Result<Option<bool>, Error> {
+    let sql =
+        "-- session_stands\nSELECT $4::text[] <@ a.roles FROM sessions s JOIN accounts a USING (account_id)
+               WHERE s.session_id = $1 AND s.account_id = $2 AND s.ended_at IS NULL AND s.expires_at > $3";
+    let row = tx.query_opt(sql, &[&session.0, &account.0, &now, &roles]).await?;
+    row.map(|row| Error::column(&row, "accounts", 0)).transpose()
+}
+
+/// Whether a personal access token still stands: if so, when it ends by itself.
+pub(crate) async fn personal_token_stands(
+    tx: &Tx,
+    token: SessionId,
+    account: AccountId,
+    now: Timestamp,
+) -> Result<Option<Timestamp>, Error> {
+    let sql = "-- personal_token_stands\nSELECT expires_at FROM personal_tokens
+               WHERE token_id = $1 AND account_id = $2 AND deleted_at IS NULL AND expires_at > $3";
+    let row = tx.query_opt(sql, &[&token.0, &account.0, &now]).await?;
+    row.map(|row| Error::column(&row, "personal_tokens", 0)).transpose()
 }
 
 /// The pairing that a collar's credential belongs to, if both still last, and when the credential ends by itself: that of a

@@ -19,6 +19,8 @@ pub(crate) struct Credentials {
     pub(crate) account_id: AccountId,
     pub(crate) password_hash: String,
     pub(crate) scope: String,
+    /// Platform roles.
+    pub(crate) roles: Vec<String>,
 }
 
 /// What stands there as it is, from before the vault.
@@ -62,13 +64,14 @@ pub(crate) async fn insert(
 }
 
 pub(crate) async fn credentials(tx: &Tx, vault: &Vault, email: &Email) -> Result<Option<Credentials>, Error> {
-    let sql = "-- credentials\nSELECT account_id, password_hash, scope FROM accounts WHERE email_index = $1";
+    let sql = "-- credentials\nSELECT account_id, password_hash, scope, roles FROM accounts WHERE email_index = $1";
     let row = tx.query_opt(sql, &[&email_index(vault, email)]).await?;
     row.map(|row| {
         Ok(Credentials {
             account_id: AccountId(Error::column(&row, TABLE, 0)?),
             password_hash: Error::column(&row, TABLE, 1)?,
             scope: Error::column(&row, TABLE, 2)?,
+            roles: Error::column(&row, TABLE, 3)?,
         })
     })
     .transpose()

@@ -94,8 +94,7 @@ pub(crate) async fn live(tx: &Tx, collar: &CollarId) -> Result<Option<(Pairing, 
     let row = tx.query_opt(sql, &[&collar.as_str()]).await?;
     row.map(|row| {
         let pairing = read(&row)?;
-        let secret =
-            Secret { credential_id: pairing.credential_id, hash: Error::column(&row, TABLE, 7)? };
+        let secret = Secret { credential_id: pairing.credential_id, hash: Error::column(&row, TABLE, 7)? };
         Ok((pairing, secret))
     })
     .transpose()

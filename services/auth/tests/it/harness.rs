@@ -15,7 +15,9 @@ use petty_chassis::{Shutdown, Tasks};
 use petty_proto::auth::v1 as wire;
 use petty_proto::auth::v1::access_service_client::AccessServiceClient;
 use petty_proto::auth::v1::account_service_client::AccountServiceClient;
+use petty_proto::auth::v1::personal_token_service_client::PersonalTokenServiceClient;
 use petty_proto::auth::v1::pet_service_client::PetServiceClient;
+use petty_proto::auth::v1::staff_service_client::StaffServiceClient;
 use petty_proto::auth::v1::token_service_client::TokenServiceClient;
 use petty_provision::{ServiceDatabase, Stack};
 use secrecy::ExposeSecret as _;
@@ -123,6 +125,14 @@ impl Harness {
 
     pub(crate) fn pets(&self) -> PetServiceClient<Channel> {
         PetServiceClient::new(self.channel.clone())
+    }
+
+    pub(crate) fn personal(&self) -> PersonalTokenServiceClient<Channel> {
+        PersonalTokenServiceClient::new(self.channel.clone())
+    }
+
+    pub(crate) fn staff(&self) -> StaffServiceClient<Channel> {
+        StaffServiceClient::new(self.channel.clone())
     }
 
     pub(crate) fn access(&self) -> AccessServiceClient<Channel> {

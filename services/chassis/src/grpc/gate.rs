@@ -133,20 +133,9 @@ impl<H> Guarded<H> {
             return Err(ApiError::unauthenticated("TOKEN_MISSING", "an access token is needed"));
         }
         let caller = self.gate.verifier.verify(token).await?;
-        if caller.is_device() && policy.audience == Audience::Account {
-            return Err(ApiError::new(
-                Code::PermissionDenied,
-                "DEVICE_NOT_ALLOWED",
-                "a collar's token cannot do this",
-            ));
-        }
-        if !policy.scope.is_empty() && !caller.has_scope(policy.scope) {
-            return Err(ApiError::new(
-                Code::PermissionDenied,
-                "SCOPE_MISSING",
-                format!("the token lacks the scope {}", policy.scope),
-            ));
-        }
+        caller
+            .fits(policy)
+            .map_err(|unfit| ApiError::new(Code::PermissionDenied, unfit.reason(), unfit.text()))?;
         Ok(SignedIn { caller, token: SecretString::from(token) })
     }
 }

@@ -80,6 +80,7 @@ impl Scene {
             jti: String::new(),
             scope: "pets:read".to_owned(),
             roles: Vec::new(),
+            integration: false,
             sid: SessionId::new(&clock),
             device: None,
         };

@@ -80,6 +80,7 @@ impl Auth {
             jti: "j".to_owned(),
             scope: "read write".to_owned(),
             roles: Vec::new(),
+            integration: false,
             sid: SessionId::new(&self.clock),
             device: None,
         };

@@ -11,7 +11,7 @@ use tonic::{Code, Status};
 use crate::bench::{Bench, Told};
 
 async fn stats(bench: &Bench, request: GetFeedbackStatsRequest) -> Result<Vec<RuleStats>, Status> {
-    let staff = Badge::account(bench.account_id()).scope("staff");
+    let staff = Badge::account(bench.account_id()).scope("staff").role("support");
     Ok(bench.grpc.get_feedback_stats(bench.request_of(&staff, request)).await?.into_inner().rules)
 }
 
@@ -110,7 +110,10 @@ async fn statistics_are_the_staffs() {
     let request = bench.request_of(&badge, GetFeedbackStatsRequest::default());
     let status = bench.grpc.get_feedback_stats(request).await.unwrap_err();
     assert_eq!((status.code(), reason(&status).as_str()), (Code::PermissionDenied, "SCOPE_MISSING"));
-    let staff = badge.scope("staff");
+    let no_role = bench.request_of(&badge.clone().scope("staff"), GetFeedbackStatsRequest::default());
+    let status = bench.grpc.get_feedback_stats(no_role).await.unwrap_err();
+    assert_eq!((status.code(), reason(&status).as_str()), (Code::PermissionDenied, "ROLE_MISSING"));
+    let staff = badge.scope("staff").role("support");
     bench.access.end_session(staff.session_id());
     let request = bench.request_of(&staff, GetFeedbackStatsRequest::default());
     let status = bench.grpc.get_feedback_stats(request).await.unwrap_err();

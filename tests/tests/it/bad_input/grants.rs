@@ -1,0 +1,45 @@
+//! Personal access tokens and platform roles.
+
+use petty_chassis::types::Clock;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::{Case, get, post};
+
+pub(super) fn tokens() -> Vec<Case> {
+    let day = jiff::SignedDuration::from_hours(24);
+    let (soon, late) = (Clock::system().now() + day, Clock::system().now() + day * 367);
+    let token = |name: &str, scope: &str, expire_time: Value| json!({"name": name, "scope": scope, "expire_time": expire_time});
+    let create = |body: Value, field: &'static str| post("CreatePersonalToken", "/v1/me/tokens", body, field);
+    let soon = json!(soon.to_string());
+    vec![
+        create(token("", "read", soon.clone()), "name"),
+        create(token(&"n".repeat(101), "read", soon.clone()), "name"),
+        create(token("ci", "", soon.clone()), "scope"),
+        create(token("ci", "everything", soon.clone()), "scope"),
+        create(token("ci", "read staff", soon), "scope"),
+        create(token("ci", "read", Value::Null), "expire_time"),
+        create(token("ci", "read", json!(late.to_string())), "expire_time"),
+        create(token("ci", "read", json!("2020-01-01T00:00:00Z")), "expire_time"),
+        get("ListPersonalTokens", "/v1/me/tokens?verbose=1", "verbose"),
+        Case {
+            rpc: "DeletePersonalToken",
+            method: Method::DELETE,
+            path: "/v1/me/tokens/mine".to_owned(),
+            body: None,
+            field: "token_id",
+        },
+    ]
+}
+
+pub(super) fn roles() -> Vec<Case> {
+    let somebody = "01a1fddd-8dc2-7617-a8de-bacd039823d1";
+    let mut cases = vec![get("ListStaff", "/v1/staff?role=ADMIN", "role")];
+    for (rpc, verb) in [("GrantRole", "grantRole"), ("WithdrawRole", "withdrawRole")] {
+        let at = |account: &str| format!("/v1/staff/{account}:{verb}");
+        cases.push(post(rpc, at("ada"), json!({"role": "ADMIN"}), "account_id"));
+        cases.push(post(rpc, at(somebody), json!({}), "role"));
+        cases.push(post(rpc, at(somebody), json!({"role": "OWNER"}), "role"));
+    }
+    cases
+}
