@@ -8,6 +8,7 @@ use petty_chassis::config::{Reader, Section};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::domain::account::{Email, Passphrase};
+use crate::domain::passphrase::{self, ContextWords, Factors};
 use crate::domain::token::Algorithm;
 use crate::vault::{KeySource, Ring};
 
@@ -175,8 +176,11 @@ fn bootstrap(reader: &mut Reader<'_>, loopback: bool) -> Option<Bootstrap> {
         reader.fault(EMAIL, "is for trying Petty out; beyond loopback no account is made at boot");
     }
     let email = Email::parse(&email).map_err(|problem| reader.fault(EMAIL, problem.reason)).ok();
-    let password = Passphrase::parse(password.expose_secret())
+    let password = Passphrase::parse(password.expose_secret(), Factors::PassphraseOnly);
+    let password = password.map_err(|problem| reader.fault(PASSWORD, problem.reason)).ok();
+    let (email, password) = (email?, password?);
+    passphrase::judge(&password, Factors::PassphraseOnly, &ContextWords::of(&email, None))
         .map_err(|problem| reader.fault(PASSWORD, problem.reason))
-        .ok();
-    Some(Bootstrap { email: email?, password: password? })
+        .ok()?;
+    Some(Bootstrap { email, password })
 }

@@ -6,6 +6,7 @@ pub mod access;
 pub mod account;
 pub mod chain;
 pub mod pairing;
+pub mod passphrase;
 pub mod personal;
 pub mod pet;
 pub mod session;
@@ -33,10 +34,17 @@ pub enum ProblemKind {
     Malformed,
     /// It is out of its bounds.
     OutOfRange,
+    /// It is easily guessed.
+    Guessable,
 }
 
 impl Problem {
     pub(crate) const REQUIRED: Self = Self { kind: ProblemKind::Required, reason: "is required" };
+
+    pub(crate) const GUESSABLE: Self = Self {
+        kind: ProblemKind::Guessable,
+        reason: "is among the first that anybody would try; choose one that is harder to guess",
+    };
 
     pub(crate) const fn malformed(reason: &'static str) -> Self {
         Self { kind: ProblemKind::Malformed, reason }

@@ -13,7 +13,9 @@ use petty_chassis::types::Entropy;
 use petty_chassis::{ApiError, Code, Tasks};
 use tokio::sync::Semaphore;
 
+use crate::domain::Problem;
 use crate::domain::account::Passphrase;
+use crate::domain::passphrase::{self, ContextWords, Factors};
 
 /// OWASP's Password Storage Cheat Sheet, Argon2id: 19 MiB, two passes, one lane.
 const MEMORY_KIB: u32 = 19 * 1024;
@@ -74,6 +76,23 @@ impl Passwords {
         });
         let verified: bool = verified.await?.map_err(ApiError::internal)?;
         Ok(verified && known)
+    }
+
+    /// The PHC string of a new passphrase, or what is wrong with it: judged where it is hashed, so that neither holds up anybody else.
+    pub(crate) async fn choose(
+        &self,
+        passphrase: Passphrase,
+        factors: Factors,
+        words: ContextWords,
+    ) -> Result<Result<String, Problem>, ApiError> {
+        let judged = self.in_turn({
+            let passphrase = passphrase.clone();
+            move || passphrase::judge(&passphrase, factors, &words)
+        });
+        match judged.await? {
+            Ok(()) => Ok(Ok(self.hash(passphrase).await?)),
+            Err(problem) => Ok(Err(problem)),
+        }
     }
 
     async fn in_turn<T: Send + 'static>(

@@ -8,6 +8,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use unicode_normalization::UnicodeNormalization as _;
 
 use super::Problem;
+use super::passphrase::Factors;
 use super::text::TimeZoneName;
 
 /// What an account's tokens may do; what only staff does comes with a role.
@@ -17,8 +18,8 @@ pub const SCOPE: &str = "pets:read pets:write readings:write feedback:write";
 const LONGEST_EMAIL: usize = 254;
 /// The longest part before the at sign (RFC 5321), bytes.
 const LONGEST_LOCAL_PART: usize = 64;
-/// The shortest and longest passphrase, characters (NIST SP 800-63B-4, 3.1.1: 15 where it is the only factor).
-const PASSPHRASE: std::ops::RangeInclusive<usize> = 15..=256;
+/// The longest passphrase, characters. (NIST SP 800-63B-4, 3.1.1.2: at least 64 must be allowed.)
+const LONGEST_PASSPHRASE: usize = 256;
 
 /// An e-mail address. Not shown by `Debug`.
 #[derive(Clone, PartialEq, Eq)]
@@ -96,17 +97,17 @@ fn is_address(text: &str) -> bool {
 pub struct Passphrase(SecretString);
 
 impl Passphrase {
-    /// Reads a new one.
+    /// Reads a new one of an account with these factors. Whether it is easily guessed is [`judge`](super::passphrase::judge)'s to say.
     ///
     /// # Errors
-    /// Where it is shorter than 15 or longer than 256 characters.
-    pub fn parse(text: &str) -> Result<Self, Problem> {
+    /// Where it is shorter than 15 characters (8 where there is a second factor) or longer than 256.
+    pub fn parse(text: &str, factors: Factors) -> Result<Self, Problem> {
         if text.is_empty() {
             return Err(Problem::REQUIRED);
         }
         let normal = normal(text);
-        if !PASSPHRASE.contains(&normal.expose_secret().chars().count()) {
-            return Err(Problem::out_of_range("must be 15 to 256 characters"));
+        if !(factors.shortest()..=LONGEST_PASSPHRASE).contains(&normal.expose_secret().chars().count()) {
+            return Err(factors.out_of_bounds());
         }
         Ok(Self(normal))
     }
@@ -120,7 +121,7 @@ impl Passphrase {
             return Err(Problem::REQUIRED);
         }
         let normal = normal(text);
-        if normal.expose_secret().chars().count() > *PASSPHRASE.end() {
+        if normal.expose_secret().chars().count() > LONGEST_PASSPHRASE {
             return Err(Problem::out_of_range("must be at most 256 characters"));
         }
         Ok(Self(normal))

@@ -5,14 +5,29 @@ use petty_chassis::grpc::gate::{AccountServiceHandler, Call};
 use petty_chassis::types::AccountId;
 use petty_proto::auth::v1 as wire;
 
-use super::errors::{Fields, refused};
+use super::errors::{Fields, field_error, refused};
 use super::{Grpc, convert};
 use crate::config::SignUpMode;
 use crate::domain::Error;
 use crate::domain::account::{self, Account, Email, NewAccount, Passphrase};
+use crate::domain::passphrase::{ContextWords, Factors};
 use crate::domain::text::{self, TimeZoneName};
 use crate::store::audit::{self, Actor, Entry};
 use crate::store::{accounts, sessions};
+
+impl Grpc {
+    /// The hash of a passphrase that somebody chooses, where it is a good one.
+    pub(super) async fn chosen(
+        &self,
+        field: &'static str,
+        passphrase: Passphrase,
+        factors: Factors,
+        words: ContextWords,
+    ) -> Result<String, ApiError> {
+        let chosen = self.passwords.choose(passphrase, factors, words).await?;
+        chosen.map_err(|problem| field_error(field, problem).into())
+    }
+}
 
 #[tonic::async_trait]
 impl AccountServiceHandler for Grpc {
@@ -25,7 +40,8 @@ impl AccountServiceHandler for Grpc {
         if self.sign_up == SignUpMode::Closed {
             return Err(Error::SignUpClosed.into());
         }
-        let hash = &self.passwords.hash(password).await?;
+        let words = ContextWords::of(&email, name.as_deref());
+        let hash = &self.chosen("password", password, Factors::PassphraseOnly, words).await?;
         let created_at = self.now();
         let account =
             &Account { account_id: AccountId::new(&self.clock), email, name, time_zone, created_at };
@@ -58,7 +74,7 @@ impl AccountServiceHandler for Grpc {
 fn new_account(request: &wire::SignUpRequest) -> Result<NewAccount, ApiError> {
     let mut fields = Fields::default();
     let email = fields.take("email", Email::parse(&request.email));
-    let password = fields.take("password", Passphrase::parse(&request.password));
+    let password = fields.take("password", Passphrase::parse(&request.password, Factors::PassphraseOnly));
     let name = fields.take("name", text::optional(request.name.as_deref().unwrap_or_default()));
     let time_zone = match request.time_zone.as_deref() {
         None | Some("") => Some(TimeZoneName::utc()),

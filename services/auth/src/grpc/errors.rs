@@ -81,10 +81,13 @@ impl Fields {
     }
 }
 
-fn field_error(field: &'static str, problem: Problem) -> FieldError {
+pub(super) fn field_error(field: &'static str, problem: Problem) -> FieldError {
     match problem.kind {
         ProblemKind::Required => FieldError::required(field),
         ProblemKind::Malformed => FieldError::malformed(field, problem.reason),
         ProblemKind::OutOfRange => FieldError::out_of_range(field, problem.reason),
+        ProblemKind::Guessable => {
+            FieldError { field: field.into(), reason: problem.reason.into(), code: "TOO_EASY_TO_GUESS" }
+        }
     }
 }

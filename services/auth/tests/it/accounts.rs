@@ -55,6 +55,9 @@ async fn bad_sign_ups_name_their_fields_and_store_nothing() {
         (sign_up("ada", PASSWORD), vec!["email"]),
         (sign_up("ada@example.org", "fourteen chars"), vec!["password"]),
         (sign_up("ada@example.org", &"x".repeat(257)), vec!["password"]),
+        // Among the first that anybody would try.
+        (sign_up("ada@example.org", "passwordpassword"), vec!["password"]),
+        (sign_up("ada.lovelace@example.org", "Ada.Lovelace.Ada.Lovelace"), vec!["password"]),
         (odd(&|request| request.name = Some(long.clone())), vec!["name"]),
         (odd(&|request| request.time_zone = Some("Mars/Olympus".to_owned())), vec!["time_zone"]),
     ] {
