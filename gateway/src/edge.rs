@@ -242,6 +242,10 @@ impl Edge {
         };
         let (caller, authorization) = self.caller(parts, policy, ticket, &scope).await?;
         headers::check_version(&parts.headers, route)?;
+        let access_reason = match &caller {
+            Some(caller) => headers::access_reason(&parts.headers, caller)?,
+            None => None,
+        };
         let path = fields
             .map_err(|name| Problem::invalid(vec![FieldFault::new(name, "must be percent-encoded UTF-8")]))?;
         let idempotency_key = headers::idempotency_key(&parts.headers, policy)?;
@@ -266,6 +270,7 @@ impl Edge {
             body,
             subject: caller.map(|caller| caller.subject()).unwrap_or_default(),
             authorization,
+            access_reason,
             idempotency_key,
             last_event_id,
             scope,

@@ -5,6 +5,8 @@ use http::header::{
     LINK, REFERRER_POLICY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use http::{HeaderMap, StatusCode};
+use petty_chassis::access::{ACCESS_REASON_HEADER, AccessReason};
+use petty_chassis::caller::Caller;
 use petty_chassis::grpc::RequestId;
 use petty_chassis::types::Clock;
 use petty_proto::policy::{Audience, MethodPolicy, Repeat};
@@ -53,6 +55,21 @@ pub(crate) fn authorization(headers: &HeaderMap) -> Result<HeaderValue, Problem>
     let mut value = value.clone();
     value.set_sensitive(true);
     Ok(value)
+}
+
+/// Why a member of the staff looks at somebody's pet. Of anybody else the header is not looked at.
+pub(crate) fn access_reason(headers: &HeaderMap, caller: &Caller) -> Result<Option<AccessReason>, Problem> {
+    if !caller.is_staff() {
+        return Ok(None);
+    }
+    let bad = |reason: &'static str| Problem::invalid(vec![FieldFault::new(ACCESS_REASON_HEADER, reason)]);
+    let mut values = headers.get_all(ACCESS_REASON_HEADER).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    if values.next().is_some() {
+        return Err(bad("is given twice"));
+    }
+    let text = std::str::from_utf8(value.as_bytes()).map_err(|_| bad("must be UTF-8"))?;
+    AccessReason::parse(text).map(Some).map_err(bad)
 }
 
 /// The token that it holds.

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use http::StatusCode;
 use http::header::HeaderValue;
 use http::uri::PathAndQuery;
+use petty_chassis::access::{ACCESS_REASON, AccessReason};
 use petty_chassis::grpc::{CLIENT_ADDRESS, CallScope, Deadline};
 use petty_proto::policy::MethodPolicy;
 use prost::Message;
@@ -125,6 +126,8 @@ pub(crate) struct Exchange {
     /// Who calls; empty for anybody.
     pub(crate) subject: String,
     pub(crate) authorization: Option<HeaderValue>,
+    /// Why staff looks.
+    pub(crate) access_reason: Option<AccessReason>,
     pub(crate) idempotency_key: Option<String>,
     /// What the client of a stream saw last, by its header.
     pub(crate) last_event_id: Option<String>,
@@ -178,6 +181,9 @@ pub(crate) fn request<Req: RequestMessage>(exchange: &Exchange) -> Result<tonic:
     let authorization = exchange.authorization.as_ref().and_then(|value| value.to_str().ok());
     if let Some(value) = authorization.and_then(|value| MetadataValue::try_from(value).ok()) {
         request.metadata_mut().insert("authorization", value);
+    }
+    if let Some(value) = exchange.access_reason.as_ref().and_then(AccessReason::metadata) {
+        request.metadata_mut().insert(ACCESS_REASON, value);
     }
     Ok(request)
 }

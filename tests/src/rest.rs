@@ -160,6 +160,13 @@ impl Client {
         Account::of(email, &answer)
     }
 
+    /// An account that signs in again.
+    pub async fn log_in(&self, email: &str) -> Account {
+        let body = json!({"email": email, "password": PASSWORD});
+        let answer = self.send(self.request(Method::POST, "/v1/auth/login", None).json(&body)).await.good();
+        Account::of(email.to_owned(), &answer)
+    }
+
     /// The staff account, which every mesh of a test has.
     pub async fn staff(&self) -> Account {
         let body = json!({"email": STAFF, "password": PASSWORD});

@@ -23,6 +23,7 @@ fn read<Req: RequestMessage>(method: Method, target: &str, body: &str) -> Result
         body: Bytes::copy_from_slice(body.as_bytes()),
         subject: "somebody".to_owned(),
         authorization: None,
+        access_reason: None,
         idempotency_key: Some("key-1".to_owned()),
         last_event_id: None,
         scope: CallScope {

@@ -8,6 +8,7 @@ mod order;
 mod personal;
 mod reader;
 mod requests;
+mod staff;
 mod stand_in;
 mod streams;
 mod tickets;

@@ -167,6 +167,9 @@ impl PetService for StandIn {
         unpair_collar(auth::UnpairCollarRequest) -> auth::UnpairCollarResponse;
         rotate_collar_secret(auth::RotateCollarSecretRequest) -> auth::PairCollarResponse;
         create_share(auth::CreateShareRequest) -> auth::Share;
+        create_share_link(auth::CreateShareLinkRequest) -> auth::CreateShareLinkResponse;
+        accept_share(auth::AcceptShareRequest) -> auth::Pet;
+        list_accesses(auth::ListAccessesRequest) -> auth::ListAccessesResponse;
         list_shares(auth::ListSharesRequest) -> auth::ListSharesResponse;
         delete_share(auth::DeleteShareRequest) -> auth::DeleteShareResponse;
     }

@@ -60,15 +60,15 @@ pub(crate) async fn collar_paired(
     access_changed(tx, clock, pet.0, &change).await
 }
 
-/// What an account may do with a pet is more, or less, than it was.
+/// What an account may do with a pet is more, or less, than it was; without an account, what somebody unknown may.
 pub(crate) async fn share_changed(
     tx: &Tx,
     clock: &Clock,
-    account: AccountId,
+    account: Option<AccountId>,
     pet: PetId,
 ) -> Result<EventId, Error> {
     let change = wire::AccessChanged {
-        account_id: account.to_string(),
+        account_id: account.map(|account| account.to_string()).unwrap_or_default(),
         pet_id: pet.to_string(),
         ..wire::AccessChanged::default()
     };

@@ -94,9 +94,15 @@ pub enum Error {
     /// Nobody has that address.
     #[error("no such account")]
     AccountNotFound,
-    /// It is shared with that account.
-    #[error("the pet is shared with this account already")]
+    /// It is shared with that address.
+    #[error("the pet is shared with this address already")]
     ShareExists,
+    /// Unknown, used, withdrawn, or expired.
+    #[error("the link is not valid; ask for another")]
+    ShareLinkInvalid,
+    /// One's own link.
+    #[error("the pet is yours already")]
+    PetIsYours,
     /// The pet has no such share.
     #[error("no such share")]
     ShareNotFound,

@@ -7,6 +7,7 @@ mod account;
 mod collar;
 pub(crate) mod convert;
 mod errors;
+mod look;
 mod personal;
 mod pet;
 mod share;

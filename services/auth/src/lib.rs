@@ -76,7 +76,7 @@ pub async fn bind(context: Context, config: AuthConfig) -> anyhow::Result<BoundS
         bootstrap::ensure(&context, &base.db, &vault, &passwords, account).await?;
     }
     let clock = context.clock.clone();
-    let access = LocalAccess { db: base.db.clone(), clock: clock.clone() };
+    let access = LocalAccess { db: base.db.clone(), clock: clock.clone(), vault: vault.clone() };
     let keys = LocalKeys { db: base.db.clone(), clock: clock.clone() };
     let gate = Gate::new(
         base.verifier(Box::new(keys.clone())),

@@ -7,6 +7,7 @@ pub(crate) mod accounts;
 pub(crate) mod audit;
 pub(crate) mod erasures;
 pub(crate) mod keys;
+pub(crate) mod looks;
 pub(crate) mod pairings;
 pub(crate) mod personal_tokens;
 pub(crate) mod pets;

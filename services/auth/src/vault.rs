@@ -43,6 +43,12 @@ pub(crate) struct Field {
 impl Field {
     /// An account's address.
     pub(crate) const EMAIL: Self = Self { table: "accounts", column: "email" };
+    /// The address that an owner gave a share to; of the owner.
+    pub(crate) const SHARE_EMAIL: Self = Self { table: "shares", column: "email" };
+    /// Why staff looked at a pet; of the pet's owner.
+    pub(crate) const ACCESS_REASON: Self = Self { table: "staff_accesses", column: "reason" };
+    /// What a personal access token is called.
+    pub(crate) const TOKEN_NAME: Self = Self { table: "personal_tokens", column: "name" };
     /// What to call the owner.
     pub(crate) const NAME: Self = Self { table: "accounts", column: "name" };
 }
@@ -54,6 +60,8 @@ pub(crate) struct Purpose(pub(crate) &'static str);
 impl Purpose {
     /// The address that an account signs in with, as it is compared.
     pub(crate) const EMAIL: Self = Self("accounts.email");
+    /// Why staff looked at a pet, in the audit log.
+    pub(crate) const ACCESS_REASON: Self = Self("staff_accesses.reason");
 }
 
 /// Why something cannot be sealed or opened.
@@ -171,7 +179,6 @@ impl Vault {
         Ok(DataKey { account, entropy: self.inner.entropy, key })
     }
 
-    #[expect(dead_code, reason = "for what is sealed beside accounts; to go with the first use")]
     /// Seals a text of an account that is there, for one column.
     pub(crate) async fn seal_for(
         &self,
@@ -183,7 +190,6 @@ impl Vault {
         Ok(self.key_of(tx, account).await?.seal(field, text)?)
     }
 
-    #[expect(dead_code, reason = "for what is sealed beside accounts; to go with the first use")]
     /// Opens what [`Vault::seal_for`] sealed.
     pub(crate) async fn open_for(
         &self,

@@ -7,10 +7,12 @@
 
 mod broadcast;
 mod decisions;
+mod reason;
 mod remote;
 
 pub use broadcast::{Broadcast, HEARTBEAT_INTERVAL, STREAM};
 pub use decisions::{Access, Asker};
+pub use reason::{ACCESS_REASON, AccessReason, HEADER as ACCESS_REASON_HEADER};
 pub use remote::{RemoteAccess, RemoteKeys};
 
 use async_trait::async_trait;
@@ -31,6 +33,8 @@ pub enum Role {
     Vet,
     /// Has it.
     Owner,
+    /// Is of the staff, and has said why they look.
+    Staff,
 }
 
 impl Role {
@@ -42,13 +46,15 @@ impl Role {
             Self::Caregiver => "CAREGIVER",
             Self::Vet => "VET",
             Self::Owner => "OWNER",
+            Self::Staff => "STAFF",
         }
     }
 
     /// From how it is stored.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::Viewer, Self::Caregiver, Self::Vet, Self::Owner].into_iter().find(|role| role.as_str() == text)
+        let all = [Self::Viewer, Self::Caregiver, Self::Vet, Self::Owner, Self::Staff];
+        all.into_iter().find(|role| role.as_str() == text)
     }
 }
 

@@ -310,6 +310,7 @@ async fn bad_input_on_every_route_names_the_field_and_stores_nothing() {
         whole_mesh::feeding(&pet),
         whole_mesh::feedback(),
         whole_mesh::timeline(&pet),
+        grants::links(&pet),
         grants::tokens(),
         grants::roles(),
     ];

@@ -8,6 +8,7 @@ mod episodes;
 mod faults;
 mod feeding;
 mod first_behavior;
+mod grants;
 mod older_clients;
 mod replay;
 mod roles;

@@ -12,22 +12,43 @@ use petty_proto::auth::v1::check_access_request::Resource;
 use petty_proto::auth::v1::pet::Role as WireRole;
 
 use super::errors::Fields;
+use super::look::Looker;
 use super::{Grpc, convert};
 use crate::domain::Error;
 use crate::domain::access::{Grant, VisiblePairing};
 use crate::domain::pairing::Pairing;
 use crate::store::{access, pets};
+use crate::vault::Vault;
 
 /// Decides from auth's own tables, each time.
 #[derive(Clone, Debug)]
 pub(crate) struct LocalAccess {
     pub(crate) db: Db,
     pub(crate) clock: Clock,
+    pub(crate) vault: Vault,
 }
 
 impl LocalAccess {
-    async fn decide(&self, caller: &Caller, target: &Target) -> Result<Decision, ApiError> {
+    async fn decide(
+        &self,
+        caller: &Caller,
+        target: &Target,
+        looker: Option<Looker<'_>>,
+    ) -> Result<Decision, ApiError> {
         let now = petty_chassis::types::micros(self.clock.now());
+        if let Some(looker) = looker {
+            return self
+                .db
+                .transaction("look", |tx| async move {
+                    let own = for_account(&tx, caller, target, now).await?;
+                    // To one's own, and to what is shared with one, nothing needs to be said.
+                    if own.role.is_some() || !own.pairings.is_empty() {
+                        return Ok(own);
+                    }
+                    self.look(&tx, looker, target, now).await
+                })
+                .await;
+        }
         self.db
             .read("check_access", |tx| async move {
                 match caller.device() {
@@ -42,7 +63,9 @@ impl LocalAccess {
 #[async_trait::async_trait]
 impl AccessSource for LocalAccess {
     async fn check(&self, asker: &Asker<'_>, target: &Target) -> Result<Decision, ApiError> {
-        self.decide(asker.caller, target).await
+        let Asker { caller, reason, request_id, .. } = *asker;
+        let looker = reason.map(|reason| Looker { caller, reason, service: "auth", request_id });
+        self.decide(caller, target, looker).await
     }
 }
 
@@ -105,7 +128,7 @@ async fn for_device(
     Ok(Decision { expires: decision.expires.into_iter().chain(ends_at).min(), ..decision })
 }
 
-fn decision(grant: Option<Grant>, pairings: &[VisiblePairing]) -> Decision {
+pub(super) fn decision(grant: Option<Grant>, pairings: &[VisiblePairing]) -> Decision {
     let expiries = grant.iter().chain(pairings.iter().map(|visible| &visible.grant));
     Decision {
         role: grant.map(|grant| grant.role),
@@ -129,8 +152,11 @@ impl AccessServiceHandler for Grpc {
         };
         let Some(target) = target else { return Err(fields.into_error()) };
         // Whether the session still stands is part of the decision.
-        let Decision { role, pairings, expires } =
-            self.access.decide(call.claimed_caller()?, &target).await?;
+        let caller = call.claimed_caller()?;
+        let service = call.service().map(|service| service.as_str()).unwrap_or_default();
+        let request_id = call.request_id();
+        let looker = call.access_reason().map(|reason| Looker { caller, reason, service, request_id });
+        let Decision { role, pairings, expires } = self.access.decide(caller, &target, looker).await?;
         match target {
             Target::Pet(_) if role.is_none() => return Err(Error::PetNotFound.into()),
             Target::Collar(_) if pairings.is_empty() => return Err(Error::CollarNotFound.into()),

@@ -6,7 +6,7 @@ use petty_chassis::types::AccountId;
 use petty_proto::auth::v1 as wire;
 
 use super::errors::{Fields, field_error, refused};
-use super::{Grpc, convert};
+use super::{Grpc, convert, share};
 use crate::config::SignUpMode;
 use crate::domain::Error;
 use crate::domain::account::{self, Account, Email, NewAccount, Passphrase};
@@ -55,6 +55,8 @@ impl AccountServiceHandler for Grpc {
                 let actor = Actor::Account(account.account_id);
                 let entry = Entry::done(actor, "OPEN_ACCOUNT", account.account_id, request_id);
                 audit::write(&tx, created_at, &entry).await?;
+                let (id, email) = (account.account_id, &account.email);
+                share::take_up(self, &tx, (id, email), created_at, request_id).await?;
                 Ok::<_, ApiError>(())
             })
             .await?;

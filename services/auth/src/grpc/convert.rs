@@ -69,10 +69,11 @@ pub(crate) fn share(share: &Share) -> wire::Share {
     wire::Share {
         share_id: share.share_id.to_string(),
         pet_id: share.pet_id.to_string(),
-        email: share.email.address().to_owned(),
+        email: share.email.as_ref().map(|email| email.address().to_owned()).unwrap_or_default(),
         role: WireRole::from(share.role).into(),
         expire_time: share.expires_at.map(Into::into),
         create_time: Some(share.created_at.into()),
+        accept_before_time: share.accept_before.map(Into::into),
     }
 }
 
@@ -175,7 +176,9 @@ pub(super) fn shared_role(value: i32) -> Result<Role, Problem> {
         Ok(WireRole::Caregiver) => Ok(Role::Caregiver),
         Ok(WireRole::Vet) => Ok(Role::Vet),
         Ok(WireRole::Unspecified) => Err(Problem::REQUIRED),
-        Ok(WireRole::Owner) | Err(_) => Err(Problem::malformed("must be VIEWER, CAREGIVER or VET")),
+        Ok(WireRole::Owner | WireRole::Staff) | Err(_) => {
+            Err(Problem::malformed("must be VIEWER, CAREGIVER or VET"))
+        }
     }
 }
 

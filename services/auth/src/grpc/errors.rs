@@ -23,6 +23,8 @@ impl From<Error> for ApiError {
             Error::TokenNotFound => (Code::NotFound, "TOKEN_NOT_FOUND"),
             Error::AccountNotFound => (Code::NotFound, "ACCOUNT_NOT_FOUND"),
             Error::ShareExists => (Code::Conflict, "SHARE_EXISTS"),
+            Error::ShareLinkInvalid => (Code::NotFound, "SHARE_LINK_INVALID"),
+            Error::PetIsYours => (Code::Conflict, "PET_IS_YOURS"),
             Error::ShareNotFound => (Code::NotFound, "SHARE_NOT_FOUND"),
         };
         Self::new(code, reason, error.to_string())

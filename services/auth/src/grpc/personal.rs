@@ -59,7 +59,7 @@ impl PersonalTokenServiceHandler for Grpc {
                     let text = "this account has 50 tokens; end one first";
                     return Err(ApiError::new(Code::ResourceExhausted, "TOO_MANY_TOKENS", text));
                 }
-                personal_tokens::insert(&tx, account, token, hash).await?;
+                personal_tokens::insert(&tx, &self.vault, account, token, hash).await?;
                 let actor = Actor::Account(account);
                 let entry = Entry::done(actor, "CREATE_PERSONAL_TOKEN", account, request_id).with(json!({
                     "token_id": token_id.to_string(),
@@ -82,9 +82,9 @@ impl PersonalTokenServiceHandler for Grpc {
         _request: wire::ListPersonalTokensRequest,
     ) -> Result<wire::ListPersonalTokensResponse, ApiError> {
         let (account, now) = (call.caller().await?.account_id(), self.now());
-        let found = self
-            .db
-            .read("list_personal_tokens", |tx| async move { personal_tokens::list(&tx, account, now).await });
+        let found = self.db.read("list_personal_tokens", |tx| async move {
+            personal_tokens::list(&tx, &self.vault, account, now).await
+        });
         let personal_tokens = found.await?.iter().map(wire_token).collect();
         Ok(wire::ListPersonalTokensResponse { personal_tokens })
     }

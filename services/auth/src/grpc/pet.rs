@@ -10,7 +10,7 @@ use petty_proto::auth::v1 as wire;
 use serde_json::json;
 
 use super::errors::Fields;
-use super::{Grpc, collar, convert, share};
+use super::{Grpc, collar, convert, look, share};
 use crate::domain::Error;
 use crate::domain::pet::{NewPet, Pet, Profile};
 use crate::store::audit::{self, Actor, Entry};
@@ -152,6 +152,30 @@ impl PetServiceHandler for Grpc {
         request: wire::CreateShareRequest,
     ) -> Result<wire::Share, ApiError> {
         share::create(self, &call, &request).await
+    }
+
+    async fn create_share_link(
+        &self,
+        call: Call,
+        request: wire::CreateShareLinkRequest,
+    ) -> Result<wire::CreateShareLinkResponse, ApiError> {
+        share::create_link(self, &call, &request).await
+    }
+
+    async fn accept_share(
+        &self,
+        call: Call,
+        request: wire::AcceptShareRequest,
+    ) -> Result<wire::Pet, ApiError> {
+        share::accept(self, &call, &request).await
+    }
+
+    async fn list_accesses(
+        &self,
+        call: Call,
+        request: wire::ListAccessesRequest,
+    ) -> Result<wire::ListAccessesResponse, ApiError> {
+        look::list(self, &call, &request).await
     }
 
     async fn list_shares(

@@ -63,11 +63,14 @@ pub(crate) async fn pet(
     account: AccountId,
     now: Timestamp,
 ) -> Result<Option<Grant>, Error> {
-    let sql = "-- pet_grant\nSELECT 'OWNER' AS role, NULL::timestamptz AS expires_at FROM pets
-               WHERE pet_id = $1 AND account_id = $2
-               UNION ALL
-               SELECT role, expires_at FROM shares
-               WHERE pet_id = $1 AND account_id = $2 AND withdrawn_at IS NULL AND (expires_at IS NULL OR expires_at > $3)
+    let sql = "-- pet_grant\nSELECT role, expires_at FROM (
+                   SELECT 'OWNER' AS role, NULL::timestamptz AS expires_at FROM pets WHERE pet_id = $1 AND account_id = $2
+                   UNION ALL
+                   SELECT role, expires_at FROM shares
+                   WHERE pet_id = $1 AND account_id = $2 AND withdrawn_at IS NULL
+                     AND (expires_at IS NULL OR expires_at > $3)
+               ) AS grants
+               ORDER BY array_position(ARRAY['OWNER', 'CAREGIVER', 'VET', 'VIEWER'], role), expires_at DESC NULLS FIRST
                LIMIT 1";
     let row = tx.query_opt(sql, &[&pet.0, &account.0, &now]).await?;
     row.map(|row| grant(&row, 0)).transpose()
@@ -83,8 +86,13 @@ pub(crate) async fn collar(
     let sql = "-- collar_grants\nSELECT g.pairing_id, g.collar_id, g.pet_id, g.account_id, g.start_at, g.end_at,
                       g.credential_id, CASE WHEN p.account_id = $2 THEN 'OWNER' ELSE s.role END AS role, s.expires_at
                FROM pairings g JOIN pets p USING (pet_id)
-               LEFT JOIN shares s ON s.pet_id = g.pet_id AND s.account_id = $2 AND s.withdrawn_at IS NULL
-                                 AND (s.expires_at IS NULL OR s.expires_at > $3)
+               LEFT JOIN LATERAL (
+                   SELECT share_id, role, expires_at FROM shares
+                   WHERE pet_id = g.pet_id AND account_id = $2 AND withdrawn_at IS NULL
+                     AND (expires_at IS NULL OR expires_at > $3)
+                   ORDER BY array_position(ARRAY['CAREGIVER', 'VET', 'VIEWER'], role), expires_at DESC NULLS FIRST
+                   LIMIT 1
+               ) AS s ON true
                WHERE g.collar_id = $1 AND (p.account_id = $2 OR s.share_id IS NOT NULL)
                ORDER BY g.start_at";
     let rows = tx.query(sql, &[&collar.as_str(), &account.0, &now]).await?;

@@ -64,7 +64,8 @@ pub(crate) async fn insert(
 }
 
 pub(crate) async fn credentials(tx: &Tx, vault: &Vault, email: &Email) -> Result<Option<Credentials>, Error> {
-    let sql = "-- credentials\nSELECT account_id, password_hash, scope, roles FROM accounts WHERE email_index = $1";
+    let sql =
+        "-- credentials\nSELECT account_id, password_hash, scope, roles FROM accounts WHERE email_index = $1";
     let row = tx.query_opt(sql, &[&email_index(vault, email)]).await?;
     row.map(|row| {
         Ok(Credentials {

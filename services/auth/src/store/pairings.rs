@@ -100,6 +100,13 @@ pub(crate) async fn live(tx: &Tx, collar: &CollarId) -> Result<Option<(Pairing, 
     .transpose()
 }
 
+/// All pairings of a collar, oldest first.
+pub(crate) async fn of_collar(tx: &Tx, collar: &CollarId) -> Result<Vec<Pairing>, Error> {
+    let sql = "-- pairings_of_collar\nSELECT pairing_id, collar_id, pet_id, account_id, start_at, end_at, credential_id
+               FROM pairings WHERE collar_id = $1 ORDER BY start_at";
+    tx.query(sql, &[&collar.as_str()]).await?.iter().map(read).collect()
+}
+
 /// A pet's pairings that last.
 pub(crate) async fn live_of_pet(tx: &Tx, pet: PetId) -> Result<Vec<Pairing>, Error> {
     let sql =

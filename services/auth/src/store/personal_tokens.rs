@@ -6,6 +6,7 @@ use petty_chassis::types::{AccountId, EventId, SessionId};
 
 use super::one;
 use crate::domain::personal::PersonalToken;
+use crate::vault::{Field, Vault};
 
 const TABLE: &str = "personal_tokens";
 
@@ -21,36 +22,54 @@ pub(crate) async fn count(tx: &Tx, account: AccountId, now: Timestamp) -> Result
 /// Adds one.
 pub(crate) async fn insert(
     tx: &Tx,
+    vault: &Vault,
     account: AccountId,
     token: &PersonalToken,
     hash: &[u8; 32],
 ) -> Result<(), Error> {
     let sql = "-- insert_personal_token\nINSERT INTO personal_tokens
-               (token_id, account_id, token_hash, name, scope, created_at, expires_at)
+               (token_id, account_id, token_hash, name_sealed, scope, created_at, expires_at)
                VALUES ($1, $2, $3, $4, $5, $6, $7)";
     let PersonalToken { token_id, name, scope, created_at, expires_at, last_used_at: _ } = token;
+    let name = vault.seal_for(tx, account, Field::TOKEN_NAME, name).await?;
     let touched = tx
-        .execute(sql, &[&token_id.0, &account.0, &hash.as_slice(), name, scope, created_at, expires_at])
+        .execute(sql, &[&token_id.0, &account.0, &hash.as_slice(), &name, scope, created_at, expires_at])
         .await?;
     one(touched, TABLE)
 }
 
 /// An account's that are good, newest first.
-pub(crate) async fn list(tx: &Tx, account: AccountId, now: Timestamp) -> Result<Vec<PersonalToken>, Error> {
-    let sql = "-- list_personal_tokens\nSELECT token_id, name, scope, created_at, expires_at, last_used_at
+pub(crate) async fn list(
+    tx: &Tx,
+    vault: &Vault,
+    account: AccountId,
+    now: Timestamp,
+) -> Result<Vec<PersonalToken>, Error> {
+    let sql = "-- list_personal_tokens\nSELECT token_id, scope, created_at, expires_at, last_used_at, name, name_sealed
                FROM personal_tokens WHERE account_id = $1 AND deleted_at IS NULL AND expires_at > $2
                ORDER BY created_at DESC, token_id DESC";
-    tx.query(sql, &[&account.0, &now]).await?.iter().map(read).collect()
+    let mut tokens = Vec::new();
+    for row in tx.query(sql, &[&account.0, &now]).await? {
+        let (plain, sealed): (Option<String>, Option<Vec<u8>>) =
+            (Error::column(&row, TABLE, 5)?, Error::column(&row, TABLE, 6)?);
+        let name = match sealed {
+            Some(sealed) => vault.open_for(tx, account, Field::TOKEN_NAME, &sealed).await?,
+            None => plain.unwrap_or_default(),
+        };
+        tokens.push(PersonalToken { name, ..read(&row)? });
+    }
+    Ok(tokens)
 }
 
-/// Whose a token is, where it is good; that it was used is noted, once a minute.
+/// Whose a token is, where it is good, but for its name; that it was used is noted, once a minute.
 pub(crate) async fn used(
     tx: &Tx,
     hash: &[u8; 32],
     now: Timestamp,
     minute: Timestamp,
 ) -> Result<Option<(AccountId, PersonalToken)>, Error> {
-    let sql = "-- good_personal_token\nSELECT token_id, name, scope, created_at, expires_at, last_used_at, account_id
+    let sql =
+        "-- good_personal_token\nSELECT token_id, scope, created_at, expires_at, last_used_at, account_id
                FROM personal_tokens WHERE token_hash = $1 AND deleted_at IS NULL AND expires_at > $2";
     let Some(row) = tx.query_opt(sql, &[&hash.as_slice(), &now]).await? else { return Ok(None) };
     let token = read(&row)?;
@@ -59,7 +78,7 @@ pub(crate) async fn used(
                    WHERE token_id = $1 AND (last_used_at IS NULL OR last_used_at < $2)";
         tx.execute(sql, &[&token.token_id.0, &minute]).await?;
     }
-    Ok(Some((AccountId(Error::column(&row, TABLE, 6)?), token)))
+    Ok(Some((AccountId(Error::column(&row, TABLE, 5)?), token)))
 }
 
 /// Locks an account's token: `None` where there is none; otherwise the event that told of its end, if it was ended.
@@ -91,10 +110,10 @@ pub(crate) async fn forget_ended(tx: &Tx, before: Timestamp) -> Result<u64, Erro
 fn read(row: &Row) -> Result<PersonalToken, Error> {
     Ok(PersonalToken {
         token_id: SessionId(Error::column(row, TABLE, 0)?),
-        name: Error::column(row, TABLE, 1)?,
-        scope: Error::column(row, TABLE, 2)?,
-        created_at: Error::column(row, TABLE, 3)?,
-        expires_at: Error::column(row, TABLE, 4)?,
-        last_used_at: Error::column(row, TABLE, 5)?,
+        name: String::new(),
+        scope: Error::column(row, TABLE, 1)?,
+        created_at: Error::column(row, TABLE, 2)?,
+        expires_at: Error::column(row, TABLE, 3)?,
+        last_used_at: Error::column(row, TABLE, 4)?,
     })
 }

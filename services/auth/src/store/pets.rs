@@ -116,8 +116,9 @@ pub(crate) async fn list(
                       p.time_zone, p.created_at, p.updated_at, p.version, seen.role
                FROM (SELECT pet_id, 'OWNER' AS role FROM pets WHERE account_id = $1
                      UNION ALL
-                     SELECT pet_id, role FROM shares
-                     WHERE account_id = $1 AND withdrawn_at IS NULL AND (expires_at IS NULL OR expires_at > $2)) AS seen
+                     (SELECT DISTINCT ON (pet_id) pet_id, role FROM shares
+                      WHERE account_id = $1 AND withdrawn_at IS NULL AND (expires_at IS NULL OR expires_at > $2)
+                      ORDER BY pet_id, array_position(ARRAY['CAREGIVER', 'VET', 'VIEWER'], role))) AS seen
                JOIN pets p USING (pet_id)
                WHERE $3::timestamptz IS NULL OR (p.created_at, p.pet_id) < ($3, $4::uuid)
                ORDER BY p.created_at DESC, p.pet_id DESC LIMIT $5";

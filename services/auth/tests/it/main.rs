@@ -7,6 +7,7 @@ mod accounts;
 mod audit;
 mod collars;
 mod harness;
+mod looks;
 mod personal;
 mod pets;
 mod revocation;

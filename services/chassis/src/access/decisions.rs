@@ -7,10 +7,11 @@ use std::time::Duration;
 use moka::sync::Cache;
 use petty_proto::events::v1::AccessChanged;
 use petty_proto::policy::Need;
+use sha2::{Digest as _, Sha256};
 
 use super::{
-    AccessSource, Broadcast, CollarAccess, Decision, PetAccess, Target, allows, collar_not_found,
-    not_allowed, pet_not_found,
+    AccessReason, AccessSource, Broadcast, CollarAccess, Decision, PetAccess, Target, allows,
+    collar_not_found, not_allowed, pet_not_found,
 };
 use crate::caller::Caller;
 use crate::error::ApiError;
@@ -32,6 +33,8 @@ pub struct Asker<'a> {
     pub deadline: tokio::time::Instant,
     /// Where the client at the edge is, where that is known.
     pub client_address: Option<crate::grpc::ClientAddress>,
+    /// Why staff asks; nobody else has one.
+    pub reason: Option<&'a AccessReason>,
 }
 
 /// Decides on access. Cheap to clone.
@@ -49,9 +52,34 @@ struct Inner {
 
 struct Memory {
     broadcast: Broadcast,
-    decisions: Cache<(SessionId, Target), Remembered>,
+    decisions: Cache<Key, Remembered>,
     /// Counts changes: a decision that was on its way while one came is not remembered.
     epoch: AtomicU64,
+}
+
+/// What a decision is remembered by.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Key {
+    session: SessionId,
+    target: Target,
+    /// Of what staff claims and says: what was decided for one role or reason is decided anew for another. `None`: neither.
+    staff: Option<[u8; 32]>,
+}
+
+impl Key {
+    fn of(asker: &Asker<'_>, target: Target) -> Self {
+        let roles = asker.caller.roles();
+        let staff = (!roles.is_empty() || asker.reason.is_some()).then(|| {
+            let mut hash = Sha256::new();
+            hash.update(asker.reason.map(AccessReason::digest).unwrap_or_default());
+            for role in roles {
+                hash.update((role.len() as u64).to_be_bytes());
+                hash.update(role.as_bytes());
+            }
+            hash.finalize().into()
+        });
+        Self { session: asker.caller.session_id(), target, staff }
+    }
 }
 
 #[derive(Clone)]
@@ -136,7 +164,7 @@ impl Access {
         let Some(memory) = &inner.memory else {
             return inner.source.check(asker, &target).await.map(Arc::new);
         };
-        let key = (asker.caller.session_id(), target);
+        let key = Key::of(asker, target);
         let heard = memory.broadcast.is_heard();
         if heard && let Some(remembered) = memory.decisions.get(&key) {
             let expired = remembered.decision.expires.is_some_and(|time| time <= inner.clock.now());
@@ -145,7 +173,7 @@ impl Access {
             }
         }
         let epoch = memory.epoch.load(Ordering::Acquire);
-        let decision = Arc::new(inner.source.check(asker, &key.1).await?);
+        let decision = Arc::new(inner.source.check(asker, &key.target).await?);
         let account = asker.caller.account_id().to_string();
         let remembered = Remembered { account, decision: decision.clone() };
         memory.decisions.insert(key.clone(), remembered);
@@ -165,7 +193,7 @@ impl Inner {
             memory.decisions.invalidate_all();
             return;
         };
-        let closure = move |key: &(SessionId, Target), value: &Remembered| concerns(&change, key, value);
+        let closure = move |key: &Key, value: &Remembered| concerns(&change, key, value);
         if memory.decisions.invalidate_entries_if(closure).is_err() {
             memory.decisions.invalidate_all();
         }
@@ -173,7 +201,7 @@ impl Inner {
 }
 
 /// Whether a change concerns a remembered decision. Nothing named: everything is concerned.
-fn concerns(change: &AccessChanged, (session, target): &(SessionId, Target), value: &Remembered) -> bool {
+fn concerns(change: &AccessChanged, Key { session, target, .. }: &Key, value: &Remembered) -> bool {
     let AccessChanged { account_id, session_id, pet_id, collar_id, pairing_id } = change;
     let named = [account_id, session_id, pet_id, collar_id, pairing_id];
     if named.iter().all(|id| id.is_empty()) {

@@ -78,6 +78,7 @@ fn role(answer: WireRole) -> Option<Role> {
         WireRole::Caregiver => Some(Role::Caregiver),
         WireRole::Vet => Some(Role::Vet),
         WireRole::Owner => Some(Role::Owner),
+        WireRole::Staff => Some(Role::Staff),
     }
 }
 
@@ -88,6 +89,7 @@ impl From<Role> for WireRole {
             Role::Caregiver => Self::Caregiver,
             Role::Vet => Self::Vet,
             Role::Owner => Self::Owner,
+            Role::Staff => Self::Staff,
         }
     }
 }
@@ -123,7 +125,7 @@ mod tests {
 
     #[test]
     fn roles_are_the_same_there_and_back_and_an_unspecified_one_is_none() {
-        for known in [Role::Viewer, Role::Caregiver, Role::Vet, Role::Owner] {
+        for known in [Role::Viewer, Role::Caregiver, Role::Vet, Role::Owner, Role::Staff] {
             assert_eq!(role(known.into()), Some(known));
             assert_eq!(Role::parse(known.as_str()), Some(known));
         }

@@ -27,7 +27,7 @@ pub use call::Call;
 pub(crate) use call::forwarded;
 pub use stream::Streaming;
 
-use crate::access::Access;
+use crate::access::{Access, AccessReason};
 use crate::caller::Verifier;
 use crate::error::{ApiError, Code, FieldError};
 use crate::grpc::scope::noting_replays;
@@ -136,7 +136,9 @@ impl<H> Guarded<H> {
         caller
             .fits(policy)
             .map_err(|unfit| ApiError::new(Code::PermissionDenied, unfit.reason(), unfit.text()))?;
-        Ok(SignedIn { caller, token: SecretString::from(token) })
+        // Nobody else has a reason to say, and none is looked at.
+        let reason = if caller.is_staff() { AccessReason::carried(request.metadata())? } else { None };
+        Ok(SignedIn { caller, token: SecretString::from(token), reason })
     }
 }
 

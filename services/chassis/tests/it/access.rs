@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
-use petty_chassis::access::{Access, AccessSource, Asker, Broadcast, Decision, Role, Target};
+use petty_chassis::access::{Access, AccessReason, AccessSource, Asker, Broadcast, Decision, Role, Target};
 use petty_chassis::caller::{Caller, Claims};
 use petty_chassis::events::{Outgoing, outbox, topics};
 use petty_chassis::postgres::Error;
@@ -39,6 +39,24 @@ impl AccessSource for Source {
     }
 }
 
+fn caller(clock: &Clock, sid: SessionId, roles: &[&str]) -> Caller {
+    let claims = Claims {
+        iss: String::new(),
+        aud: String::new(),
+        sub: AccountId::new(clock).to_string(),
+        exp: i64::MAX,
+        nbf: 0,
+        iat: 0,
+        jti: String::new(),
+        scope: "pets:read staff".to_owned(),
+        roles: roles.iter().map(|&role| role.to_owned()).collect(),
+        sid,
+        integration: false,
+        device: None,
+    };
+    Caller::try_from(claims).unwrap()
+}
+
 struct Scene {
     stack: Stack,
     auth: Node,
@@ -70,36 +88,26 @@ impl Scene {
         let access =
             Access::remembering(Box::new(Source(book.clone())), context.clock.clone(), broadcast.clone());
         let clock = Clock::system();
-        let claims = Claims {
-            iss: String::new(),
-            aud: String::new(),
-            sub: AccountId::new(&clock).to_string(),
-            exp: i64::MAX,
-            nbf: 0,
-            iat: 0,
-            jti: String::new(),
-            scope: "pets:read".to_owned(),
-            roles: Vec::new(),
-            integration: false,
-            sid: SessionId::new(&clock),
-            device: None,
-        };
-        let caller = Caller::try_from(claims).unwrap();
+        let caller = caller(&clock, SessionId::new(&clock), &[]);
         let scene = Self { stack, auth, book, access, broadcast, caller, pet: PetId::new(&clock) };
         eventually("the broadcast is heard", || async { scene.broadcast.is_heard() }).await;
         scene
     }
 
     async fn may(&self, need: Need) -> Result<Role, ApiError> {
+        self.may_as(&self.caller, None, need).await
+    }
+
+    async fn may_as(
+        &self,
+        caller: &Caller,
+        reason: Option<&AccessReason>,
+        need: Need,
+    ) -> Result<Role, ApiError> {
         let token = SecretString::from("token");
         let deadline = tokio::time::Instant::now() + Duration::from_secs(1);
-        let asker = Asker {
-            caller: &self.caller,
-            token: &token,
-            request_id: "request",
-            deadline,
-            client_address: None,
-        };
+        let asker =
+            Asker { caller, token: &token, request_id: "request", deadline, client_address: None, reason };
         self.access.pet(&asker, self.pet, need).await.map(|access| access.role)
     }
 
@@ -191,4 +199,29 @@ async fn in_silence_every_decision_is_asked_and_nothing_is_allowed_that_cannot_b
         assert_eq!(scene.may(Need::Read).await.unwrap(), Role::Viewer);
     }
     assert!(scene.asked() <= before + 1, "and remembered again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_decided_for_one_role_or_reason_is_decided_anew_for_another() {
+    let scene = Scene::new().await;
+    let session = scene.caller.session_id();
+    let clock = Clock::system();
+    // Of one session: what a token claims may change with a refresh.
+    let (support, admin) = (caller(&clock, session, &["support"]), caller(&clock, session, &["admin"]));
+    let one = AccessReason::parse("ticket 4711: no positions").unwrap();
+    let other = AccessReason::parse("ticket 4712: no positions").unwrap();
+    let askers = [
+        (&scene.caller, None),
+        (&support, None),
+        (&support, Some(&one)),
+        (&support, Some(&other)),
+        (&admin, None),
+        (&admin, Some(&one)),
+    ];
+    for round in 0..3 {
+        for (index, (caller, reason)) in (1..).zip(askers) {
+            assert_eq!(scene.may_as(caller, reason, Need::Read).await.unwrap(), Role::Viewer);
+            assert_eq!(scene.asked(), if round == 0 { index } else { 6 }, "{index}");
+        }
+    }
 }

@@ -28,7 +28,7 @@ impl Precision {
     pub fn of(role: Role) -> Self {
         match role {
             Role::Owner | Role::Caregiver => Self::Exact,
-            Role::Viewer | Role::Vet => Self::Coarse,
+            Role::Viewer | Role::Vet | Role::Staff => Self::Coarse,
         }
     }
 
@@ -96,6 +96,7 @@ mod tests {
             (Role::Caregiver, [-1.23457, 52.98765]),
             (Role::Viewer, [-1.235, 52.988]),
             (Role::Vet, [-1.235, 52.988]),
+            (Role::Staff, [-1.235, 52.988]),
         ] {
             assert_eq!(Precision::of(role).degrees(position), expected, "{role:?}");
         }

@@ -32,6 +32,22 @@ pub(super) fn tokens() -> Vec<Case> {
     ]
 }
 
+pub(super) fn links(pet: &str) -> Vec<Case> {
+    let links = format!("/v1/pets/{pet}/shares:createLink");
+    let accept = |token: &str| post("AcceptShare", "/v1/shares:accept", json!({"token": token}), "token");
+    let ended = json!({"role": "VET", "expire_time": "2020-01-01T00:00:00Z"});
+    vec![
+        post("CreateShareLink", &links, json!({}), "role"),
+        post("CreateShareLink", &links, json!({"role": "STAFF"}), "role"),
+        post("CreateShareLink", &links, json!({"role": "VET", "email": "a@example.com"}), "email"),
+        post("CreateShareLink", &links, ended, "expire_time"),
+        accept(""),
+        accept(&"x".repeat(257)),
+        get("ListAccesses", format!("/v1/pets/{pet}/accesses?page_size=1001"), "page_size"),
+        get("ListAccesses", "/v1/pets/rex/accesses", "pet_id"),
+    ]
+}
+
 pub(super) fn roles() -> Vec<Case> {
     let somebody = "01a1fddd-8dc2-7617-a8de-bacd039823d1";
     let mut cases = vec![get("ListStaff", "/v1/staff?role=ADMIN", "role")];

@@ -13,7 +13,7 @@ use tonic::Request;
 use tonic::metadata::MetadataValue;
 
 use super::Gate;
-use crate::access::{Asker, CollarAccess, PetAccess};
+use crate::access::{ACCESS_REASON, AccessReason, Asker, CollarAccess, PetAccess};
 use crate::caller::Caller;
 use crate::error::{ApiError, Code};
 use crate::grpc::{CLIENT_ADDRESS, ClientAddress, Deadline, RequestId, ServiceIdentity};
@@ -46,6 +46,7 @@ pub(super) struct Inner {
 pub(super) struct SignedIn {
     pub(super) caller: Arc<Caller>,
     pub(super) token: SecretString,
+    pub(super) reason: Option<AccessReason>,
 }
 
 #[derive(Debug)]
@@ -115,6 +116,12 @@ impl Call {
     #[must_use]
     pub fn client_address(&self) -> Option<IpAddr> {
         self.inner.client_address.map(|address| address.0)
+    }
+
+    /// Why staff looks, where staff is calling and has said so.
+    #[must_use]
+    pub fn access_reason(&self) -> Option<&AccessReason> {
+        self.inner.signed_in.as_ref()?.reason.as_ref()
     }
 
     /// The verified caller, whose session still stands. For methods without a resource.
@@ -259,6 +266,7 @@ impl Call {
             request_id: &inner.request_id,
             deadline: self.deadline(),
             client_address: inner.client_address,
+            reason: signed_in.reason.as_ref(),
         })
     }
 }
@@ -277,6 +285,9 @@ pub(crate) fn forwarded<M>(message: M, asker: &Asker<'_>) -> Request<M> {
         && let Ok(value) = MetadataValue::try_from(address.to_string())
     {
         request.metadata_mut().insert(CLIENT_ADDRESS, value);
+    }
+    if let Some(value) = asker.reason.and_then(AccessReason::metadata) {
+        request.metadata_mut().insert(ACCESS_REASON, value);
     }
     request.extensions_mut().insert(RequestId(asker.request_id.to_owned()));
     request.extensions_mut().insert(Deadline(asker.deadline));

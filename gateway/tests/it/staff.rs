@@ -1,0 +1,35 @@
+//! What staff says of why it looks.
+
+use crate::world::World;
+
+#[tokio::test]
+async fn only_staffs_reason_goes_on_and_a_bad_one_is_said_so() {
+    let world = World::new().await;
+    let (staff, other) = (world.staff("staff pets:read", &["support"]), world.account("pets:read"));
+    let get = async |header: &str, reasons: &[&str]| {
+        let mut headers = vec![("authorization", header)];
+        headers.extend(reasons.iter().map(|reason| ("x-access-reason", *reason)));
+        world.send("GET", "/v1/pets/p-1", &headers, "").await
+    };
+    let seen = || {
+        let seen = world.services.calls("get_pet").pop().unwrap();
+        seen.metadata("x-petty-access-reason").map(str::to_owned)
+    };
+    assert_eq!(get(&staff, &["ticket 4711: no positions"]).await.status, 200);
+    assert_eq!(seen().as_deref(), Some("ticket 4711: no positions"));
+    assert_eq!(get(&staff, &[]).await.status, 200);
+    assert_eq!(seen(), None);
+    assert_eq!(get(&other, &["ticket 4711: no positions"]).await.status, 200);
+    assert_eq!(seen(), None, "who is not staff has no reason to say");
+    assert_eq!(get(&other, &["short"]).await.status, 200);
+    for reasons in [&["short"][..], &[""], &[&"x".repeat(501)], &["one of two reasons", "two of two reasons"]]
+    {
+        let reply = get(&staff, reasons).await;
+        assert_eq!(reply.problem(), (400, "INVALID_ARGUMENT".to_owned()));
+        assert_eq!(reply.json()["errors"][0]["field"], "X-Access-Reason");
+    }
+    // And never by the name that it goes on under.
+    let headers = [("authorization", other.as_str()), ("x-petty-access-reason", "ticket 4711: smuggled in")];
+    assert_eq!(world.send("GET", "/v1/pets/p-1", &headers, "").await.status, 200);
+    assert_eq!(seen(), None);
+}
