@@ -6,12 +6,13 @@
 pub(crate) mod convert;
 
 use jiff::Timestamp;
+use petty_chassis::access::session_ended;
 use petty_chassis::events::{Outgoing, outbox, topics};
 use petty_chassis::grpc::gate::{Call, FeedbackServiceHandler};
 use petty_chassis::page::{Page, Place};
 use petty_chassis::postgres::requests;
 use petty_chassis::postgres::{Db, Tx};
-use petty_chassis::types::{AccountId, Clock, FeedbackId, TimelineEventId, micros};
+use petty_chassis::types::{AccountId, Clock, FeedbackId, PetId, TimelineEventId, micros};
 use petty_chassis::{ApiError, Foundation};
 use petty_proto::feedback::v1 as wire;
 use prost::Message;
@@ -140,6 +141,10 @@ impl Grpc {
             .transaction("say_feedback", |tx| async move {
                 if !store::lock(&tx, known.pet).await? {
                     return Err(event_not_found());
+                }
+                // Beside the forgetting of the account nothing is written of it.
+                if !store::lock(&tx, PetId(account.0)).await? {
+                    return Err(session_ended());
                 }
                 let Said { method, request_id, request } = said;
                 let work = async {

@@ -9,12 +9,12 @@ use petty_chassis::calendar::utc_date;
 use petty_chassis::events::payload::same_pet;
 use petty_chassis::events::{Event, Failure, Handler, Part, Unusable, inbox, outbox, topics, versions};
 use petty_chassis::postgres::Tx;
-use petty_chassis::types::{PetId, micros};
-use petty_proto::events::v1::{DayClosed, PetChanged, PetErasing};
+use petty_chassis::types::{AccountId, PetId, micros};
+use petty_proto::events::v1::{AccountErasing, DayClosed, PetChanged, PetErasing};
 
 use crate::grpc::convert;
 use crate::planning::{Cause, Planner};
-use crate::store::{self, days, pets};
+use crate::store::{self, days, foods, pets};
 
 /// Handles the service's events.
 #[derive(Debug)]
@@ -39,6 +39,8 @@ impl Handler for Worker {
             self.close_day(tx, event, part.pet).await
         } else if *event.topic == topics::PET_ERASING {
             self.erase_pet(tx, event, part.pet).await
+        } else if *event.topic == topics::ACCOUNT_ERASING {
+            self.erase_account(tx, event, part.pet).await
         } else {
             Err(Failure::Poison(format!("{} is not consumed here", event.topic.name)))
         }
@@ -100,5 +102,28 @@ impl Worker {
         inbox::erase(tx, clock, pet).await?;
         store::delete_all(tx, pet).await?;
         Ok(outbox::tell_erased(tx, clock, "nutrition", pet, self.planner.shards()).await?)
+    }
+
+    /// An account is forgotten as a pet is, under its own id: what is its own here are foods. Pets of others that eat them
+    /// eat them no more.
+    async fn erase_account(&self, tx: &Tx, event: &Event, id: PetId) -> Result<(), Failure> {
+        let erasing: AccountErasing = event.read()?;
+        same_pet(&erasing.account_id, id)?;
+        store::lock(tx, id).await?;
+        let clock = self.planner.clock();
+        inbox::erase(tx, clock, id).await?;
+        let account = AccountId(id.0);
+        let eaters = foods::eaters_of_account(tx, account).await?;
+        let mut alive = Vec::new();
+        for pet in eaters {
+            if store::lock(tx, pet).await? {
+                alive.push(pet);
+            }
+        }
+        foods::delete_all(tx, account).await?;
+        for pet in alive {
+            self.planner.replan(tx, pet, Cause::FoodRemoved).await?;
+        }
+        Ok(outbox::tell_erased(tx, clock, "nutrition", id, self.planner.shards()).await?)
     }
 }

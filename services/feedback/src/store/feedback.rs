@@ -158,6 +158,13 @@ pub(crate) async fn delete_all(tx: &Tx, pet: PetId) -> Result<BTreeSet<Uuid>, Er
     objects.collect()
 }
 
+/// Forgets all that an account said; the objects that may hold some of it.
+pub(crate) async fn delete_of_account(tx: &Tx, account: AccountId) -> Result<BTreeSet<Uuid>, Error> {
+    let sql = "-- delete_feedback_of_account\nDELETE FROM feedback WHERE account_id = $1 RETURNING object_id";
+    let rows = tx.query(sql, &[&account.0]).await?;
+    rows.iter().filter_map(|row| Error::column(row, TABLE, 0).transpose()).collect()
+}
+
 fn feedback(row: &Row) -> Result<Feedback, Error> {
     let verdict: &str = Error::column(row, TABLE, 4)?;
     let actual: Option<&str> = Error::column(row, TABLE, 5)?;

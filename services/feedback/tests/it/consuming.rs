@@ -1,10 +1,11 @@
 //! What the service makes of the events it consumes.
 
 use futures::future::join_all;
+use petty_chassis::access::Role;
 use petty_chassis::events::{Event, Failure, topics};
-use petty_chassis::types::EventId;
+use petty_chassis::types::{EventId, PetId};
 use petty_proto::behavior::v1::episode::Behavior;
-use petty_proto::events::v1::PetErasing;
+use petty_proto::events::v1::{AccountErasing, PetErasing};
 use petty_proto::feedback::v1::feedback::Verdict;
 use petty_testbench::eventually;
 
@@ -72,6 +73,35 @@ async fn what_cannot_be_used_is_poison() {
     for event in &bad {
         assert!(matches!(bench.apply(event).await, Err(Failure::Poison(_))), "{event:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_closed_account_said_is_gone_from_the_archive_too() {
+    let bench = Bench::new("closed").await;
+    let (pet, stays, told) = bench.told_pet(1).await;
+    let closing = bench.account_id();
+    bench.access.share(pet, closing, Role::Caregiver);
+    for account in [closing, stays] {
+        bench.submit(account, submission(&told, "positive")).await.unwrap();
+    }
+    bench.archive.round().await.unwrap();
+    assert_eq!(bench.lines().len(), 2);
+    let id = PetId(closing.0);
+    let payload = AccountErasing { account_id: closing.to_string() };
+    let erasing = bench.event(&topics::ACCOUNT_ERASING, id, 1, &payload);
+    bench.apply(&erasing).await.unwrap();
+    let left = bench.rows("-- left\nSELECT account_id::text FROM feedback").await;
+    assert_eq!(left, [stays.to_string()]);
+    // It is told once the archive has followed.
+    assert!(bench.erased().await.is_empty());
+    bench.archive.round().await.unwrap();
+    assert_eq!(bench.lines().len(), 1);
+    assert_eq!(bench.erased().await, [closing.to_string()]);
+    // Even where access is remembered, it says nothing more.
+    let refused = bench.submit(closing, submission(&told, "positive")).await.unwrap_err();
+    assert_eq!(refused.code(), tonic::Code::Unauthenticated);
+    // And of the pet all else stays.
+    bench.submit(stays, submission(&told, "positive")).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,11 +1,12 @@
 //! NutritionService: foods. They are an account's; to others they do not exist.
 
 use petty_chassis::ApiError;
+use petty_chassis::access::session_ended;
 use petty_chassis::grpc::gate::Call;
 use petty_chassis::page::{Page, Place};
 use petty_chassis::postgres::Tx;
 use petty_chassis::postgres::requests;
-use petty_chassis::types::{AccountId, micros};
+use petty_chassis::types::{AccountId, PetId, micros};
 use petty_proto::nutrition::v1 as wire;
 use uuid::Uuid;
 
@@ -41,6 +42,10 @@ pub(super) async fn create(
         .transaction("create_food", |tx| async move {
             let clock = grpc.planner.clock();
             let work = async {
+                // Beside the forgetting of the account nothing is written of it.
+                if !store::lock(&tx, PetId(account.0)).await? {
+                    return Err(session_ended());
+                }
                 foods::insert(&tx, food).await?;
                 Ok(convert::food(food))
             };

@@ -138,6 +138,26 @@ pub(crate) async fn eaters(tx: &Tx, id: Uuid) -> Result<Vec<PetId>, Error> {
     rows.iter().map(|row| Error::column::<Uuid>(row, "profile_foods", 0).map(PetId)).collect()
 }
 
+/// The pets whose profiles name any of an account's foods, in the order that their locks are taken in.
+pub(crate) async fn eaters_of_account(tx: &Tx, account: AccountId) -> Result<Vec<PetId>, Error> {
+    let sql =
+        "-- eaters_of_account\nSELECT DISTINCT p.pet_id FROM profile_foods p JOIN foods f USING (food_id)
+               WHERE f.account_id = $1 ORDER BY p.pet_id";
+    let rows = tx.query(sql, &[&account.0]).await?;
+    rows.iter().map(|row| Error::column::<Uuid>(row, "profile_foods", 0).map(PetId)).collect()
+}
+
+/// Forgets all of an account's foods, removed ones too, wherever they are named.
+pub(crate) async fn delete_all(tx: &Tx, account: AccountId) -> Result<(), Error> {
+    for sql in [
+        "-- forget_choices\nDELETE FROM profile_foods p USING foods f WHERE p.food_id = f.food_id AND f.account_id = $1",
+        "-- forget_accounts_foods\nDELETE FROM foods WHERE account_id = $1",
+    ] {
+        tx.execute(sql, &[&account.0]).await?;
+    }
+    Ok(())
+}
+
 /// Forgets foods that were removed before then and that no profile names any more.
 pub(crate) async fn forget_removed(tx: &Tx, before: Timestamp) -> Result<u64, Error> {
     let sql = "-- forget_foods\nDELETE FROM foods f WHERE deleted_at < $1

@@ -2,9 +2,10 @@
 
 use futures::future::join_all;
 use jiff::civil::date;
+use petty_chassis::access::Role;
 use petty_chassis::events::{Event, Failure, topics};
 use petty_proto::auth::v1 as auth;
-use petty_proto::events::v1::{DataErased, DayClosed, PetChanged, PetErasing};
+use petty_proto::events::v1::{AccountErasing, DataErased, DayClosed, PetChanged, PetErasing};
 use petty_proto::nutrition::v1 as wire;
 use petty_proto::nutrition::v1::nutrition_service_server::NutritionService as _;
 use petty_testbench::{eventually, reason};
@@ -126,6 +127,44 @@ async fn an_erased_pet_leaves_nothing_and_that_is_told() {
     bench.grpc.update_food(bench.request(owner, request)).await.unwrap();
     assert_eq!(bench.count(KEPT).await, 4);
     assert_eq!(bench.daily.run_once().await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn a_closed_account_leaves_no_food_and_others_pets_eat_it_no_more() {
+    let bench = Bench::new("closed").await;
+    let ((pet, owner), (own, closing)) = (bench.weighed_dog().await, bench.weighed_dog().await);
+    // The one who closes their account cares for the other's pet, and feeds it their own food.
+    bench.access.share(pet, closing, Role::Caregiver);
+    let food = bench.food(closing, kibble()).await;
+    let removed = bench.food(closing, kibble()).await;
+    let request = wire::DeleteFoodRequest { food_id: removed.food_id };
+    bench.grpc.delete_food(bench.request(closing, request)).await.unwrap();
+    let kept = bench.food(owner, kibble()).await;
+    for pet in [pet, own] {
+        let profile = wire::UpdateNutritionProfileRequest { foods: only(&food), ..of(pet) };
+        bench.put_profile(closing, profile).await;
+    }
+    let before = bench.versions(pet).await.len();
+    let id = petty_chassis::types::PetId(closing.0);
+    let erasing =
+        bench.event(&topics::ACCOUNT_ERASING, id, 1, &AccountErasing { account_id: closing.to_string() });
+    for _ in 0..2 {
+        bench.apply(&erasing).await.unwrap();
+    }
+    let foods = bench.rows("-- foods\nSELECT food_id::text FROM foods").await;
+    assert_eq!(foods, [kept.food_id]);
+    assert_eq!(bench.count("-- chosen\nSELECT count(*) FROM profile_foods").await, 0);
+    assert_eq!(bench.versions(pet).await.len(), before + 1, "the plan is another without its food");
+    let told = bench.outbox::<DataErased>(&topics::DATA_ERASED).await;
+    let expected = DataErased { pet_id: closing.to_string(), service: "nutrition".to_owned() };
+    // Who asks twice did not hear it.
+    assert_eq!(told.into_iter().map(|told| told.payload).collect::<Vec<_>>(), [expected.clone(), expected]);
+    // Even where access is remembered, nothing new becomes its own.
+    let refused = bench.grpc.create_food(bench.request(closing, kibble())).await.unwrap_err();
+    assert_eq!(reason(&refused), "SESSION_ENDED");
+    let other =
+        bench.event(&topics::ACCOUNT_ERASING, id, 1, &AccountErasing { account_id: owner.to_string() });
+    assert!(matches!(bench.apply(&other).await, Err(Failure::Poison(_))));
 }
 
 #[tokio::test(flavor = "multi_thread")]
