@@ -123,6 +123,7 @@ impl AccountService for StandIn {
     answers_default! {
         sign_up(auth::SignUpRequest) -> auth::TokenResponse;
         get_me(auth::GetMeRequest) -> auth::Account;
+        close_account(auth::CloseAccountRequest) -> auth::CloseAccountResponse;
     }
 }
 

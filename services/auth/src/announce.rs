@@ -75,7 +75,7 @@ pub(crate) async fn share_changed(
     access_changed(tx, clock, pet.0, &change).await
 }
 
-/// What an account may do on the platform is more, or less, than it was.
+/// What an account may do on the platform is more, or less, than it was; or nothing any more.
 pub(crate) async fn account_changed(tx: &Tx, clock: &Clock, account: AccountId) -> Result<EventId, Error> {
     let change = wire::AccessChanged { account_id: account.to_string(), ..wire::AccessChanged::default() };
     access_changed(tx, clock, account.0, &change).await
@@ -111,6 +111,18 @@ pub(crate) async fn pet_changed(tx: &Tx, clock: &Clock, shards: i16, pet: &Pet) 
         deleted: false,
     };
     let event = Outgoing::of_pet(&topics::PET_CHANGED, pet.pet_id, i64::from(pet.version), shards, &payload);
+    outbox::write(tx, clock, &event).await.map(|_| ())
+}
+
+/// An account is gone, and those who keep something of its own are to forget it. It travels as a pet's events do, by its id.
+pub(crate) async fn account_erasing(
+    tx: &Tx,
+    clock: &Clock,
+    shards: i16,
+    account: AccountId,
+) -> Result<(), Error> {
+    let payload = wire::AccountErasing { account_id: account.to_string() };
+    let event = Outgoing::of_pet(&topics::ACCOUNT_ERASING, PetId(account.0), 1, shards, &payload);
     outbox::write(tx, clock, &event).await.map(|_| ())
 }
 

@@ -67,6 +67,9 @@ pub enum Error {
     /// Unknown, or the wrong secret.
     #[error("these credentials are not known")]
     BadCredentials,
+    /// Signed in, and yet not who they say.
+    #[error("this is not the account's passphrase")]
+    PasswordWrong,
     /// Unknown, used up, expired, or of an ended session.
     #[error("the refresh token is not valid; sign in again")]
     RefreshTokenInvalid,

@@ -4,6 +4,7 @@
 
 mod access;
 mod account;
+mod closing;
 mod collar;
 pub(crate) mod convert;
 mod errors;
@@ -17,6 +18,7 @@ mod token;
 
 pub(crate) use access::LocalAccess;
 
+use petty_chassis::grpc::gate::Call;
 use petty_chassis::postgres::Db;
 use petty_chassis::types::{self, Clock, Entropy};
 
@@ -24,6 +26,7 @@ use crate::config::SignUpMode;
 use crate::keys::LocalKeys;
 use crate::passwords::Passwords;
 use crate::signer::Minter;
+use crate::store::audit::Origin;
 use crate::vault::Vault;
 
 /// Answers all of auth's services.
@@ -45,5 +48,10 @@ impl Grpc {
     /// Now, as the database keeps it.
     fn now(&self) -> jiff::Timestamp {
         types::micros(self.clock.now())
+    }
+
+    /// By which request something is asked, and from where: for the audit log.
+    fn origin<'a>(&self, call: &'a Call) -> Origin<'a> {
+        Origin::new(&self.vault, call.request_id(), call.client_address())
     }
 }

@@ -62,6 +62,8 @@ impl Purpose {
     pub(crate) const EMAIL: Self = Self("accounts.email");
     /// Why staff looked at a pet, in the audit log.
     pub(crate) const ACCESS_REASON: Self = Self("staff_accesses.reason");
+    /// Where a client was when something was asked.
+    pub(crate) const CLIENT_ADDRESS: Self = Self("audit_log.source");
 }
 
 /// Why something cannot be sealed or opened.

@@ -79,6 +79,9 @@ fn credentials() -> Vec<Case> {
         post("IssueCollarToken", "/v1/collars/token", json!({"collar_id": "collar-1"}), "secret"),
         get("GetJwks", "/.well-known/jwks.json?kid=1", "kid"),
         get("GetMe", "/v1/me?verbose=1", "verbose"),
+        send("CloseAccount", Method::DELETE, "/v1/me", json!({}), "password"),
+        send("CloseAccount", Method::DELETE, "/v1/me", json!({"password": "x".repeat(257)}), "password"),
+        send("CloseAccount", Method::DELETE, "/v1/me", json!({"password": good, "sure": true}), "sure"),
     ]
 }
 

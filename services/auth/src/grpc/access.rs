@@ -17,6 +17,7 @@ use super::{Grpc, convert};
 use crate::domain::Error;
 use crate::domain::access::{Grant, VisiblePairing};
 use crate::domain::pairing::Pairing;
+use crate::store::audit::Origin;
 use crate::store::{access, pets};
 use crate::vault::Vault;
 
@@ -63,8 +64,9 @@ impl LocalAccess {
 #[async_trait::async_trait]
 impl AccessSource for LocalAccess {
     async fn check(&self, asker: &Asker<'_>, target: &Target) -> Result<Decision, ApiError> {
-        let Asker { caller, reason, request_id, .. } = *asker;
-        let looker = reason.map(|reason| Looker { caller, reason, service: "auth", request_id });
+        let Asker { caller, reason, request_id, client_address, .. } = *asker;
+        let origin = Origin::new(&self.vault, request_id, client_address.map(|address| address.0));
+        let looker = reason.map(|reason| Looker { caller, reason, service: "auth", origin });
         self.decide(caller, target, looker).await
     }
 }
@@ -154,8 +156,8 @@ impl AccessServiceHandler for Grpc {
         // Whether the session still stands is part of the decision.
         let caller = call.claimed_caller()?;
         let service = call.service().map(|service| service.as_str()).unwrap_or_default();
-        let request_id = call.request_id();
-        let looker = call.access_reason().map(|reason| Looker { caller, reason, service, request_id });
+        let origin = self.origin(&call);
+        let looker = call.access_reason().map(|reason| Looker { caller, reason, service, origin });
         let Decision { role, pairings, expires } = self.access.decide(caller, &target, looker).await?;
         match target {
             Target::Pet(_) if role.is_none() => return Err(Error::PetNotFound.into()),

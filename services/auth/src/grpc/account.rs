@@ -6,7 +6,7 @@ use petty_chassis::types::AccountId;
 use petty_proto::auth::v1 as wire;
 
 use super::errors::{Fields, field_error, refused};
-use super::{Grpc, convert, share};
+use super::{Grpc, closing, convert, share};
 use crate::config::SignUpMode;
 use crate::domain::Error;
 use crate::domain::account::{self, Account, Email, NewAccount, Passphrase};
@@ -46,17 +46,17 @@ impl AccountServiceHandler for Grpc {
         let account =
             &Account { account_id: AccountId::new(&self.clock), email, name, time_zone, created_at };
         let opening = &self.opening(account.account_id);
-        let request_id = call.request_id();
+        let origin = self.origin(&call);
         self.db
             .transaction("sign_up", |tx| async move {
                 let inserted = accounts::insert(&tx, &self.vault, account, hash, account::SCOPE).await;
                 inserted.map_err(|error| refused(error, accounts::EMAIL_TAKEN, Error::EmailTaken))?;
                 sessions::open(&tx, &opening.session, account::SCOPE, &opening.token_hash).await?;
                 let actor = Actor::Account(account.account_id);
-                let entry = Entry::done(actor, "OPEN_ACCOUNT", account.account_id, request_id);
+                let entry = Entry::done(actor, "OPEN_ACCOUNT", account.account_id, origin);
                 audit::write(&tx, created_at, &entry).await?;
                 let (id, email) = (account.account_id, &account.email);
-                share::take_up(self, &tx, (id, email), created_at, request_id).await?;
+                share::take_up(self, &tx, (id, email), created_at, origin).await?;
                 Ok::<_, ApiError>(())
             })
             .await?;
@@ -70,6 +70,14 @@ impl AccountServiceHandler for Grpc {
             .read("get_me", |tx| async move { accounts::get(&tx, &self.vault, account_id).await })
             .await?;
         Ok(convert::account(&account.ok_or(Error::SessionEnded)?))
+    }
+
+    async fn close_account(
+        &self,
+        call: Call,
+        request: wire::CloseAccountRequest,
+    ) -> Result<wire::CloseAccountResponse, ApiError> {
+        closing::close(self, &call, &request).await
     }
 }
 

@@ -70,7 +70,7 @@ pub(super) async fn pair(
         end_at: None,
         credential_id: SessionId::new(&grpc.clock),
     };
-    let request_id = call.request_id();
+    let origin = grpc.origin(call);
     let (new, told) = &grpc
         .db
         .transaction("pair_collar", |tx| async move {
@@ -96,7 +96,7 @@ pub(super) async fn pair(
             let inserted = pairings::insert(&tx, &new, secret_hash, now).await;
             inserted.map_err(|error| refused(error, pairings::OVERLAP, Error::CollarPaired))?;
             announce::collar_paired(&tx, &grpc.clock, &new.collar_id, pet_id).await?;
-            let entry = Entry::done(Actor::Account(account_id), "PAIR_COLLAR", pet_id, request_id)
+            let entry = Entry::done(Actor::Account(account_id), "PAIR_COLLAR", pet_id, origin)
                 .with(json!({"collar_id": new.collar_id.to_string(), "moved": !told.is_empty()}));
             audit::write(&tx, now, &entry).await?;
             Ok::<_, ApiError>((new, told))
@@ -135,7 +135,7 @@ pub(super) async fn unpair(
 
     let pet_id = call.pet().await?.pet_id;
     let account_id = call.claimed_caller()?.account_id();
-    let (collar_id, request_id) = (&collar_id, call.request_id());
+    let (collar_id, origin) = (&collar_id, grpc.origin(call));
     let (ended, told) = grpc
         .db
         .transaction("unpair_collar", |tx| async move {
@@ -148,7 +148,7 @@ pub(super) async fn unpair(
             let end_at = end_at.map_err(|problem| FieldError::out_of_range("end_time", problem.reason))?;
             let event = end_credentials(&tx, &grpc.clock, &pairing).await?;
             pairings::end(&tx, pairing.pairing_id, end_at, event).await?;
-            let entry = Entry::done(Actor::Account(account_id), "UNPAIR_COLLAR", pet_id, request_id)
+            let entry = Entry::done(Actor::Account(account_id), "UNPAIR_COLLAR", pet_id, origin)
                 .with(json!({"collar_id": collar_id.to_string()}));
             audit::write(&tx, now, &entry).await?;
             Ok::<_, ApiError>((Pairing { end_at: Some(end_at), ..pairing }, Some(event)))
@@ -175,7 +175,7 @@ pub(super) async fn rotate_secret(
     let account_id = call.claimed_caller()?.account_id();
     let secret = grpc.entropy.token::<32>();
     let (secret_hash, credential) = (&seal::digest(&secret), SessionId::new(&grpc.clock));
-    let (collar_id, request_id) = (&collar_id, call.request_id());
+    let (collar_id, origin) = (&collar_id, grpc.origin(call));
     let (pairing, told) = grpc
         .db
         .transaction("rotate_collar_secret", |tx| async move {
@@ -194,7 +194,7 @@ pub(super) async fn rotate_secret(
             };
             pairings::present_secret(&tx, pairing.pairing_id, credential, secret_hash).await?;
             let overlap = overlap.map_or(0, |overlap| overlap.as_secs());
-            let entry = Entry::done(Actor::Account(account_id), "ROTATE_COLLAR_SECRET", pet_id, request_id)
+            let entry = Entry::done(Actor::Account(account_id), "ROTATE_COLLAR_SECRET", pet_id, origin)
                 .with(json!({"collar_id": collar_id.to_string(), "overlap_seconds": overlap}));
             audit::write(&tx, now, &entry).await?;
             Ok::<_, ApiError>((pairing, told))

@@ -13,6 +13,7 @@ impl From<Error> for ApiError {
             Error::EmailTaken => (Code::Conflict, "EMAIL_TAKEN"),
             Error::SignUpClosed => (Code::PermissionDenied, "SIGN_UP_CLOSED"),
             Error::BadCredentials => (Code::Unauthenticated, "BAD_CREDENTIALS"),
+            Error::PasswordWrong => (Code::PermissionDenied, "PASSWORD_WRONG"),
             Error::RefreshTokenInvalid => (Code::Unauthenticated, "REFRESH_TOKEN_INVALID"),
             Error::TicketInvalid => (Code::Unauthenticated, "TICKET_INVALID"),
             Error::SessionEnded => (Code::Unauthenticated, "SESSION_ENDED"),

@@ -18,7 +18,7 @@ use serde_json::json;
 use super::Grpc;
 use super::access::{LocalAccess, decision};
 use crate::domain::access::{Grant, Look, VisiblePairing};
-use crate::store::audit::{self, Actor, Entry};
+use crate::store::audit::{self, Actor, Entry, Origin};
 use crate::store::{looks, pairings};
 use crate::vault::Purpose;
 
@@ -32,7 +32,7 @@ pub(crate) struct Looker<'a> {
     pub(crate) reason: &'a AccessReason,
     /// The service that asks.
     pub(crate) service: &'a str,
-    pub(crate) request_id: &'a str,
+    pub(crate) origin: Origin<'a>,
 }
 
 impl LocalAccess {
@@ -74,7 +74,7 @@ impl LocalAccess {
         pet_id: PetId,
         now: Timestamp,
     ) -> Result<bool, ApiError> {
-        let Looker { caller, reason, service, request_id } = looker;
+        let Looker { caller, reason, service, origin } = looker;
         let look = Look {
             access_id: EventId::new(&self.clock),
             pet_id,
@@ -88,8 +88,8 @@ impl LocalAccess {
         }
         // The words are the owner's to have erased. That they were these can be proven, to whoever has them, for good.
         let proof = self.vault.blind_index(Purpose::ACCESS_REASON, reason.text());
-        let entry = Entry::done(Actor::Account(caller.account_id()), "STAFF_ACCESS", pet_id, request_id)
-            .with(json!({
+        let entry =
+            Entry::done(Actor::Account(caller.account_id()), "STAFF_ACCESS", pet_id, origin).with(json!({
                 "access_id": look.access_id.to_string(),
                 "service": service,
                 "reason_index": hex::encode(proof),

@@ -41,7 +41,7 @@ impl PersonalTokenServiceHandler for Grpc {
         let hash = &seal::digest(secret.expose_secret());
         let token_id = SessionId::new(&self.clock);
         let token = &PersonalToken { token_id, name, scope, created_at: now, expires_at, last_used_at: None };
-        let (request, request_id) = (&request, call.request_id());
+        let (request, origin) = (&request, self.origin(&call));
         self.db
             .transaction("create_personal_token", |tx| async move {
                 const METHOD: &str = "CreatePersonalToken";
@@ -61,7 +61,7 @@ impl PersonalTokenServiceHandler for Grpc {
                 }
                 personal_tokens::insert(&tx, &self.vault, account, token, hash).await?;
                 let actor = Actor::Account(account);
-                let entry = Entry::done(actor, "CREATE_PERSONAL_TOKEN", account, request_id).with(json!({
+                let entry = Entry::done(actor, "CREATE_PERSONAL_TOKEN", account, origin).with(json!({
                     "token_id": token_id.to_string(),
                     "scope": token.scope,
                     "expires_at": token.expires_at.to_string(),
@@ -98,7 +98,7 @@ impl PersonalTokenServiceHandler for Grpc {
         let token: Option<SessionId> = fields.parse("token_id", &request.token_id);
         let Some(token_id) = token else { return Err(fields.into_error()) };
         let account = call.caller().await?.account_id();
-        let (now, request_id) = (self.now(), call.request_id());
+        let (now, origin) = (self.now(), self.origin(&call));
         let told = self
             .db
             .transaction("delete_personal_token", |tx| async move {
@@ -109,7 +109,7 @@ impl PersonalTokenServiceHandler for Grpc {
                 let event = announce::session_ended(&tx, &self.clock, token_id, account).await?;
                 personal_tokens::end(&tx, token_id, now, event).await?;
                 let actor = Actor::Account(account);
-                let entry = Entry::done(actor, "DELETE_PERSONAL_TOKEN", account, request_id)
+                let entry = Entry::done(actor, "DELETE_PERSONAL_TOKEN", account, origin)
                     .with(json!({"token_id": token_id.to_string()}));
                 audit::write(&tx, now, &entry).await?;
                 Ok::<_, ApiError>(event)

@@ -10,11 +10,11 @@ use petty_proto::auth::v1 as wire;
 use serde_json::json;
 
 use super::errors::Fields;
-use super::{Grpc, collar, convert, look, share};
+use super::{Grpc, closing, collar, convert, look, share};
 use crate::domain::Error;
 use crate::domain::pet::{NewPet, Pet, Profile};
 use crate::store::audit::{self, Actor, Entry};
-use crate::store::{accounts, pairings, pets};
+use crate::store::{accounts, pets};
 use crate::{announce, revocation};
 
 #[tonic::async_trait]
@@ -27,7 +27,7 @@ impl PetServiceHandler for Grpc {
         fields.check()?;
         let new = &new.ok_or_else(|| ApiError::internal("a pet without faults is whole"))?;
         let account_id = call.caller().await?.account_id();
-        let (pet_id, request, request_id) = (PetId::new(&self.clock), &request, call.request_id());
+        let (pet_id, request, origin) = (PetId::new(&self.clock), &request, self.origin(&call));
         self.db
             .transaction("create_pet", |tx| async move {
                 let work = async {
@@ -40,7 +40,7 @@ impl PetServiceHandler for Grpc {
                         Pet { pet_id, account_id, profile, created_at: now, updated_at: now, version: 1 };
                     pets::insert(&tx, &pet).await?;
                     announce::pet_changed(&tx, &self.clock, self.shards, &pet).await?;
-                    let entry = Entry::done(Actor::Account(account_id), "CREATE_PET", pet_id, request_id);
+                    let entry = Entry::done(Actor::Account(account_id), "CREATE_PET", pet_id, origin);
                     audit::write(&tx, now, &entry).await?;
                     Ok(convert::pet(&pet, Some(Role::Owner)))
                 };
@@ -79,7 +79,7 @@ impl PetServiceHandler for Grpc {
         let changes = &convert::changes(&mut fields, &request, now);
         fields.check()?;
         let access = call.pet().await?;
-        let (account_id, request_id) = (call.claimed_caller()?.account_id(), call.request_id());
+        let (account_id, origin) = (call.claimed_caller()?.account_id(), self.origin(&call));
         self.db
             .transaction("update_pet", |tx| async move {
                 let before = pets::lock(&tx, access.pet_id, account_id).await?.ok_or(Error::PetNotFound)?;
@@ -93,7 +93,7 @@ impl PetServiceHandler for Grpc {
                 let pet = Pet { profile, updated_at, version: before.version + 1, ..before };
                 pets::update(&tx, &pet).await?;
                 announce::pet_changed(&tx, &self.clock, self.shards, &pet).await?;
-                let entry = Entry::done(Actor::Account(account_id), "UPDATE_PET", pet.pet_id, request_id)
+                let entry = Entry::done(Actor::Account(account_id), "UPDATE_PET", pet.pet_id, origin)
                     .with(json!({"version": pet.version}));
                 audit::write(&tx, now, &entry).await?;
                 Ok::<_, ApiError>(convert::pet(&pet, Some(access.role)))
@@ -203,20 +203,12 @@ impl Grpc {
         pet_id: PetId,
     ) -> Result<Vec<petty_chassis::types::EventId>, ApiError> {
         let account_id = call.claimed_caller()?.account_id();
-        let (now, request_id) = (self.now(), call.request_id());
+        let (now, origin) = (self.now(), self.origin(call));
         self.db
             .transaction("delete_pet", |tx| async move {
                 let pet = pets::lock(&tx, pet_id, account_id).await?.ok_or(Error::PetNotFound)?;
-                let mut told = Vec::new();
-                for pairing in pairings::live_of_pet(&tx, pet_id).await? {
-                    told.push(collar::end_credentials(&tx, &self.clock, &pairing).await?);
-                }
-                announce::pet_erasing(&tx, &self.clock, self.shards, &pet).await?;
-                // The last one in the broadcast: once it is sent, so are those before it.
-                let event = announce::pet_gone(&tx, &self.clock, pet_id).await?;
-                told.push(event);
-                pets::delete(&tx, &pet, now, event).await?;
-                let entry = Entry::done(Actor::Account(account_id), "DELETE_PET", pet_id, request_id);
+                let told = closing::forget_pet(self, &tx, &pet, now).await?;
+                let entry = Entry::done(Actor::Account(account_id), "DELETE_PET", pet_id, origin);
                 audit::write(&tx, now, &entry).await?;
                 Ok::<_, ApiError>(told)
             })

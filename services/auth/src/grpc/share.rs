@@ -19,7 +19,7 @@ use super::{Grpc, convert};
 use crate::domain::Error;
 use crate::domain::access::{self, NewShare, Share};
 use crate::domain::account::Email;
-use crate::store::audit::{self, Actor, Entry};
+use crate::store::audit::{self, Actor, Entry, Origin};
 use crate::store::{accounts, pets, shares};
 use crate::{announce, revocation, seal};
 
@@ -43,7 +43,7 @@ pub(super) async fn create(
 
     let pet_id = call.pet().await?.pet_id;
     let account_id = call.claimed_caller()?.account_id();
-    let (share_id, request_id) = (ShareId::new(&grpc.clock), call.request_id());
+    let (share_id, origin) = (ShareId::new(&grpc.clock), grpc.origin(call));
     grpc.db
         .transaction("create_share", |tx| async move {
             let work = async {
@@ -69,7 +69,7 @@ pub(super) async fn create(
                 given.map_err(|error| refused(error, shares::EXISTS, Error::ShareExists))?;
                 announce::share_changed(&tx, &grpc.clock, with, pet_id).await?;
                 let entry =
-                    Entry::done(Actor::Account(account_id), "SHARE_PET", pet_id, request_id).with(json!({
+                    Entry::done(Actor::Account(account_id), "SHARE_PET", pet_id, origin).with(json!({
                         "share_id": share_id.to_string(),
                         "account_id": with.map(|account| account.to_string()),
                         "role": role.as_str(),
@@ -109,7 +109,7 @@ pub(super) async fn create_link(
         expires_at,
         created_at: now,
     };
-    let request_id = call.request_id();
+    let origin = grpc.origin(call);
     grpc.db
         .transaction("create_share_link", |tx| async move {
             const METHOD: &str = "CreateShareLink";
@@ -127,7 +127,7 @@ pub(super) async fn create_link(
                 return Err(Error::PetNotFound.into());
             }
             shares::offer(&tx, share, hash).await?;
-            let entry = Entry::done(Actor::Account(account_id), "OFFER_SHARE", pet_id, request_id)
+            let entry = Entry::done(Actor::Account(account_id), "OFFER_SHARE", pet_id, origin)
                 .with(json!({"share_id": share.share_id.to_string(), "role": role.as_str()}));
             audit::write(&tx, now, &entry).await?;
             Ok(())
@@ -147,7 +147,7 @@ pub(super) async fn accept(
         _ => return Err(FieldError::out_of_range("token", "is longer than any that was given out").into()),
     }
     let account = call.caller().await?.account_id();
-    let (hash, now, request_id) = (&seal::digest(&request.token), grpc.now(), call.request_id());
+    let (hash, now, origin) = (&seal::digest(&request.token), grpc.now(), grpc.origin(call));
     grpc.db
         .transaction("accept_share", |tx| async move {
             let offered = shares::lock_offered(&tx, hash, now).await?.ok_or(Error::ShareLinkInvalid)?;
@@ -160,7 +160,7 @@ pub(super) async fn accept(
                 Some(_) => return Err(Error::ShareLinkInvalid.into()),
                 None => {
                     shares::take(&tx, offered.share_id, account, now).await?;
-                    taken_up(grpc, &tx, account, (offered.share_id, offered.pet_id), now, request_id).await?;
+                    taken_up(grpc, &tx, account, (offered.share_id, offered.pet_id), now, origin).await?;
                 }
             }
             let pet = pets::get(&tx, offered.pet_id).await?.ok_or(Error::ShareLinkInvalid)?;
@@ -176,10 +176,10 @@ pub(super) async fn take_up(
     tx: &Tx,
     (account, email): (AccountId, &Email),
     now: Timestamp,
-    request_id: &str,
+    origin: Origin<'_>,
 ) -> Result<(), petty_chassis::postgres::Error> {
     for taken in shares::take_up(tx, &grpc.vault, (account, email), now).await? {
-        taken_up(grpc, tx, account, taken, now, request_id).await?;
+        taken_up(grpc, tx, account, taken, now, origin).await?;
     }
     Ok(())
 }
@@ -190,10 +190,10 @@ async fn taken_up(
     account: AccountId,
     (share_id, pet_id): (ShareId, petty_chassis::types::PetId),
     now: Timestamp,
-    request_id: &str,
+    origin: Origin<'_>,
 ) -> Result<(), petty_chassis::postgres::Error> {
     announce::share_changed(tx, &grpc.clock, Some(account), pet_id).await?;
-    let entry = Entry::done(Actor::Account(account), "TAKE_UP_SHARE", pet_id, request_id)
+    let entry = Entry::done(Actor::Account(account), "TAKE_UP_SHARE", pet_id, origin)
         .with(json!({"share_id": share_id.to_string()}));
     audit::write(tx, now, &entry).await
 }
@@ -225,7 +225,7 @@ pub(super) async fn delete(
     let Some(share_id) = share else { return Err(fields.into_error()) };
     let pet_id = call.pet().await?.pet_id;
     let account_id = call.claimed_caller()?.account_id();
-    let (now, request_id) = (grpc.now(), call.request_id());
+    let (now, origin) = (grpc.now(), grpc.origin(call));
     let told = grpc
         .db
         .transaction("delete_share", |tx| async move {
@@ -236,7 +236,7 @@ pub(super) async fn delete(
             let event = announce::share_changed(&tx, &grpc.clock, with, pet_id).await?;
             shares::withdraw(&tx, share_id, now, event).await?;
             let entry =
-                Entry::done(Actor::Account(account_id), "WITHDRAW_SHARE", pet_id, request_id).with(json!({
+                Entry::done(Actor::Account(account_id), "WITHDRAW_SHARE", pet_id, origin).with(json!({
                     "share_id": share_id.to_string(),
                     "account_id": with.map(|account| account.to_string()),
                 }));

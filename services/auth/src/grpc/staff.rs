@@ -35,7 +35,7 @@ impl StaffServiceHandler for Grpc {
     ) -> Result<wire::StaffMember, ApiError> {
         let (account, role) = named(&request.account_id, request.role)?;
         let admin = call.caller().await?.account_id();
-        let (now, request_id) = (self.now(), call.request_id());
+        let (now, origin) = (self.now(), self.origin(&call));
         self.db
             .transaction("grant_role", |tx| async move {
                 staff::lock(&tx).await?;
@@ -43,7 +43,7 @@ impl StaffServiceHandler for Grpc {
                 // Sent again, it changes nothing, and there is nothing to tell.
                 if staff::grant(&tx, account, role).await? {
                     announce::account_changed(&tx, &self.clock, account).await?;
-                    let entry = Entry::done(Actor::Account(admin), "GRANT_ROLE", account, request_id)
+                    let entry = Entry::done(Actor::Account(admin), "GRANT_ROLE", account, origin)
                         .with(json!({"role": role.as_str()}));
                     audit::write(&tx, now, &entry).await?;
                 }
@@ -60,7 +60,7 @@ impl StaffServiceHandler for Grpc {
     ) -> Result<wire::StaffMember, ApiError> {
         let (account, role) = named(&request.account_id, request.role)?;
         let admin = call.caller().await?.account_id();
-        let (now, request_id) = (self.now(), call.request_id());
+        let (now, origin) = (self.now(), self.origin(&call));
         let (member, told) = self
             .db
             .transaction("withdraw_role", |tx| async move {
@@ -70,7 +70,7 @@ impl StaffServiceHandler for Grpc {
                 domain::may_withdraw(role, has_it, staff::admins(&tx).await?)?;
                 if has_it {
                     staff::withdraw(&tx, account, role).await?;
-                    let entry = Entry::done(Actor::Account(admin), "WITHDRAW_ROLE", account, request_id)
+                    let entry = Entry::done(Actor::Account(admin), "WITHDRAW_ROLE", account, origin)
                         .with(json!({"role": role.as_str()}));
                     audit::write(&tx, now, &entry).await?;
                 }

@@ -15,7 +15,7 @@ use crate::domain::account::{Email, Passphrase};
 use crate::domain::session::{self, Verdict};
 use crate::domain::{self, Error};
 use crate::signer::Granted;
-use crate::store::audit::{self, Actor, Entry, Outcome};
+use crate::store::audit::{self, Actor, Entry, Origin, Outcome};
 use crate::store::sessions::{self, Chain, EndReason, NewSession};
 use crate::store::{accounts, staff};
 use crate::{announce, keys, revocation, seal};
@@ -84,7 +84,7 @@ impl Grpc {
         &self,
         tx: &Tx,
         presented: &str,
-        request_id: &str,
+        origin: Origin<'_>,
     ) -> Result<Option<Refreshed>, ApiError> {
         let now = self.now();
         let used = seal::digest(presented);
@@ -95,7 +95,7 @@ impl Grpc {
         let (refresh_token, expires_at) = match session::judge(chain.session, chain.token, now) {
             Verdict::Over => return Ok(None),
             Verdict::Reused => {
-                self.end_reused(tx, &chain, now, request_id).await?;
+                self.end_reused(tx, &chain, now, origin).await?;
                 return Ok(None);
             }
             Verdict::Repeat => {
@@ -125,23 +125,28 @@ impl Grpc {
         tx: &Tx,
         chain: &Chain,
         now: Timestamp,
-        request_id: &str,
+        origin: Origin<'_>,
     ) -> Result<(), ApiError> {
         let event = announce::session_ended(tx, &self.clock, chain.session_id, chain.account_id).await?;
         sessions::end(tx, chain.session_id, EndReason::TokenReused, now, event).await?;
-        let entry = Entry::done(Actor::Anybody, "END_REUSED_SESSION", chain.account_id, request_id)
+        let entry = Entry::done(Actor::Anybody, "END_REUSED_SESSION", chain.account_id, origin)
             .with(json!({"session_id": chain.session_id.to_string(), "generation": chain.token.generation}));
         Ok(audit::write(tx, now, &entry).await?)
     }
 
     /// Notes a refusal: alike for known and unknown.
-    async fn refused_credentials(&self, action: &'static str, subject: String, request_id: &str) -> ApiError {
+    async fn refused_credentials(
+        &self,
+        action: &'static str,
+        subject: String,
+        origin: Origin<'_>,
+    ) -> ApiError {
         let entry = &Entry {
             actor: Actor::Anybody,
             action,
             subject,
             outcome: Outcome::Refused,
-            request_id,
+            origin,
             detail: json!({}),
         };
         let now = self.now();
@@ -172,16 +177,16 @@ impl TokenServiceHandler for Grpc {
         let right = self.passwords.verify(password, hash).await?;
         let subject = known.as_ref().map(|known| known.account_id.to_string()).unwrap_or_default();
         let Some(known) = known.filter(|_| right) else {
-            return Err(self.refused_credentials("LOG_IN", subject, call.request_id()).await);
+            return Err(self.refused_credentials("LOG_IN", subject, self.origin(&call)).await);
         };
         let scope = domain::staff::log_in_scope(&known.scope, &known.roles);
         let (opening, scope) = (&self.opening(known.account_id), scope.as_str());
-        let request_id = call.request_id();
+        let origin = self.origin(&call);
         self.db
             .transaction("log_in", |tx| async move {
                 sessions::open(&tx, &opening.session, scope, &opening.token_hash).await?;
                 let actor = Actor::Account(opening.session.account_id);
-                let entry = Entry::done(actor, "LOG_IN", opening.session.account_id, request_id)
+                let entry = Entry::done(actor, "LOG_IN", opening.session.account_id, origin)
                     .with(json!({"session_id": opening.session.session_id.to_string()}));
                 audit::write(&tx, opening.session.created_at, &entry).await
             })
@@ -195,10 +200,10 @@ impl TokenServiceHandler for Grpc {
         request: wire::RefreshRequest,
     ) -> Result<wire::TokenResponse, ApiError> {
         let presented = secret("refresh_token", &request.refresh_token)?;
-        let request_id = call.request_id();
+        let origin = self.origin(&call);
         let refreshed = self
             .db
-            .transaction("refresh", |tx| async move { self.rotate(&tx, presented, request_id).await })
+            .transaction("refresh", |tx| async move { self.rotate(&tx, presented, origin).await })
             .await?;
         let refreshed: Refreshed = refreshed.ok_or(Error::RefreshTokenInvalid)?;
         let Refreshed { account_id, session_id, scope, roles, refresh_token, expires_at } = refreshed;
@@ -222,7 +227,7 @@ impl TokenServiceHandler for Grpc {
         // Not whether the session stands: sent again, it waits again for what was told of its end.
         let caller = call.claimed_caller()?;
         let (session, account) = (caller.session_id(), caller.account_id());
-        let (now, request_id) = (self.now(), call.request_id());
+        let (now, origin) = (self.now(), self.origin(&call));
         let told = self
             .db
             .transaction("log_out", |tx| async move {
@@ -233,7 +238,7 @@ impl TokenServiceHandler for Grpc {
                 }
                 let event = announce::session_ended(&tx, &self.clock, session, account).await?;
                 sessions::end(&tx, session, EndReason::LoggedOut, now, event).await?;
-                let entry = Entry::done(Actor::Account(account), "LOG_OUT", account, request_id)
+                let entry = Entry::done(Actor::Account(account), "LOG_OUT", account, origin)
                     .with(json!({"session_id": session.to_string()}));
                 audit::write(&tx, now, &entry).await?;
                 Ok::<_, ApiError>(event)
@@ -259,13 +264,13 @@ impl TokenServiceHandler for Grpc {
         let secret = secret("secret", &request.secret)?;
         let Some((pairing, credential)) = self.credential(&collar, secret).await? else {
             return Err(self
-                .refused_credentials("ISSUE_COLLAR_TOKEN", collar.to_string(), call.request_id())
+                .refused_credentials("ISSUE_COLLAR_TOKEN", collar.to_string(), self.origin(&call))
                 .await);
         };
         let device = DeviceClaims { pet: pairing.pet_id, account: pairing.account_id };
         let minted = self.minter.device((&collar, credential), device, DEVICE_SCOPE, self.now())?;
         let (entry, now) = (
-            &Entry::done(Actor::Collar(&collar), "ISSUE_COLLAR_TOKEN", &collar, call.request_id()),
+            &Entry::done(Actor::Collar(&collar), "ISSUE_COLLAR_TOKEN", &collar, self.origin(&call)),
             self.now(),
         );
         self.db

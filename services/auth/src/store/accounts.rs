@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use petty_chassis::postgres::{Error, Row, Tx};
-use petty_chassis::types::AccountId;
+use petty_chassis::types::{AccountId, EventId};
 
 use super::vault as keys;
 use super::{inconsistent, one};
@@ -11,6 +11,7 @@ use crate::domain::text::TimeZoneName;
 use crate::vault::{Field, Purpose, Vault};
 
 const TABLE: &str = "accounts";
+const CLOSED: &str = "closed_accounts";
 /// The constraint that refuses an address twice.
 pub(crate) const EMAIL_TAKEN: &str = "accounts_email_index";
 
@@ -90,6 +91,43 @@ pub(crate) async fn by_email(tx: &Tx, vault: &Vault, email: &Email) -> Result<Op
         "-- account_by_email\nSELECT a.account_id, a.email_sealed, a.name_sealed, a.time_zone, a.created_at, k.wrapped
                FROM accounts a JOIN data_keys k USING (account_id) WHERE a.email_index = $1";
     tx.query_opt(sql, &[&email_index(vault, email)]).await?.map(|row| read(&row, vault)).transpose()
+}
+
+/// The hash that an account's passphrase is verified with.
+pub(crate) async fn password_hash(tx: &Tx, account_id: AccountId) -> Result<Option<String>, Error> {
+    let sql = "-- password_hash\nSELECT password_hash FROM accounts WHERE account_id = $1";
+    let row = tx.query_opt(sql, &[&account_id.0]).await?;
+    row.map(|row| Error::column(&row, TABLE, 0)).transpose()
+}
+
+/// Locks an account, so that nothing more becomes its own; false where it is gone.
+pub(crate) async fn lock(tx: &Tx, account_id: AccountId) -> Result<bool, Error> {
+    let sql = "-- lock_account\nSELECT 1 FROM accounts WHERE account_id = $1 FOR UPDATE";
+    Ok(tx.query_opt(sql, &[&account_id.0]).await?.is_some())
+}
+
+/// Removes an account that is locked and has no pets, with its data key and all that hangs on it; what is left is that it
+/// was.
+pub(crate) async fn close(
+    tx: &Tx,
+    account_id: AccountId,
+    now: Timestamp,
+    event: EventId,
+) -> Result<(), Error> {
+    let sql = "-- forget_shares_given\nDELETE FROM shares WHERE account_id = $1";
+    tx.execute(sql, &[&account_id.0]).await?;
+    let sql = "-- close_account\nDELETE FROM accounts WHERE account_id = $1";
+    one(tx.execute(sql, &[&account_id.0]).await?, TABLE)?;
+    let sql = "-- remember_closed_account\nINSERT INTO closed_accounts (account_id, closed_at, closed_event)
+               VALUES ($1, $2, $3)";
+    one(tx.execute(sql, &[&account_id.0, &now, &event.0]).await?, CLOSED)
+}
+
+/// The event that told of the end of an account, if it was closed.
+pub(crate) async fn closing(tx: &Tx, account_id: AccountId) -> Result<Option<EventId>, Error> {
+    let sql = "-- closing\nSELECT closed_event FROM closed_accounts WHERE account_id = $1";
+    let row = tx.query_opt(sql, &[&account_id.0]).await?;
+    row.map(|row| Error::column(&row, CLOSED, 0).map(EventId)).transpose()
 }
 
 /// Locks accounts that are not sealed yet.

@@ -3,12 +3,15 @@
 //!
 //! Invariants: ids only, no address, name, secret or token; an entry that cannot be written sounds an alarm.
 
+use std::net::IpAddr;
+
 use jiff::Timestamp;
 use petty_chassis::postgres::{Class, Error, Row, Tx};
 use petty_chassis::types::{AccountId, CollarId};
 
 use super::one;
 use crate::domain::chain::{Head, Link, Written};
+use crate::vault::{Purpose, Vault};
 
 const LOG: &str = "audit_log";
 const LINKS: &str = "audit_links";
@@ -36,6 +39,30 @@ pub(crate) enum Outcome {
     Refused,
 }
 
+/// By which request it was asked, and from where.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Origin<'a> {
+    pub(crate) request_id: &'a str,
+    /// The client's address, as a keyed hash: equal ones can be told, none can be read.
+    pub(crate) source: Option<[u8; 32]>,
+}
+
+impl<'a> Origin<'a> {
+    /// Of a request, and from the client's address, where that is known.
+    pub(crate) fn new(vault: &Vault, request_id: &'a str, address: Option<IpAddr>) -> Self {
+        let index =
+            |address: IpAddr| vault.blind_index(Purpose::CLIENT_ADDRESS, &address.to_canonical().to_string());
+        Self { request_id, source: address.map(index) }
+    }
+}
+
+impl<'a> From<&'a str> for Origin<'a> {
+    /// Of a request without a client, as the service's own are.
+    fn from(request_id: &'a str) -> Self {
+        Self { request_id, source: None }
+    }
+}
+
 /// An entry.
 #[derive(Debug)]
 pub(crate) struct Entry<'a> {
@@ -45,7 +72,7 @@ pub(crate) struct Entry<'a> {
     /// The id of whom it was done to; empty where that is nobody known.
     pub(crate) subject: String,
     pub(crate) outcome: Outcome,
-    pub(crate) request_id: &'a str,
+    pub(crate) origin: Origin<'a>,
     pub(crate) detail: serde_json::Value,
 }
 
@@ -55,10 +82,10 @@ impl<'a> Entry<'a> {
         actor: Actor<'a>,
         action: &'static str,
         subject: impl ToString,
-        request_id: &'a str,
+        origin: impl Into<Origin<'a>>,
     ) -> Self {
-        let detail = serde_json::json!({});
-        Self { actor, action, subject: subject.to_string(), outcome: Outcome::Done, request_id, detail }
+        let (origin, detail) = (origin.into(), serde_json::json!({}));
+        Self { actor, action, subject: subject.to_string(), outcome: Outcome::Done, origin, detail }
     }
 
     /// With more to say.
@@ -92,8 +119,9 @@ fn alarm(action: &'static str, error: &dyn std::fmt::Display) {
 }
 
 async fn insert(tx: &Tx, now: Timestamp, entry: &Entry<'_>) -> Result<(), Error> {
-    let sql = "-- write_audit\nINSERT INTO audit_log (at, actor_kind, actor, action, subject, outcome, request_id, detail)
-               VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+    let sql = "-- write_audit\nINSERT INTO audit_log
+               (at, actor_kind, actor, action, subject, outcome, request_id, detail, source)
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
     let (kind, actor) = match entry.actor {
         Actor::Account(account) => ("ACCOUNT", account.to_string()),
         Actor::Collar(collar) => ("COLLAR", collar.to_string()),
@@ -104,9 +132,11 @@ async fn insert(tx: &Tx, now: Timestamp, entry: &Entry<'_>) -> Result<(), Error>
         Outcome::Done => "DONE",
         Outcome::Refused => "REFUSED",
     };
-    let Entry { action, subject, request_id, detail, .. } = entry;
-    let touched =
-        tx.execute(sql, &[&now, &kind, &actor, action, subject, &outcome, request_id, detail]).await?;
+    let Entry { action, subject, origin: Origin { request_id, source }, detail, .. } = entry;
+    let source = source.as_ref().map(<[u8; 32]>::as_slice);
+    let touched = tx
+        .execute(sql, &[&now, &kind, &actor, action, subject, &outcome, request_id, detail, &source])
+        .await?;
     one(touched, LOG)
 }
 

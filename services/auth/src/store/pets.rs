@@ -57,6 +57,15 @@ pub(crate) async fn lock(tx: &Tx, pet_id: PetId, owner: AccountId) -> Result<Opt
     tx.query_opt(sql, &[&pet_id.0, &owner.0]).await?.map(|row| read(&row)).transpose()
 }
 
+/// Locks all of an owner's pets, by id.
+pub(crate) async fn lock_all_of(tx: &Tx, owner: AccountId) -> Result<Vec<Pet>, Error> {
+    let sql =
+        "-- lock_pets\nSELECT pet_id, account_id, name, species, breed, sex, neutered, birth_date, time_zone,
+                      created_at, updated_at, version
+               FROM pets WHERE account_id = $1 ORDER BY pet_id FOR UPDATE";
+    tx.query(sql, &[&owner.0]).await?.iter().map(read).collect()
+}
+
 /// Keeps an owner's pet from being deleted to the end of the transaction; false where it is gone.
 pub(crate) async fn hold(tx: &Tx, pet_id: PetId, owner: AccountId) -> Result<bool, Error> {
     let sql = "-- hold_pet\nSELECT 1 FROM pets WHERE pet_id = $1 AND account_id = $2 FOR KEY SHARE";

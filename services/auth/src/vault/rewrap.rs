@@ -4,10 +4,13 @@
 //! The keys themselves stay, and so does what they seal: nothing that is under way notices. Some keys a transaction, so that
 //! it can be stopped anywhere; what is left is found by the id of the key that it is wrapped under.
 
+use jiff::Timestamp;
 use petty_chassis::ApiError;
 use petty_chassis::postgres::{Db, Error as StoreError, Tx};
+use serde_json::json;
 
-use super::{Error, Vault, WrappedKey, of_account, of_own};
+use super::{Error, KeyId, Vault, WrappedKey, of_account, of_own};
+use crate::store::audit::{self, Actor, Entry, Origin};
 use crate::store::{keys, vault as store};
 
 /// How far it has come.
@@ -17,19 +20,34 @@ pub(crate) struct Progress {
     pub(crate) rewrapped: u64,
     /// So many are wrapped under another key than the current one still.
     pub(crate) remaining: u64,
+    /// The current one.
+    pub(crate) key_id: KeyId,
+}
+
+/// Who asks, for the audit log.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct By<'a> {
+    pub(crate) actor: Actor<'a>,
+    pub(crate) origin: Origin<'a>,
+    pub(crate) now: Timestamp,
 }
 
 #[expect(dead_code, reason = "called by the operator's RPC that comes next")]
 /// Does the next `most` accounts' keys, and all of the service's own.
-pub(crate) async fn step(db: &Db, vault: &Vault, most: i64) -> Result<Progress, ApiError> {
+pub(crate) async fn step(db: &Db, vault: &Vault, most: i64, by: By<'_>) -> Result<Progress, ApiError> {
     let progress = db
         .transaction("rewrap_keys", |tx| async move {
             let mut rewrapped = accounts(&tx, vault, most).await?;
             rewrapped += own(&tx, vault).await?;
             rewrapped += signing(&tx, vault).await?;
-            let current = vault.wrapping().current();
-            let remaining = store::wrapped_under_others(&tx, current).await?;
-            Ok::<_, StoreError>(Progress { rewrapped, remaining })
+            let key_id = vault.wrapping().current();
+            let remaining = store::wrapped_under_others(&tx, key_id).await?;
+            if rewrapped > 0 {
+                let entry = Entry::done(by.actor, "REENCRYPT_DATA", key_id, by.origin)
+                    .with(json!({"rewrapped": rewrapped, "remaining": remaining}));
+                audit::write(&tx, by.now, &entry).await?;
+            }
+            Ok::<_, StoreError>(Progress { rewrapped, remaining, key_id })
         })
         .await?;
     Ok(progress)

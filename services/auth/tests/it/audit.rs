@@ -58,6 +58,35 @@ async fn neither_links_nor_heads_can_be_written_by_the_service() {
 }
 
 #[tokio::test]
+async fn where_something_was_asked_from_can_be_told_apart_and_not_read() {
+    let harness = Harness::start().await;
+    for (name, address) in [
+        ("ada", Some("192.0.2.77")),
+        ("bob", Some("::ffff:192.0.2.77")),
+        ("carl", Some("2001:db8::77")),
+        ("dora", None),
+    ] {
+        let request = wire::SignUpRequest {
+            email: format!("{name}@example.org"),
+            password: PASSWORD.to_owned(),
+            ..Default::default()
+        };
+        let mut request = harness.anonymous(request);
+        if let Some(address) = address {
+            request.metadata_mut().insert("x-petty-client-address", address.parse().unwrap());
+        }
+        harness.accounts().sign_up(request).await.unwrap();
+    }
+    let rows = harness.rows("SELECT encode(source, 'hex') FROM audit_log ORDER BY id").await.unwrap();
+    let [ada, bob, carl, dora] = [0, 1, 2, 3].map(|row: usize| rows[row][0].as_str());
+    assert_eq!((ada.len(), ada, dora), (64, bob, "NULL"));
+    assert_ne!(ada, carl);
+    let text = harness.value("SELECT string_agg(t::text, ' ') FROM audit_log t").await;
+    assert!(!text.contains("192.0.2.77") && !text.contains("db8::77"), "{text}");
+    assert_eq!(harness.verdict().await.faults, []);
+}
+
+#[tokio::test]
 async fn every_kind_of_tampering_is_found() {
     let harness = Harness::start().await;
     let ada = harness.user("ada").await;
@@ -296,6 +325,14 @@ async fn what_cannot_be_audited_is_not_done_and_an_alarm_says_so() {
     };
     let given =
         harness.pets().create_share(harness.with(&ada.token, share.clone())).await.unwrap().into_inner();
+    let integration = harness
+        .personal()
+        .create_personal_token(harness.with(&ada.token, personal_token(&harness, "clinic")))
+        .await
+        .unwrap()
+        .into_inner()
+        .personal_token
+        .unwrap();
     let role = harness.database.name.clone() + "_runtime";
     let (revoke, grant) =
         (format!("REVOKE INSERT ON audit_log FROM {role}"), format!("GRANT INSERT ON audit_log TO {role}"));
@@ -309,6 +346,7 @@ async fn what_cannot_be_audited_is_not_done_and_an_alarm_says_so() {
         harness.as_owner(breaking).await;
         let (id, token) = (&pet.pet_id, &ada.token);
         let (mut pets, mut accounts, mut tokens) = (harness.pets(), harness.accounts(), harness.tokens());
+        let mut personals = harness.personal();
         let sign_up = wire::SignUpRequest {
             email: "carl@example.org".to_owned(),
             password: PASSWORD.to_owned(),
@@ -341,12 +379,24 @@ async fn what_cannot_be_audited_is_not_done_and_an_alarm_says_so() {
             collar_id: "collar-1".to_owned(),
             ..Default::default()
         };
+        let personal = personal_token(&harness, "another");
+        let end_personal = wire::DeletePersonalTokenRequest { token_id: integration.token_id.clone() };
+        let close = wire::CloseAccountRequest { password: PASSWORD.to_owned() };
         let again = wire::DeleteShareRequest { pet_id: id.clone(), share_id: given.share_id.clone() };
         let refused = [
             ("SignUp", refusal(accounts.sign_up(harness.anonymous(sign_up)).await)),
             ("LogIn", refusal(tokens.log_in(harness.anonymous(log_in(PASSWORD))).await)),
             ("LogIn refused", refusal(tokens.log_in(harness.anonymous(log_in("wrong, all of it"))).await)),
             ("LogOut", refusal(tokens.log_out(harness.with(&bob.token, wire::LogOutRequest {})).await)),
+            ("CloseAccount", refusal(accounts.close_account(harness.with(token, close)).await)),
+            (
+                "CreatePersonalToken",
+                refusal(personals.create_personal_token(harness.with(token, personal)).await),
+            ),
+            (
+                "DeletePersonalToken",
+                refusal(personals.delete_personal_token(harness.with(token, end_personal)).await),
+            ),
             ("CreatePet", refusal(pets.create_pet(harness.with(token, create)).await)),
             ("UpdatePet", refusal(pets.update_pet(harness.with(token, update)).await)),
             ("PairCollar", refusal(pets.pair_collar(harness.with(token, pair)).await)),
@@ -373,12 +423,30 @@ async fn what_cannot_be_audited_is_not_done_and_an_alarm_says_so() {
     harness.user("carl").await;
 }
 
+fn personal_token(harness: &Harness, name: &str) -> wire::CreatePersonalTokenRequest {
+    let expire_time = harness.clock.now() + jiff::SignedDuration::from_hours(24);
+    wire::CreatePersonalTokenRequest {
+        name: name.to_owned(),
+        scope: "pets:read".to_owned(),
+        expire_time: Some(expire_time.into()),
+        ..Default::default()
+    }
+}
+
 /// Everything that changing methods change, and the events that tell.
 async fn state(harness: &Harness) -> Vec<String> {
     let mut state = Vec::new();
-    for table in
-        ["accounts", "sessions", "refresh_tokens", "pets", "pairings", "shares", "audit_log", "audit_links"]
-    {
+    for table in [
+        "accounts",
+        "sessions",
+        "refresh_tokens",
+        "pets",
+        "pairings",
+        "shares",
+        "personal_tokens",
+        "audit_log",
+        "audit_links",
+    ] {
         state.push(
             harness
                 .value(&format!("SELECT md5(string_agg(t::text, '|' ORDER BY t::text)) FROM {table} t"))

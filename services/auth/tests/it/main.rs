@@ -5,6 +5,7 @@
 mod access;
 mod accounts;
 mod audit;
+mod closing;
 mod collars;
 mod harness;
 mod looks;
