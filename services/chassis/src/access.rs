@@ -7,6 +7,7 @@
 
 mod broadcast;
 mod decisions;
+mod flights;
 mod reason;
 mod remote;
 

@@ -11,6 +11,7 @@ mod tests;
 mod token;
 mod verifier;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{ApiError, Code};
@@ -110,6 +111,13 @@ impl Caller {
     #[must_use]
     pub fn session_id(&self) -> SessionId {
         self.session
+    }
+
+    /// When the token expires.
+    #[must_use]
+    pub fn expires_at(&self) -> Timestamp {
+        // Further than there are times is never.
+        Timestamp::from_second(self.expires).unwrap_or(Timestamp::MAX)
     }
 
     /// The token's subject.

@@ -8,8 +8,10 @@ pub mod gate;
 pub mod identity;
 pub(crate) mod scope;
 pub mod server;
+mod tls;
 
 pub use client::{Channel, Mesh};
 pub use identity::ServiceIdentity;
 pub use scope::{CLIENT_ADDRESS, CallScope, ClientAddress, Deadline, RequestId};
 pub use server::Server;
+pub use tls::TlsError;

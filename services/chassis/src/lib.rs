@@ -29,4 +29,4 @@ pub use error::{ApiError, Code, FieldError};
 pub use foundation::{Foundation, FoundationConfig};
 pub use service::{Context, Service, embed, main};
 pub use shutdown::Shutdown;
-pub use tasks::Tasks;
+pub use tasks::{TaskLost, Tasks};

@@ -34,6 +34,8 @@ pub struct Broadcast {
 }
 
 struct Inner {
+    /// Who listens.
+    service: &'static str,
     heard: Mutex<Option<Instant>>,
     listeners: Mutex<Vec<Listener>>,
 }
@@ -48,8 +50,8 @@ impl Broadcast {
     /// Begins to listen.
     #[must_use]
     pub fn listen(redis: Connector, tasks: &Tasks, shutdown: Shutdown) -> Self {
-        let broadcast =
-            Self { inner: Arc::new(Inner { heard: Mutex::new(None), listeners: Mutex::default() }) };
+        let (service, heard) = (tasks.service(), Mutex::new(None));
+        let broadcast = Self { inner: Arc::new(Inner { service, heard, listeners: Mutex::default() }) };
         let listener = broadcast.clone();
         // Requests that are being finished still need it.
         tasks.spawn_background("access-broadcast", async move {
@@ -59,6 +61,11 @@ impl Broadcast {
             }
         });
         broadcast
+    }
+
+    /// Who listens; empty where nobody said so.
+    pub(super) fn service(&self) -> &'static str {
+        self.inner.service
     }
 
     /// Whether it was heard within the last three seconds.

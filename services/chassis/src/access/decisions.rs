@@ -4,17 +4,25 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
 use moka::sync::Cache;
+use opentelemetry::KeyValue;
+use opentelemetry::metrics::Histogram;
 use petty_proto::events::v1::AccessChanged;
 use petty_proto::policy::Need;
 use sha2::{Digest as _, Sha256};
+use tokio::time::Instant;
 
+use super::flights::{Answer, Failure, Flights, Owned};
 use super::{
     AccessReason, AccessSource, Broadcast, CollarAccess, Decision, PetAccess, Target, allows,
     collar_not_found, not_allowed, pet_not_found,
 };
 use crate::caller::Caller;
 use crate::error::ApiError;
+use crate::grpc::{CallScope, Deadline, RequestId};
+use crate::telemetry::{self, CacheMeasures};
 use crate::types::{Clock, CollarId, PetId, SessionId};
 
 /// Nothing is remembered longer than this, whatever the broadcast says.
@@ -55,11 +63,15 @@ struct Memory {
     decisions: Cache<Key, Remembered>,
     /// Counts changes: a decision that was on its way while one came is not remembered.
     epoch: AtomicU64,
+    flights: Flights,
+    measures: CacheMeasures,
+    /// How long asking auth took: what a decision that is not remembered adds to a call.
+    duration: Histogram<f64>,
 }
 
 /// What a decision is remembered by.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Key {
+pub(super) struct Key {
     session: SessionId,
     target: Target,
     /// Of what staff claims and says: what was decided for one role or reason is decided anew for another. `None`: neither.
@@ -109,7 +121,18 @@ impl Access {
             .time_to_live(TIME_TO_LIVE)
             .support_invalidation_closures()
             .build();
-        let memory = Memory { broadcast: broadcast.clone(), decisions, epoch: AtomicU64::new(0) };
+        let memory = Memory {
+            measures: CacheMeasures::new("decisions", broadcast.service()),
+            broadcast: broadcast.clone(),
+            decisions,
+            epoch: AtomicU64::new(0),
+            flights: Flights::default(),
+            duration: telemetry::meter()
+                .f64_histogram("petty_access_check_duration")
+                .with_unit("s")
+                .with_description("How long auth took to decide on access")
+                .build(),
+        };
         let access = Self { inner: Arc::new(Inner { source, clock, memory: Some(memory) }) };
         let weak = Arc::downgrade(&access.inner);
         broadcast.subscribe(move |change| {
@@ -169,11 +192,24 @@ impl Access {
         if heard && let Some(remembered) = memory.decisions.get(&key) {
             let expired = remembered.decision.expires.is_some_and(|time| time <= inner.clock.now());
             if !expired {
+                memory.measures.hit();
                 return Ok(remembered.decision);
             }
         }
         let epoch = memory.epoch.load(Ordering::Acquire);
-        let decision = Arc::new(inner.source.check(asker, &key.target).await?);
+        let flight = (key.clone(), epoch);
+        let (answer, joined) = memory.flights.join(flight, || fly(inner.clone(), asker, key.target.clone()));
+        if joined {
+            memory.measures.joined();
+            return match answer.await {
+                Err(failure) if failure.is_of_the_token() => {
+                    inner.source.check(asker, &key.target).await.map(Arc::new)
+                }
+                answer => Ok(answer?),
+            };
+        }
+        memory.measures.missed();
+        let decision = answer.await?;
         let account = asker.caller.account_id().to_string();
         let remembered = Remembered { account, decision: decision.clone() };
         memory.decisions.insert(key.clone(), remembered);
@@ -185,9 +221,29 @@ impl Access {
     }
 }
 
+/// Asks auth, for all who want to know the same.
+fn fly(inner: Arc<Inner>, asker: &Asker<'_>, target: Target) -> BoxFuture<'static, Answer> {
+    let owned = Owned::of(asker);
+    async move {
+        let (asker, since) = (owned.asker(), Instant::now());
+        let deadline = Some(Deadline(asker.deadline));
+        let request_id = RequestId(asker.request_id.to_owned());
+        let traceparent = telemetry::traceparent();
+        let scope = CallScope { request_id, traceparent, deadline, client_address: None };
+        let answer = scope.run(inner.source.check(&asker, &target)).await;
+        if let Some(memory) = &inner.memory {
+            let attributes = [KeyValue::new("service", memory.broadcast.service())];
+            memory.duration.record(since.elapsed().as_secs_f64(), &attributes);
+        }
+        answer.map(Arc::new).map_err(Failure::from)
+    }
+    .boxed()
+}
+
 impl Inner {
     fn forget(&self, change: Option<&AccessChanged>) {
         let Some(memory) = &self.memory else { return };
+        memory.measures.forgot();
         memory.epoch.fetch_add(1, Ordering::AcqRel);
         let Some(change) = change.cloned() else {
             memory.decisions.invalidate_all();

@@ -49,7 +49,7 @@ pub struct BaseConfig {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ServicePublicKey(pub [u8; 32]);
 
-/// Certificate, key and the authority that both sides trust; read once.
+/// Certificate, key and the authority that both sides trust, as they were read first.
 #[derive(Clone, Debug)]
 pub struct TlsConfig {
     /// The certificate chain's file.
@@ -64,6 +64,8 @@ pub struct TlsConfig {
     pub key: SecretString,
     /// The authority, PEM.
     pub ca: String,
+    /// How often the files are looked at again: `PETTY_TLS_CHECK`, 50ms to 1h, default 5s.
+    pub check: Duration,
 }
 
 impl Section for BaseConfig {
@@ -106,6 +108,10 @@ impl TlsConfig {
         if paths.iter().all(Option::is_none) {
             return None;
         }
+        let check = reader.duration("PETTY_TLS_CHECK", Duration::from_secs(5));
+        if !(Duration::from_millis(50)..=Duration::from_secs(60 * 60)).contains(&check) {
+            reader.fault("PETTY_TLS_CHECK", "is not within 50ms to 1h");
+        }
         let mut files = Vec::new();
         for (name, path) in names.iter().zip(paths) {
             let Some(path) = path else {
@@ -119,7 +125,7 @@ impl TlsConfig {
             }
         }
         let [(cert_file, cert), (key_file, key), (ca_file, ca)] = <[_; 3]>::try_from(files).ok()?;
-        Some(Self { cert_file, key_file, ca_file, cert, key: key.into(), ca })
+        Some(Self { cert_file, key_file, ca_file, cert, key: key.into(), ca, check })
     }
 }
 

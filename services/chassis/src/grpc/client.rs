@@ -20,12 +20,11 @@ use std::task::{Context as TaskContext, Poll};
 use futures::future::BoxFuture;
 use http::{Request, Response};
 use opentelemetry::metrics::Histogram;
-use secrecy::ExposeSecret as _;
 use tonic::body::Body;
-use tonic::transport::{Certificate, ClientTlsConfig, Identity};
 use tower::Service;
 
 use crate::grpc::identity::{KeyError, Minter};
+use crate::grpc::tls::{Certificates, TlsError};
 use crate::service::Context;
 use crate::telemetry;
 use attempt::Target;
@@ -41,7 +40,7 @@ pub enum MeshError {
     Key(#[from] KeyError),
     /// The certificates cannot be used.
     #[error("PETTY_TLS_…_FILE: the certificates cannot be used")]
-    Tls(#[from] tonic::transport::Error),
+    Tls(#[from] TlsError),
 }
 
 /// The other services. Cheap to clone.
@@ -49,6 +48,7 @@ pub enum MeshError {
 pub struct Mesh {
     context: Context,
     minter: Option<Arc<Minter>>,
+    certificates: Option<Certificates>,
     targets: BTreeMap<String, Arc<Target>>,
     duration: Histogram<f64>,
 }
@@ -66,9 +66,12 @@ impl Mesh {
     ///
     /// Where the service's key or certificates cannot be used.
     pub fn new(context: &Context) -> Result<Self, MeshError> {
-        let tls = context.base.tls.is_some();
+        let tls = context.base.tls.as_ref();
+        let certificates = tls.map(|tls| Certificates::watched(context, tls)).transpose()?;
         let minter = match &context.base.service_key {
-            Some(key) if !tls => Some(Arc::new(Minter::new(context.service, key, context.clock.clone())?)),
+            Some(key) if tls.is_none() => {
+                Some(Arc::new(Minter::new(context.service, key, context.clock.clone())?))
+            }
             _ => None,
         };
         let duration = telemetry::meter()
@@ -76,8 +79,9 @@ impl Mesh {
             .with_unit("s")
             .with_description("How long calls to other services took")
             .build();
-        let mut mesh = Self { context: context.clone(), minter, targets: BTreeMap::new(), duration };
-        for name in context.base.endpoints.keys() {
+        let (context, targets) = (context.clone(), BTreeMap::new());
+        let mut mesh = Self { context, minter, certificates, targets, duration };
+        for name in mesh.context.base.clone().endpoints.keys() {
             let target = mesh.target(name)?;
             mesh.targets.insert(name.clone(), Arc::new(target));
         }
@@ -98,13 +102,8 @@ impl Mesh {
 
     fn target(&self, name: &str) -> Result<Target, MeshError> {
         let uris = self.context.base.endpoints.get(name).cloned().unwrap_or_default();
-        let tls = self.context.base.tls.as_ref().map(|tls| {
-            ClientTlsConfig::new()
-                .ca_certificate(Certificate::from_pem(&tls.ca))
-                .identity(Identity::from_pem(&tls.cert, tls.key.expose_secret()))
-                .domain_name(name)
-        });
-        let endpoints = Endpoints::new(uris, tls, self.context.tasks.clone())?;
+        let tls = self.certificates.as_ref().map(|certificates| certificates.connector(name)).transpose()?;
+        let endpoints = Endpoints::new(uris, tls, self.context.tasks.clone());
         Ok(self.target_of(name, endpoints))
     }
 

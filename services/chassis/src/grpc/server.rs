@@ -14,18 +14,19 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use http::Request;
 use tokio::net::TcpListener;
 use tonic::body::Body;
 use tonic::server::NamedService;
 use tonic::service::RoutesBuilder;
 use tonic::transport::server::TcpIncoming;
-use tonic::transport::{Certificate, Identity, ServerTlsConfig};
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 use tower::Service;
 
 use crate::grpc::identity::PeerVerifier;
+use crate::grpc::tls::{CONNECTION_AGE, Certificates, TlsError};
 use crate::service::Context;
 
 pub(crate) use measure::{code_of, name_of};
@@ -47,7 +48,10 @@ pub enum ServerError {
         /// Why not.
         source: io::Error,
     },
-    /// The certificates cannot be used, or the transport failed.
+    /// The certificates cannot be used.
+    #[error("PETTY_TLS_…_FILE: the certificates cannot be used")]
+    Tls(#[from] TlsError),
+    /// The transport failed.
     #[error("the gRPC server failed")]
     Transport(#[from] tonic::transport::Error),
     /// The descriptors cannot be served by reflection.
@@ -138,20 +142,25 @@ impl BoundServer {
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
             .http2_keepalive_interval(Some(KEEPALIVE));
-        if let Some(tls) = &context.base.tls {
-            use secrecy::ExposeSecret as _;
-            let identity = Identity::from_pem(&tls.cert, tls.key.expose_secret());
-            let tls =
-                ServerTlsConfig::new().identity(identity).client_ca_root(Certificate::from_pem(&tls.ca));
-            builder = builder.tls_config(tls)?;
+        let tls = context.base.tls.as_ref();
+        let certificates = tls.map(|tls| Certificates::watched(&context, tls)).transpose()?;
+        if certificates.is_some() {
+            builder = builder.max_connection_age(CONNECTION_AGE);
         }
         let verifier = PeerVerifier::new(context.service, &context.base, &context.clock);
         let layer = stack::StackLayer::new(&context, verifier);
-        let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-        let serving = builder
-            .layer(layer)
-            .add_routes(routes.routes())
-            .serve_with_incoming_shutdown(incoming, context.shutdown.draining());
+        let router = builder.layer(layer).add_routes(routes.routes());
+        let draining = context.shutdown.draining();
+        let serving: BoxFuture<'_, _> = match certificates {
+            Some(certificates) => {
+                let incoming = certificates.incoming(listener, &context);
+                Box::pin(router.serve_with_incoming_shutdown(incoming, draining))
+            }
+            None => {
+                let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+                Box::pin(router.serve_with_incoming_shutdown(incoming, draining))
+            }
+        };
 
         let (readiness, shutdown) = (context.readiness.clone(), context.shutdown.clone());
         context.tasks.spawn("grpc_health", async move {

@@ -12,6 +12,7 @@ pub(crate) struct CacheMeasures {
     forgotten: Counter<u64>,
     hit: [KeyValue; 3],
     miss: [KeyValue; 3],
+    joined: [KeyValue; 3],
     named: [KeyValue; 2],
 }
 
@@ -30,7 +31,7 @@ impl CacheMeasures {
             .u64_counter("petty_cache_forgotten")
             .with_description("How often something was forgotten because it no longer held")
             .build();
-        Self { lookups, forgotten, hit: with("hit"), miss: with("miss"), named }
+        Self { lookups, forgotten, hit: with("hit"), miss: with("miss"), joined: with("joined"), named }
     }
 
     /// It was there.
@@ -41,6 +42,11 @@ impl CacheMeasures {
     /// It was not.
     pub(crate) fn missed(&self) {
         self.lookups.add(1, &self.miss);
+    }
+
+    /// It was not, but somebody else was fetching it.
+    pub(crate) fn joined(&self) {
+        self.lookups.add(1, &self.joined);
     }
 
     /// Something, or all of it, was forgotten.

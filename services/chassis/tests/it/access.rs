@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
+use futures::FutureExt as _;
+use futures::future::join_all;
 use petty_chassis::access::{Access, AccessReason, AccessSource, Asker, Broadcast, Decision, Role, Target};
 use petty_chassis::caller::{Caller, Claims};
 use petty_chassis::events::{Outgoing, outbox, topics};
@@ -23,6 +25,8 @@ struct Book {
     asked: AtomicU32,
     withdrawn: AtomicBool,
     away: AtomicBool,
+    /// Checks wait until they may be answered.
+    held: AtomicBool,
 }
 
 struct Source(Arc<Book>);
@@ -34,6 +38,9 @@ impl AccessSource for Source {
             return Err(ApiError::unavailable("ACCESS_UNKNOWN", "away"));
         }
         self.0.asked.fetch_add(1, Ordering::AcqRel);
+        while self.0.held.load(Ordering::Acquire) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
         let role = (!self.0.withdrawn.load(Ordering::Acquire)).then_some(Role::Viewer);
         Ok(Decision { role, pairings: Vec::new(), expires: None })
     }
@@ -223,5 +230,51 @@ async fn what_was_decided_for_one_role_or_reason_is_decided_anew_for_another() {
             assert_eq!(scene.may_as(caller, reason, Need::Read).await.unwrap(), Role::Viewer);
             assert_eq!(scene.asked(), if round == 0 { index } else { 6 }, "{index}");
         }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_wants_to_know_the_same_asks_once_in_silence_too() {
+    let scene = Scene::new().await;
+    scene.stack.redis().pause();
+    eventually("the silence is noticed", || async { !scene.broadcast.is_heard() }).await;
+    scene.book.held.store(true, Ordering::Release);
+    let before = scene.asked();
+    let mut many = Box::pin(join_all((0..500).map(|_| scene.may(Need::Read))));
+    assert!((&mut many).now_or_never().is_none());
+    assert_eq!(scene.asked(), before + 1);
+    // Those who asked first need not stay.
+    drop(scene.may(Need::Read).now_or_never());
+    scene.book.held.store(false, Ordering::Release);
+    assert!(many.await.into_iter().all(|may| may.unwrap() == Role::Viewer));
+    assert_eq!(scene.asked(), before + 1);
+    // What was answered is of before: who comes now asks anew.
+    scene.book.withdrawn.store(true, Ordering::Release);
+    assert_eq!(scene.may(Need::Read).await.unwrap_err().reason, "PET_NOT_FOUND");
+
+    // All are told alike of what cannot be had, and the next one asks again.
+    scene.book.away.store(true, Ordering::Release);
+    for refused in join_all((0..50).map(|_| scene.may(Need::Read))).await {
+        assert_eq!(refused.unwrap_err().reason, "ACCESS_UNKNOWN");
+    }
+    scene.book.away.store(false, Ordering::Release);
+    assert_eq!(scene.may(Need::Read).await.unwrap_err().reason, "PET_NOT_FOUND");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_remembered_is_measured() {
+    let scene = Scene::new().await;
+    for _ in 0..5 {
+        scene.may(Need::Read).await.unwrap();
+    }
+    let shown = petty_chassis::telemetry::prometheus_text();
+    for part in [
+        "petty_cache_lookups_total{cache=\"decisions\"",
+        "result=\"hit\"",
+        "result=\"miss\"",
+        "petty_access_check_duration_seconds_bucket",
+        "petty_cache_forgotten_total{cache=\"decisions\"",
+    ] {
+        assert!(shown.contains(part), "{part}: {shown}");
     }
 }

@@ -13,7 +13,9 @@ use petty_chassis::grpc::{
 use petty_chassis::{Context, Shutdown, Tasks};
 use petty_proto::auth::v1::account_service_client::AccountServiceClient;
 use petty_proto::auth::v1::account_service_server::{AccountService, AccountServiceServer};
-use petty_proto::auth::v1::{Account, GetMeRequest, SignUpRequest, TokenResponse};
+use petty_proto::auth::v1::{
+    Account, CloseAccountRequest, CloseAccountResponse, GetMeRequest, SignUpRequest, TokenResponse,
+};
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::Notify;
 use tonic::{Request, Response, Status};
@@ -119,6 +121,14 @@ impl AccountService for Stub {
     async fn sign_up(&self, request: Request<SignUpRequest>) -> Result<Response<TokenResponse>, Status> {
         self.act("SignUp", &request).await?;
         Ok(Response::new(TokenResponse::default()))
+    }
+
+    async fn close_account(
+        &self,
+        request: Request<CloseAccountRequest>,
+    ) -> Result<Response<CloseAccountResponse>, Status> {
+        self.act("CloseAccount", &request).await?;
+        Ok(Response::new(CloseAccountResponse::default()))
     }
 
     async fn get_me(&self, request: Request<GetMeRequest>) -> Result<Response<Account>, Status> {

@@ -1,5 +1,7 @@
 //! Services that prove themselves by certificate.
 
+mod changing;
+
 use petty_chassis::config::Environment;
 use petty_chassis::grpc::Mesh;
 use petty_proto::auth::v1::GetMeRequest;
@@ -25,20 +27,24 @@ impl Authority {
         Self { issuer: Issuer::new(params, key), pem, files: TempDir::new().unwrap() }
     }
 
-    /// What a service with a certificate of these names needs to be set.
-    fn environment(&self, names: &[&str]) -> Environment {
+    /// A certificate of these names and its key, PEM.
+    fn issue(&self, names: &[&str], change: impl FnOnce(&mut CertificateParams)) -> (String, String) {
         let key = KeyPair::generate().unwrap();
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-        let mut params = CertificateParams::new(names.clone()).unwrap();
+        let mut params = CertificateParams::new(names).unwrap();
         params.extended_key_usages =
             vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
-        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        change(&mut params);
+        (params.signed_by(&key, &self.issuer).unwrap().pem(), key.serialize_pem())
+    }
+
+    /// What a service with a certificate of these names needs to be set.
+    fn environment(&self, names: &[&str]) -> Environment {
+        let (certificate, key) = self.issue(names, |_| {});
         let mut environment = Environment::default()
             .with("PETTY_GRPC_LISTEN", "127.0.0.1:0")
             .with("PETTY_ADMIN_LISTEN", "127.0.0.1:0");
-        for (part, text) in
-            [("CERT", certificate.pem()), ("KEY", key.serialize_pem()), ("CA", self.pem.clone())]
-        {
+        for (part, text) in [("CERT", certificate), ("KEY", key), ("CA", self.pem.clone())] {
             let path = self.files.path().join(format!("{}-{part}.pem", names.join("_")));
             std::fs::write(&path, text).unwrap();
             environment.set(format!("PETTY_TLS_{part}_FILE"), path.to_str().unwrap());

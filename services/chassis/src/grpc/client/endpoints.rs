@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use http::Uri;
 use tokio::time::Instant;
-use tonic::transport::{Channel, ClientTlsConfig};
+use tonic::transport::Channel;
 
+use crate::grpc::tls::Connector;
 use crate::tasks::Tasks;
 
 /// How long connecting may take: within a data centre it takes a millisecond, or does not happen.
@@ -43,7 +44,7 @@ pub(super) struct Endpoints {
 
 struct Shared {
     uris: Vec<Uri>,
-    tls: Option<ClientTlsConfig>,
+    tls: Option<Connector>,
     current: RwLock<Arc<[Arc<Endpoint>]>>,
     resolution: Mutex<Resolution>,
     next: AtomicUsize,
@@ -79,24 +80,20 @@ pub(super) struct Busy<'a> {
 
 impl Endpoints {
     /// Those at `uris`.
-    pub(super) fn new(
-        uris: Vec<Uri>,
-        tls: Option<ClientTlsConfig>,
-        tasks: Tasks,
-    ) -> Result<Self, tonic::transport::Error> {
-        let fixed: Result<Vec<_>, _> = uris
+    pub(super) fn new(uris: Vec<Uri>, tls: Option<Connector>, tasks: Tasks) -> Self {
+        let fixed: Vec<_> = uris
             .iter()
             .filter(|uri| !is_name(uri))
-            .map(|uri| Endpoint::new(uri.clone(), tls.as_ref()).map(Arc::new))
+            .map(|uri| Arc::new(Endpoint::new(uri, tls.as_ref())))
             .collect();
         let shared = Shared {
             uris,
             tls,
-            current: RwLock::new(fixed?.into()),
+            current: RwLock::new(fixed.into()),
             resolution: Mutex::default(),
             next: AtomicUsize::new(0),
         };
-        Ok(Self { shared: Arc::new(shared), tasks })
+        Self { shared: Arc::new(shared), tasks }
     }
 
     /// None at all.
@@ -167,10 +164,7 @@ impl Shared {
                 }
                 match known.iter().find(|endpoint| endpoint.address == address) {
                     Some(endpoint) => resolved.push(Arc::clone(endpoint)),
-                    None => match Endpoint::new(uri, self.tls.as_ref()) {
-                        Ok(endpoint) => resolved.push(Arc::new(endpoint)),
-                        Err(error) => tracing::warn!(address, %error, "an endpoint cannot be used"),
-                    },
+                    None => resolved.push(Arc::new(Endpoint::new(&uri, self.tls.as_ref()))),
                 }
             }
         }
@@ -185,28 +179,30 @@ impl Shared {
 }
 
 impl Endpoint {
-    fn new(uri: Uri, tls: Option<&ClientTlsConfig>) -> Result<Self, tonic::transport::Error> {
-        let address = uri.to_string();
-        let mut endpoint = tonic::transport::Endpoint::from(uri)
+    fn new(uri: &Uri, tls: Option<&Connector>) -> Self {
+        // Our own connector brings the TLS: to tonic it is a connection like any other.
+        let endpoint = tonic::transport::Endpoint::from(without_tls(uri))
             .connect_timeout(CONNECT)
             .tcp_nodelay(true)
             .http2_keep_alive_interval(KEEPALIVE)
             .keep_alive_timeout(KEEPALIVE_TIMEOUT)
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW);
-        if let Some(tls) = tls {
-            endpoint = endpoint.tls_config(tls.clone())?;
-        }
-        Ok(Self {
-            address,
-            channel: endpoint.connect_lazy(),
-            streams: endpoint
-                .initial_stream_window_size(OPEN_STREAM_WINDOW)
-                .initial_connection_window_size(OPEN_STREAMS_WINDOW)
-                .connect_lazy(),
+        let connect = |endpoint: &tonic::transport::Endpoint| match tls {
+            Some(tls) => endpoint.connect_with_connector_lazy(tls.clone()),
+            None => endpoint.connect_lazy(),
+        };
+        let channel = connect(&endpoint);
+        let endpoint = endpoint
+            .initial_stream_window_size(OPEN_STREAM_WINDOW)
+            .initial_connection_window_size(OPEN_STREAMS_WINDOW);
+        Self {
+            address: uri.to_string(),
+            channel,
+            streams: connect(&endpoint),
             in_flight: AtomicUsize::new(0),
             left_alone: Mutex::new(None),
-        })
+        }
     }
 
     pub(super) fn address(&self) -> &str {
@@ -276,6 +272,13 @@ fn is_among(endpoint: &Arc<Endpoint>, tried: &[Arc<Endpoint>]) -> bool {
 /// Whether the host is a name, and not an address.
 fn is_name(uri: &Uri) -> bool {
     uri.authority().is_some_and(|authority| authority.as_str().parse::<SocketAddr>().is_err())
+}
+
+/// The same address by the scheme of plain HTTP.
+fn without_tls(uri: &Uri) -> Uri {
+    let mut parts = uri.clone().into_parts();
+    parts.scheme = Some(http::uri::Scheme::HTTP);
+    Uri::from_parts(parts).unwrap_or_else(|_| uri.clone())
 }
 
 /// An endpoint's addresses, as URIs.
