@@ -32,8 +32,28 @@ pub(crate) struct Bounds {
     pub(crate) time: Duration,
 }
 
-/// Reads a JSON body.
-pub(crate) async fn read<B>(headers: &HeaderMap, body: B, bounds: Bounds) -> Result<Bytes, Problem>
+/// What a body is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Content {
+    /// JSON, or nothing.
+    Json(Bytes),
+    /// `application/x-www-form-urlencoded`, which reads like a query.
+    Form(Bytes),
+}
+
+impl Default for Content {
+    fn default() -> Self {
+        Self::Json(Bytes::new())
+    }
+}
+
+/// Reads a body of JSON or, where `forms` may be, of a form.
+pub(crate) async fn read<B>(
+    headers: &HeaderMap,
+    body: B,
+    bounds: Bounds,
+    forms: bool,
+) -> Result<Content, Problem>
 where
     B: Body<Data = Bytes> + Unpin,
 {
@@ -51,10 +71,12 @@ where
             ));
         }
     };
-    if !collected.is_empty() {
+    let is_form = forms && is_form(headers);
+    if !collected.is_empty() && !is_form {
         expect_json(headers)?;
     }
-    if packed { unpack(&collected, bounds.bytes) } else { Ok(collected) }
+    let whole = if packed { unpack(&collected, bounds.bytes)? } else { collected };
+    Ok(if is_form { Content::Form(whole) } else { Content::Json(whole) })
 }
 
 /// Throws away what is left of a body.
@@ -115,6 +137,12 @@ fn packed(headers: &HeaderMap) -> Result<bool, Problem> {
         }
     }
     Ok(packed)
+}
+
+fn is_form(headers: &HeaderMap) -> bool {
+    let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let kind = value.split(';').next().unwrap_or_default().trim();
+    kind.eq_ignore_ascii_case("application/x-www-form-urlencoded")
 }
 
 fn expect_json(headers: &HeaderMap) -> Result<(), Problem> {

@@ -26,7 +26,7 @@ use tonic::Status;
 use tracing::Instrument as _;
 
 use crate::answer::AnswerBody;
-use crate::body::{self, Bounds};
+use crate::body::{self, Bounds, Content};
 use crate::config::Limits;
 use crate::metrics::Metrics;
 use crate::origin::{Origin, TrustedProxies};
@@ -257,9 +257,10 @@ impl Edge {
         };
         let body = if route.takes_body {
             let bytes = if route.is_batch() { self.limits.batch_bytes } else { self.limits.body_bytes };
-            body::read(&parts.headers, body, Bounds { bytes, time: self.limits.read_timeout }).await?
+            let bounds = Bounds { bytes, time: self.limits.read_timeout };
+            body::read(&parts.headers, body, bounds, route.takes_forms()).await?
         } else {
-            Bytes::new()
+            Content::default()
         };
         let request_id = scope.request_id.clone();
         let exchange = Exchange {

@@ -44,6 +44,11 @@ impl Route {
     pub(crate) fn is_batch(&self) -> bool {
         self.template.ends_with(":batch")
     }
+
+    /// Whether its body may be form-encoded: where a standard says so (RFC 7009, 2.1).
+    pub(crate) fn takes_forms(&self) -> bool {
+        self.policy == &policy::TOKEN_SERVICE_REVOKE_TOKEN
+    }
 }
 
 /// The verbs that routes use.

@@ -25,6 +25,7 @@ use tonic_prost::ProstCodec;
 use tower::ServiceExt as _;
 use tower::util::BoxCloneSyncService;
 
+use crate::body::Content;
 use crate::json;
 use crate::problem::{FieldFault, Problem};
 use crate::query::{self, Taken};
@@ -122,7 +123,7 @@ pub(crate) struct Exchange {
     /// The fields in the path, decoded.
     pub(crate) path: Vec<(&'static str, String)>,
     pub(crate) query: Option<String>,
-    pub(crate) body: Bytes,
+    pub(crate) body: Content,
     /// Who calls; empty for anybody.
     pub(crate) subject: String,
     pub(crate) authorization: Option<HeaderValue>,
@@ -224,7 +225,16 @@ fn decode<Req: RequestMessage>(exchange: &Exchange) -> Result<Req, Problem> {
     let query = exchange.query.as_deref().unwrap_or_default();
     let mut message: Req = if exchange.route.takes_body {
         query::parse(query, Req::SCHEMA, Taken::All, lenient)?;
-        json::decode(&exchange.body, Req::SCHEMA, lenient)?
+        match &exchange.body {
+            Content::Json(body) => json::decode(body, Req::SCHEMA, lenient)?,
+            Content::Form(body) => {
+                let form = std::str::from_utf8(body).map_err(|_| {
+                    Problem::invalid(vec![FieldFault::new("body", "must be percent-encoded UTF-8")])
+                })?;
+                let value = query::parse(form, Req::SCHEMA, Taken::Path(&exchange.path), lenient)?;
+                json::decode_value(value, Req::SCHEMA, lenient)?
+            }
+        }
     } else if query.is_empty() {
         Req::default()
     } else {

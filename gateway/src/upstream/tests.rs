@@ -20,7 +20,7 @@ fn read<Req: RequestMessage>(method: Method, target: &str, body: &str) -> Result
         channel,
         path: fields,
         query,
-        body: Bytes::copy_from_slice(body.as_bytes()),
+        body: Content::Json(Bytes::copy_from_slice(body.as_bytes())),
         subject: "somebody".to_owned(),
         authorization: None,
         access_reason: None,

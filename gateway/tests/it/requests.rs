@@ -135,3 +135,24 @@ async fn a_clients_own_metadata_goes_no_further() {
         assert_eq!(names, [""; 0], "of {method}");
     }
 }
+
+#[tokio::test]
+async fn a_token_is_revoked_by_a_form_or_by_json_and_nothing_else_takes_forms() {
+    let world = World::new().await;
+    let form = [("content-type", "application/x-www-form-urlencoded; charset=UTF-8")];
+    let (hint, json) =
+        ("token_type_hint=refresh_token", r#"{"token":"a b+c","token_type_hint":"refresh_token"}"#);
+    let bodies = [(format!("token=a+b%2Bc&{hint}"), &form[..]), (json.to_owned(), &[])];
+    for (body, headers) in bodies {
+        assert_eq!(world.send("POST", "/v1/auth/revoke", headers, body).await.status, 200);
+        let seen = world.services.calls("revoke_token").pop().unwrap().message;
+        assert!(seen.contains(r#"token: "a b+c""#) && seen.contains(r#"Some("refresh_token")"#), "{seen}");
+    }
+    for body in ["token=a&token=b", "token=%ff", "tokens=a", "token=a&client_secret=b"] {
+        let reply = world.send("POST", "/v1/auth/revoke", &form, body).await;
+        assert_eq!(reply.problem().0, 400, "{body}");
+    }
+    let reply = world.send("POST", "/v1/auth/refresh", &form, "refresh_token=a").await;
+    assert_eq!(reply.problem(), (415, "UNSUPPORTED_MEDIA_TYPE".to_owned()));
+    assert_eq!(world.services.calls("revoke_token").len(), 2);
+}

@@ -134,6 +134,9 @@ impl TokenService for StandIn {
         log_out(auth::LogOutRequest) -> auth::LogOutResponse;
         issue_collar_token(auth::IssueCollarTokenRequest) -> auth::CollarTokenResponse;
         get_jwks(auth::GetJwksRequest) -> auth::Jwks;
+        revoke_token(auth::RevokeTokenRequest) -> auth::RevokeTokenResponse;
+        introspect_token(auth::IntrospectTokenRequest) -> auth::IntrospectTokenResponse;
+        get_server_metadata(auth::GetServerMetadataRequest) -> auth::ServerMetadata;
         issue_stream_ticket(auth::IssueStreamTicketRequest) -> auth::IssueStreamTicketResponse;
     }
 

@@ -3,6 +3,7 @@
 mod bench;
 mod control;
 mod help;
+mod keys;
 mod replay;
 mod simulate;
 mod up;
@@ -15,6 +16,7 @@ use petty_chassis::types::Clock;
 
 pub use bench::{Bench, BenchArgs};
 pub use control::{DownArgs, StatusArgs};
+pub use keys::{KeysArgs, KeysCommand, OperatorArgs};
 pub use replay::ReplayArgs;
 pub use simulate::SimulateArgs;
 pub use up::UpArgs;
@@ -46,6 +48,9 @@ pub enum Command {
     /// Send real recordings through the REST API, as collars would.
     #[command(after_long_help = help::REPLAY)]
     Replay(ReplayArgs),
+    /// See to the keys that tokens are signed with.
+    #[command(after_long_help = help::KEYS)]
+    Keys(KeysArgs),
     /// Measure how fast Petty is here, beside a floor, on a mesh of its own.
     #[command(after_long_help = help::BENCH)]
     Bench(BenchArgs),
@@ -105,6 +110,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Down(args) => runtime.block_on(crate::down::run(args)),
         Command::Simulate(args) => runtime.block_on(crate::simulate::run(args, clock)),
         Command::Replay(args) => runtime.block_on(crate::replay::run(args, clock.now())),
+        Command::Keys(args) => runtime.block_on(crate::keys::run(args)),
         Command::Bench(args) => runtime.block_on(crate::bench::run(args)),
     }
 }
@@ -145,6 +151,9 @@ mod tests {
             ("petty status --json --data-dir d --ready-file f", true),
             ("petty down --data-dir d --timeout 5", true),
             ("petty down --timeout 0", false),
+            ("petty keys list", true),
+            ("petty keys rotate --compromised --data-dir d", true),
+            ("petty keys", false),
         ] {
             assert_eq!(Cli::try_parse_from(line.split(' ')).is_ok(), accepted, "{line}");
         }

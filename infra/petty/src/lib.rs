@@ -1,5 +1,5 @@
 //! The whole mesh on one machine, and what feeds it: `petty up`, `petty replay`, `petty simulate`; and what tells of it
-//! and stops it: `petty status`, `petty down`.
+//! and stops it: `petty status`, `petty down`; and what operates it: `petty keys`.
 //!
 //! A library too, so that tests replay recordings the way the command does.
 
@@ -7,7 +7,9 @@ pub mod bench;
 pub mod cli;
 pub mod client;
 pub mod down;
+pub mod keys;
 pub mod mesh;
+pub mod operator;
 mod progress;
 pub mod ready;
 pub mod replay;

@@ -21,6 +21,8 @@ pub use ports::free_address;
 pub const SERVICES: [&str; 6] = ["auth", "ingest", "behavior", "nutrition", "timeline", "feedback"];
 /// The one without.
 pub const GATEWAY: &str = "gateway";
+/// Whoever operates the mesh: no service, but known to the services by a key of its own.
+pub const OPERATOR: &str = "operator";
 
 /// Where a service listens.
 #[derive(Clone, Copy, Debug)]
@@ -118,6 +120,7 @@ impl Plan {
         }
         match service {
             "auth" => {
+                set("PETTY_PUBLIC_URL", format!("http://{}", self.http));
                 set("PETTY_KEY_ENCRYPTION_KEY", self.keys.encryption_key().expose_secret().to_owned());
             }
             "feedback" => {

@@ -24,6 +24,18 @@ pub struct Ready {
     /// The event server.
     #[serde(default)]
     pub redis: Redis,
+    /// The staff account.
+    #[serde(default)]
+    pub staff: Option<Staff>,
+}
+
+/// The staff account of a mesh on one machine.
+#[derive(Clone, Deserialize)]
+pub struct Staff {
+    /// Its address.
+    pub email: String,
+    /// Its passphrase.
+    pub password: String,
 }
 
 /// Where a service is.
@@ -31,6 +43,9 @@ pub struct Ready {
 pub struct Addresses {
     /// Its admin port's URL.
     pub admin: String,
+    /// Where it takes gRPC, if it does.
+    #[serde(default)]
+    pub grpc: Option<String>,
 }
 
 /// The database server.
@@ -64,6 +79,12 @@ impl std::fmt::Debug for Postgres {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let names: Vec<&String> = self.databases.keys().collect();
         formatter.debug_struct("Postgres").field("port", &self.port).field("databases", &names).finish()
+    }
+}
+
+impl std::fmt::Debug for Staff {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Staff").field("email", &self.email).finish_non_exhaustive()
     }
 }
 

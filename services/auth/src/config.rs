@@ -1,14 +1,17 @@
 //! What auth reads besides what every service does.
 
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use jiff::SignedDuration;
 use petty_chassis::FoundationConfig;
 use petty_chassis::config::{Reader, Section};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::domain::account::{Email, Passphrase};
 use crate::domain::passphrase::{self, ContextWords, Factors};
+use crate::domain::session::Lifetimes;
 use crate::domain::token::Algorithm;
 use crate::vault::{KeySource, Ring};
 
@@ -22,18 +25,35 @@ pub struct AuthConfig {
     pub sign_up: SignUpMode,
     /// What new signing keys are made for: `PETTY_TOKEN_ALGORITHM`, RS256 (default), ES256 or EdDSA.
     pub algorithm: Algorithm,
+    /// How long signing keys sign.
+    pub signing_keys: SigningKeys,
     /// What keys are wrapped under at rest: `PETTY_KEY_ENCRYPTION_KEY`, 32 bytes in base64; and those before it, which still
     /// open: `PETTY_KEY_ENCRYPTION_KEY_PREVIOUS`, separated by commas. Or `PETTY_KEY_ENCRYPTION_KEY_FILE`, a file with a
     /// key a line, the one that wraps first, which is read again when it changes.
     pub key_encryption_keys: KeySource,
     /// How long an account's access token is valid: `PETTY_ACCESS_TOKEN_TTL`, default 15m.
     pub access_token_ttl: Duration,
+    /// How long a refresh token is valid: `PETTY_REFRESH_TOKEN_TTL`, 1m to 720h, default 168h; and how long a session lives at
+    /// most: `PETTY_SESSION_LIFETIME`, 1m to 9600h, default 720h.
+    pub lifetimes: Lifetimes,
     /// How long a collar's is: `PETTY_DEVICE_TOKEN_TTL`, default 1h.
     pub device_token_ttl: Duration,
+    /// Where clients reach the gateway: `PETTY_PUBLIC_URL`, for example `https://petty.example`; where it is not set, the issuer, if
+    /// that is a URL.
+    pub public_url: Option<String>,
     /// How many passphrases are hashed at once: `PETTY_PASSWORD_HASHERS`, 1 to 64, default 2. Each takes 19 MiB.
     pub password_hashers: usize,
     /// The staff account made at boot: `PETTY_BOOTSTRAP_EMAIL` and `PETTY_BOOTSTRAP_PASSWORD`; on loopback only.
     pub bootstrap: Option<Bootstrap>,
+}
+
+/// The life of signing keys.
+#[derive(Clone, Copy, Debug)]
+pub struct SigningKeys {
+    /// How long one signs before the next takes over: `PETTY_SIGNING_KEY_LIFETIME`, 10m to 9600h, default 720h.
+    pub lifetime: SignedDuration,
+    /// How often a replica looks whether it is time, and which key signs: `PETTY_SIGNING_KEY_CHECK`, 50ms to 1m, default 5s.
+    pub check: Duration,
 }
 
 /// Who may open an account.
@@ -67,9 +87,12 @@ impl Section for AuthConfig {
             foundation: foundation?,
             sign_up,
             algorithm,
+            signing_keys: signing_keys(reader),
             key_encryption_keys: key_encryption_keys?,
             access_token_ttl,
+            lifetimes: lifetimes(reader),
             device_token_ttl,
+            public_url: reader.optional("PETTY_PUBLIC_URL"),
             password_hashers: reader.in_range("PETTY_PASSWORD_HASHERS", 2, 1..=64),
             bootstrap,
         })
@@ -114,6 +137,50 @@ fn algorithm(reader: &mut Reader<'_>) -> Algorithm {
     })
 }
 
+fn signing_keys(reader: &mut Reader<'_>) -> SigningKeys {
+    const LIFETIME: &str = "PETTY_SIGNING_KEY_LIFETIME";
+    const CHECK: &str = "PETTY_SIGNING_KEY_CHECK";
+    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+    let lifetime = within(reader, LIFETIME, DAY * 30, Duration::from_secs(600)..=DAY * 400, "10m to 9600h");
+    let check = Duration::from_millis(50)..=Duration::from_secs(60);
+    let check = within(reader, CHECK, Duration::from_secs(5), check, "50ms to 1m");
+    // In range, so it fits.
+    SigningKeys {
+        lifetime: SignedDuration::try_from(lifetime).unwrap_or(SignedDuration::from_hours(720)),
+        check,
+    }
+}
+
+fn lifetimes(reader: &mut Reader<'_>) -> Lifetimes {
+    const HOUR: u64 = 60 * 60;
+    let span = |reader: &mut Reader<'_>, name: &str, default: u64, most: u64, words: &str| {
+        let range = Duration::from_secs(60)..=Duration::from_secs(most * HOUR);
+        let span = within(reader, name, Duration::from_secs(default * HOUR), range, words);
+        // In range, so it fits.
+        SignedDuration::try_from(span).unwrap_or_default()
+    };
+    Lifetimes {
+        sliding: span(reader, "PETTY_REFRESH_TOKEN_TTL", 7 * 24, 30 * 24, "1m to 720h"),
+        longest: span(reader, "PETTY_SESSION_LIFETIME", 30 * 24, 400 * 24, "1m to 9600h"),
+    }
+}
+
+/// A span of time that is not out of all reason.
+fn within(
+    reader: &mut Reader<'_>,
+    name: &str,
+    default: Duration,
+    range: RangeInclusive<Duration>,
+    words: &str,
+) -> Duration {
+    let span = reader.duration(name, default);
+    if range.contains(&span) {
+        return span;
+    }
+    reader.fault(name, format!("is not within {words}"));
+    default
+}
+
 /// The ring is the lines of one file, which is watched, or what the variables hold, which stays.
 fn key_encryption_keys(reader: &mut Reader<'_>) -> Option<KeySource> {
     const NAME: &str = "PETTY_KEY_ENCRYPTION_KEY";
@@ -147,12 +214,7 @@ fn key_encryption_keys(reader: &mut Reader<'_>) -> Option<KeySource> {
 }
 
 fn ttl(reader: &mut Reader<'_>, name: &str, default: Duration) -> Duration {
-    let ttl = reader.duration(name, default);
-    if (Duration::from_secs(1)..=Duration::from_secs(24 * 60 * 60)).contains(&ttl) {
-        return ttl;
-    }
-    reader.fault(name, "is not within 1s to 24h");
-    default
+    within(reader, name, default, Duration::from_secs(1)..=Duration::from_secs(24 * 60 * 60), "1s to 24h")
 }
 
 fn bootstrap(reader: &mut Reader<'_>, loopback: bool) -> Option<Bootstrap> {

@@ -9,6 +9,7 @@ pub mod pairing;
 pub mod passphrase;
 pub mod personal;
 pub mod pet;
+pub mod rotation;
 pub mod session;
 pub mod staff;
 #[cfg(test)]
@@ -109,4 +110,7 @@ pub enum Error {
     /// The pet has no such share.
     #[error("no such share")]
     ShareNotFound,
+    /// Another key signs.
+    #[error("another key signs; list the keys")]
+    KeyNotCurrent,
 }

@@ -9,8 +9,11 @@ mod collar;
 pub(crate) mod convert;
 mod errors;
 mod look;
+mod metadata;
+mod operations;
 mod personal;
 mod pet;
+mod revoke;
 mod share;
 mod staff;
 mod ticket;
@@ -18,12 +21,15 @@ mod token;
 
 pub(crate) use access::LocalAccess;
 
+use petty_chassis::caller::Verifier;
+use petty_chassis::foundation::TokenConfig;
 use petty_chassis::grpc::gate::Call;
 use petty_chassis::postgres::Db;
 use petty_chassis::types::{self, Clock, Entropy};
 
 use crate::config::SignUpMode;
-use crate::keys::LocalKeys;
+use crate::domain::session::Lifetimes;
+use crate::keys::{Keeper, LocalKeys};
 use crate::passwords::Passwords;
 use crate::signer::Minter;
 use crate::store::audit::Origin;
@@ -41,7 +47,15 @@ pub(crate) struct Grpc {
     pub(crate) minter: Minter,
     pub(crate) sign_up: SignUpMode,
     pub(crate) access: LocalAccess,
+    /// Verifies tokens that are asked about; the gate's own.
+    pub(crate) verifier: Verifier,
+    pub(crate) tokens: TokenConfig,
+    /// Where clients reach the gateway, where that is known.
+    pub(crate) public_url: Option<String>,
     pub(crate) keys: LocalKeys,
+    /// How long sessions live.
+    pub(crate) lifetimes: Lifetimes,
+    pub(crate) keeper: Keeper,
 }
 
 impl Grpc {

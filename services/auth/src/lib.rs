@@ -29,6 +29,7 @@ use petty_chassis::postgres::Migrations;
 use petty_chassis::service::{Context, Service};
 use petty_proto::auth::v1::access_service_server::AccessServiceServer;
 use petty_proto::auth::v1::account_service_server::AccountServiceServer;
+use petty_proto::auth::v1::operations_service_server::OperationsServiceServer;
 use petty_proto::auth::v1::personal_token_service_server::PersonalTokenServiceServer;
 use petty_proto::auth::v1::pet_service_server::PetServiceServer;
 use petty_proto::auth::v1::staff_service_server::StaffServiceServer;
@@ -37,7 +38,7 @@ use petty_proto::events::v1::outbox_service_server::OutboxServiceServer;
 
 use crate::config::AuthConfig;
 use crate::grpc::{Grpc, LocalAccess};
-use crate::keys::LocalKeys;
+use crate::keys::{Keeper, LocalKeys};
 use crate::passwords::Passwords;
 use crate::signer::Minter;
 use crate::vault::{Vault, Wrapping};
@@ -70,7 +71,10 @@ pub async fn bind(context: Context, config: AuthConfig) -> anyhow::Result<BoundS
     let wrapping = Wrapping::new(context.entropy, key_encryption_keys);
     wrapping.watch(&context);
     let vault = Vault::open(&context, &base.db, wrapping.clone()).await?;
-    let key = keys::load(&context, &base.db, &wrapping, algorithm).await?;
+    let lifetime = config.signing_keys.lifetime;
+    let keeper = Keeper { context: context.clone(), db: base.db.clone(), wrapping, lifetime };
+    let signing = keeper.boot(algorithm).await?;
+    keeper.keep(&signing, config.signing_keys.check);
     let passwords = Passwords::new(context.tasks.clone(), context.entropy, password_hashers).await?;
     if let Some(account) = config.bootstrap {
         bootstrap::ensure(&context, &base.db, &vault, &passwords, account).await?;
@@ -78,15 +82,13 @@ pub async fn bind(context: Context, config: AuthConfig) -> anyhow::Result<BoundS
     let clock = context.clock.clone();
     let access = LocalAccess { db: base.db.clone(), clock: clock.clone(), vault: vault.clone() };
     let keys = LocalKeys { db: base.db.clone(), clock: clock.clone() };
-    let gate = Gate::new(
-        base.verifier(Box::new(keys.clone())),
-        Access::direct(Box::new(access.clone()), clock.clone()),
-    );
+    let verifier = base.verifier(Box::new(keys.clone()));
+    let gate = Gate::new(verifier.clone(), Access::direct(Box::new(access.clone()), clock.clone()));
     let minter = Minter {
-        key,
+        signing,
         entropy: context.entropy,
-        issuer: foundation.tokens.issuer,
-        audience: foundation.tokens.audience,
+        issuer: foundation.tokens.issuer.clone(),
+        audience: foundation.tokens.audience.clone(),
         account_ttl: config.access_token_ttl,
         device_ttl: config.device_token_ttl,
     };
@@ -100,7 +102,12 @@ pub async fn bind(context: Context, config: AuthConfig) -> anyhow::Result<BoundS
         minter,
         sign_up,
         access,
+        verifier,
+        tokens: foundation.tokens,
+        public_url: config.public_url,
         keys,
+        keeper,
+        lifetimes: config.lifetimes,
     });
     base.events.consume(Arc::new(worker::Erasures), &base.mesh);
     worker::keep_house(&context, &base.db);
@@ -110,7 +117,8 @@ pub async fn bind(context: Context, config: AuthConfig) -> anyhow::Result<BoundS
         .add(PetServiceServer::new(gate.guard(handler.clone())))
         .add(PersonalTokenServiceServer::new(gate.guard(handler.clone())))
         .add(StaffServiceServer::new(gate.guard(handler.clone())))
-        .add(AccessServiceServer::new(gate.guard(handler)))
+        .add(AccessServiceServer::new(gate.guard(handler.clone())))
+        .add(OperationsServiceServer::new(gate.guard(handler)))
         .add(OutboxServiceServer::new(gate.guard(base.events.outbox_handler())));
     Ok(server.bind().await?)
 }

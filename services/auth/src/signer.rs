@@ -22,6 +22,7 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
 use crate::domain::token::Algorithm;
+use crate::keys::Signing;
 
 /// Why there is no key, or no token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -153,6 +154,11 @@ impl SigningKey {
         Ok(Self { algorithm, public, pair })
     }
 
+    /// What it signs with.
+    pub(crate) fn algorithm(&self) -> Algorithm {
+        self.algorithm
+    }
+
     /// The public half.
     pub(crate) fn public(&self) -> &PublicKey {
         &self.public
@@ -187,7 +193,7 @@ impl SigningKey {
 /// Makes access tokens.
 #[derive(Debug)]
 pub(crate) struct Minter {
-    pub(crate) key: SigningKey,
+    pub(crate) signing: Signing,
     pub(crate) entropy: Entropy,
     pub(crate) issuer: String,
     pub(crate) audience: String,
@@ -265,7 +271,7 @@ impl Minter {
             sid,
             device,
         };
-        Ok(Minted { token: self.key.token(&claims)?, expires_in })
+        Ok(Minted { token: self.signing.key().token(&claims)?, expires_in })
     }
 }
 

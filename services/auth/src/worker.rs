@@ -11,9 +11,12 @@ use petty_chassis::service::Context;
 use petty_proto::events::v1::DataErased;
 use prost::Message as _;
 
+use crate::domain::session;
 use crate::store::{erasures, personal_tokens, secrets, sessions, tickets};
 
 const INTERVAL: Duration = Duration::from_secs(3_600);
+/// How often graces are looked through.
+const GRACES: Duration = Duration::from_secs(5);
 /// An expired session is kept this long, so that a log-out of it can be sent again.
 const KEPT: SignedDuration = SignedDuration::from_hours(24);
 
@@ -36,8 +39,16 @@ impl Handler for Erasures {
     }
 }
 
-/// Forgets expired sessions and tickets every hour.
+/// Forgets expired sessions and tickets every hour, and what refresh tokens hold for their grace soon after it.
 pub(crate) fn keep_house(context: &Context, db: &Db) {
+    let (sealed, clock) = (db.clone(), context.clock.clone());
+    periodic::every(context, "refresh-graces", GRACES, move || {
+        let (db, before) = (sealed.clone(), clock.now() - session::GRACE);
+        async move {
+            let forget = |tx: Tx| async move { sessions::forget_sealed(&tx, before).await };
+            db.transaction("forget_sealed", forget).await.map(drop)
+        }
+    });
     let (db, clock) = (db.clone(), context.clock.clone());
     periodic::every(context, "auth-housekeeping", INTERVAL, move || {
         let (db, now) = (db.clone(), clock.now());

@@ -125,6 +125,49 @@ async fn a_withdrawn_share_is_refused_within_5_s_with_redis_paused() {
     .await;
 }
 
+/// Signs an account in once more.
+async fn another_session(client: &Client, account: &Account) -> String {
+    let body = json!({"email": account.email, "password": petty_tests::rest::PASSWORD});
+    let answer = client.request(reqwest::Method::POST, "/v1/auth/login", None).json(&body);
+    client.send(answer).await.good()["access_token"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_out_outlives_a_redis_that_is_killed_and_loses_all_it_held() {
+    let scene = Scene::new().await;
+    let Scene { mesh, client, owner, pet, .. } = &scene;
+    let (first, second) = (another_session(client, owner).await, another_session(client, owner).await);
+    for token in [&first, &second] {
+        let before = statuses(client, token, pet, COLLAR).await;
+        assert!(before.iter().all(|status| *status == 200), "{before:?}");
+    }
+    // Told, and then lost by those who were to remember it.
+    let since = tokio::time::Instant::now();
+    client.post("/v1/auth/logout", &first, &json!({})).await.good();
+    mesh.stack.redis().kill();
+    mesh.stack.redis().restart().await.unwrap();
+    mesh.stack.redis().flushall().await.unwrap();
+    refused_within(client, &first, pet, COLLAR, since).await;
+
+    // Not to be told at all: in force all the same, and confirmed once it can be.
+    mesh.stack.redis().kill();
+    let since = tokio::time::Instant::now();
+    let log_out = || async { client.post("/v1/auth/logout", &second, &json!({})).await };
+    let logged_out = async { log_out().await.is_problem(503, "REVOCATION_PENDING") };
+    tokio::join!(logged_out, refused_within(client, &second, pet, COLLAR, since));
+    mesh.stack.redis().restart().await.unwrap();
+    mesh.stack.redis().flushall().await.unwrap();
+    petty_tests::eventually("it is confirmed once Redis is back", Duration::from_secs(20), || async {
+        log_out().await.status == 200
+    })
+    .await;
+    refused_within(client, &second, pet, COLLAR, tokio::time::Instant::now()).await;
+    petty_tests::eventually("the session that stands is believed", Duration::from_secs(20), || async {
+        statuses(client, &owner.token, pet, COLLAR).await.iter().all(|status| *status == 200)
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_withdrawn_pairing_ends_its_tokens_within_5_s_with_redis_running_and_paused() {
     for paused in [false, true] {

@@ -77,6 +77,23 @@ Examples:
 
 Exit codes: 0 stopped, or nothing ran; 1 it is still there, with what to do about it; 2 a wrong argument.";
 
+/// `petty keys`.
+pub(super) const KEYS: &str = "\
+Tokens are signed with the current key. The next one is published already, so that it is known everywhere once it signs;
+those that have signed stay published for longer than any of their tokens is valid. Once a month the next one takes over by
+itself; `rotate` brings that forward, to five minutes from now at the latest. No valid token is refused meanwhile.
+
+auth is called directly, as `operator` and as the staff account. On a mesh of `petty up` both are found in the data
+directory. Elsewhere PETTY_ENDPOINT_AUTH names auth; PETTY_SERVICE_KEY, or PETTY_TLS_CERT_FILE, PETTY_TLS_KEY_FILE and
+PETTY_TLS_CA_FILE, prove the operator; PETTY_OPERATOR_TOKEN is the staff account's access token.
+
+Examples:
+  cargo petty keys list
+  cargo petty keys rotate
+  cargo petty keys rotate --compromised            somebody else has it: believed no more within 30 s
+
+Exit codes: 0 done, 1 not so, 2 a wrong argument.";
+
 /// `petty bench`.
 pub(super) const BENCH: &str = "\
 Each bench starts a mesh of its own on a private PostgreSQL and Redis, with the durability settings that Petty runs with,

@@ -15,7 +15,7 @@ use petty_chassis::types::Entropy;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 
-use super::{GATEWAY, SERVICES};
+use super::{GATEWAY, OPERATOR, SERVICES};
 
 /// The keys of a mesh.
 #[derive(Serialize, Deserialize)]
@@ -39,18 +39,19 @@ impl Keys {
     /// Where the file cannot be read or written.
     pub fn load_or_make(path: &Path) -> anyhow::Result<Self> {
         match fs::read(path) {
-            Ok(bytes) => serde_json::from_slice(&bytes).with_context(|| {
-                format!("{} is not a file of keys; move it away to have new ones made", path.display())
-            }),
+            Ok(bytes) => {
+                let mut keys: Self = serde_json::from_slice(&bytes).with_context(|| {
+                    format!("{} is not a file of keys; move it away to have new ones made", path.display())
+                })?;
+                // A version before knew fewer.
+                if keys.add_missing()? {
+                    keys.write(path)?;
+                }
+                Ok(keys)
+            }
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 let keys = Self::make()?;
-                // Written whole beside it first: a crash leaves the old state or the new one.
-                let beside = path.with_extension("new");
-                let _none = fs::remove_file(&beside);
-                let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
-                file.write_all(&serde_json::to_vec_pretty(&keys)?)?;
-                file.sync_all()?;
-                fs::rename(&beside, path)?;
+                keys.write(path)?;
                 Ok(keys)
             }
             Err(error) => Err(error).with_context(|| format!("read {}", path.display())),
@@ -58,18 +59,38 @@ impl Keys {
     }
 
     fn make() -> anyhow::Result<Self> {
-        let (mut private, mut public) = (BTreeMap::new(), BTreeMap::new());
-        for service in SERVICES.into_iter().chain([GATEWAY]) {
-            let (secret, key) = generate_key()?;
-            private.insert(service.to_owned(), secret.expose_secret().to_owned());
-            public.insert(service.to_owned(), key);
-        }
-        Ok(Self {
-            private,
-            public,
+        let mut keys = Self {
+            private: BTreeMap::new(),
+            public: BTreeMap::new(),
             encryption_key: STANDARD.encode(Entropy.bytes::<32>()),
             demo_password: Entropy.token::<18>(),
-        })
+        };
+        keys.add_missing()?;
+        Ok(keys)
+    }
+
+    /// Makes the pairs that are not there; whether there were any.
+    fn add_missing(&mut self) -> anyhow::Result<bool> {
+        let mut added = false;
+        for service in SERVICES.into_iter().chain([GATEWAY, OPERATOR]) {
+            if !self.private.contains_key(service) {
+                let (secret, key) = generate_key()?;
+                self.private.insert(service.to_owned(), secret.expose_secret().to_owned());
+                self.public.insert(service.to_owned(), key);
+                added = true;
+            }
+        }
+        Ok(added)
+    }
+
+    /// Written whole beside the file first: a crash leaves the old state or the new one.
+    fn write(&self, path: &Path) -> anyhow::Result<()> {
+        let beside = path.with_extension("new");
+        let _none = fs::remove_file(&beside);
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
+        file.write_all(&serde_json::to_vec_pretty(self)?)?;
+        file.sync_all()?;
+        Ok(fs::rename(&beside, path)?)
     }
 
     /// A service's private key, PEM.

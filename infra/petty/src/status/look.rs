@@ -188,7 +188,7 @@ mod tests {
     async fn what_does_not_answer_is_named() {
         let dead = format!("http://{}", crate::mesh::free_address().unwrap());
         let http = reqwest::Client::builder().timeout(PATIENCE).build().unwrap();
-        let (_, service) = service(&http, "auth", &Addresses { admin: dead.clone() }).await;
+        let (_, service) = service(&http, "auth", &Addresses { admin: dead.clone(), grpc: None }).await;
         assert!(!service.ready && service.failing[0].contains(&dead), "{service:?}");
         assert_eq!(version(&http, &dead).await, None);
         let mut backlog = Backlog::default();

@@ -48,6 +48,7 @@ fn a_mesh_is_looked_at_fed_and_stopped_from_elsewhere() {
     check(&petty(&["status", "--data-dir", data_dir]), 3, &["not running", "cargo petty up"]);
     check(&petty(&["down", "--data-dir", data_dir]), 0, &["nothing to stop"]);
     check(&petty(&["simulate", "--data-dir", data_dir]), 1, &["cargo petty up", "--gateway"]);
+    check(&petty(&["keys", "list", "--data-dir", data_dir]), 1, &["cargo petty up", "PETTY_ENDPOINT_AUTH"]);
 
     let mut up = Up::start(&path, &["--no-demo"]);
     let ready = up.ready();
@@ -62,6 +63,7 @@ fn a_mesh_is_looked_at_fed_and_stopped_from_elsewhere() {
     let text = report.to_string();
     assert!(!text.contains("redis://") && !text.contains("postgres://"), "no credentials: {text}");
 
+    signing_keys_are_listed_and_turned(data_dir);
     simulated_days_are_stored_once_and_recognised(data_dir, ready["gateway"].as_str().unwrap());
 
     kill(Pid::from_raw(pid_listening(ready["redis"]["port"].as_u64().unwrap())), Signal::SIGKILL).unwrap();
@@ -83,6 +85,26 @@ fn a_mesh_is_looked_at_fed_and_stopped_from_elsewhere() {
     gone(&pids);
     check(&petty(&["status", "--data-dir", data_dir]), 3, &["not running"]);
     check(&petty(&["down", "--data-dir", data_dir]), 0, &["nothing to stop"]);
+}
+
+/// As the operator, with both identities, from the data directory alone.
+fn signing_keys_are_listed_and_turned(data_dir: &str) {
+    let list = || check(&petty(&["keys", "list", "--data-dir", data_dir]), 0, &["next ", "current "]);
+    let kid = |listed: &str, state: &str| {
+        let line = listed.lines().find(|line| line.starts_with(state)).unwrap();
+        line.split_whitespace().nth(2).unwrap().to_owned()
+    };
+    let before = list();
+    let (next, current) = (kid(&before, "next"), kid(&before, "current"));
+    let gives_way = format!("{current} gives way to {next}");
+    check(&petty(&["keys", "rotate", "--data-dir", data_dir]), 0, &[&gives_way, "stays valid"]);
+    // The next one has not been published for long enough yet.
+    assert_eq!(kid(&list(), "current"), current);
+    let withdrawn = petty(&["keys", "rotate", "--compromised", "--data-dir", data_dir]);
+    check(&withdrawn, 0, &[&format!("{current} is withdrawn"), &next]);
+    let after = check(&petty(&["keys", "list", "--data-dir", data_dir]), 0, &["current "]);
+    assert_eq!(kid(&after, "current"), next);
+    assert!(!after.contains(&current), "{after}");
 }
 
 fn simulated_days_are_stored_once_and_recognised(data_dir: &str, gateway: &str) {

@@ -3,19 +3,38 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-/// A refresh token lives this long, and its use gives it anew.
-pub const SLIDING: SignedDuration = SignedDuration::from_hours(7 * 24);
-/// No session lives longer.
-pub const LONGEST: SignedDuration = SignedDuration::from_hours(30 * 24);
 /// How long the predecessor of the live token is answered the same successor: an answer may have been lost.
 pub const GRACE: SignedDuration = SignedDuration::from_secs(10);
 /// A ticket for a stream serves once, and no longer than that.
 pub const TICKET: SignedDuration = SignedDuration::from_secs(30);
 
-/// When a session's refresh token expires that is made now.
-#[must_use]
-pub fn expiry(now: Timestamp, ends_at: Timestamp) -> Timestamp {
-    (now + SLIDING).min(ends_at)
+/// How long sessions live.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lifetimes {
+    /// A refresh token lives this long, and its use gives it anew.
+    pub sliding: SignedDuration,
+    /// No session lives longer.
+    pub longest: SignedDuration,
+}
+
+impl Default for Lifetimes {
+    fn default() -> Self {
+        Self { sliding: SignedDuration::from_hours(7 * 24), longest: SignedDuration::from_hours(30 * 24) }
+    }
+}
+
+impl Lifetimes {
+    /// When a session ends that is opened now, whatever is done with it.
+    #[must_use]
+    pub fn end(&self, now: Timestamp) -> Timestamp {
+        now + self.longest
+    }
+
+    /// When a session's refresh token expires that is made now.
+    #[must_use]
+    pub fn expiry(&self, now: Timestamp, ends_at: Timestamp) -> Timestamp {
+        (now + self.sliding).min(ends_at)
+    }
 }
 
 /// A session, as far as its tokens depend on it.

@@ -9,7 +9,7 @@ use super::access::share_expiry;
 use super::account::Email;
 use super::pairing::{self, Pairing};
 use super::pet::birth_date;
-use super::session::{Presented, Standing, Verdict, expiry, judge};
+use super::session::{Lifetimes, Presented, Standing, Verdict, judge};
 use super::text::{self, TimeZoneName};
 use super::{Error, ProblemKind};
 
@@ -163,9 +163,12 @@ fn a_presented_refresh_token_is_judged_by_its_place_and_age() {
 fn sessions_slide_for_seven_days_and_end_after_thirty() {
     let begin = time("2026-03-01T00:00:00Z");
     let ends_at = begin + SignedDuration::from_hours(30 * 24);
-    assert_eq!(expiry(begin, ends_at), time("2026-03-08T00:00:00Z"));
-    assert_eq!(expiry(time("2026-03-20T00:00:00Z"), ends_at), time("2026-03-27T00:00:00Z"));
-    assert_eq!(expiry(time("2026-03-29T00:00:00Z"), ends_at), ends_at);
+    assert_eq!(Lifetimes::default().expiry(begin, ends_at), time("2026-03-08T00:00:00Z"));
+    assert_eq!(
+        Lifetimes::default().expiry(time("2026-03-20T00:00:00Z"), ends_at),
+        time("2026-03-27T00:00:00Z")
+    );
+    assert_eq!(Lifetimes::default().expiry(time("2026-03-29T00:00:00Z"), ends_at), ends_at);
 }
 
 #[test]

@@ -30,7 +30,7 @@ pub(crate) struct LocalAccess {
 }
 
 impl LocalAccess {
-    async fn decide(
+    pub(super) async fn decide(
         &self,
         caller: &Caller,
         target: &Target,

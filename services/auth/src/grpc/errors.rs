@@ -27,6 +27,7 @@ impl From<Error> for ApiError {
             Error::ShareLinkInvalid => (Code::NotFound, "SHARE_LINK_INVALID"),
             Error::PetIsYours => (Code::Conflict, "PET_IS_YOURS"),
             Error::ShareNotFound => (Code::NotFound, "SHARE_NOT_FOUND"),
+            Error::KeyNotCurrent => (Code::Conflict, "KEY_NOT_CURRENT"),
         };
         Self::new(code, reason, error.to_string())
     }

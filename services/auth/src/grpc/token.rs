@@ -10,6 +10,7 @@ use petty_proto::auth::v1 as wire;
 use serde_json::json;
 
 use super::errors::Fields;
+use super::revoke::Ending;
 use super::{Grpc, convert};
 use crate::domain::account::{Email, Passphrase};
 use crate::domain::session::{self, Verdict};
@@ -47,13 +48,13 @@ impl Grpc {
     /// A session of an account's, from now on.
     pub(super) fn opening(&self, account_id: AccountId) -> Opening {
         let created_at = self.now();
-        let ends_at = created_at + session::LONGEST;
+        let ends_at = self.lifetimes.end(created_at);
         let refresh_token = self.entropy.token::<32>();
         let session = NewSession {
             session_id: SessionId::new(&self.clock),
             account_id,
             created_at,
-            expires_at: session::expiry(created_at, ends_at),
+            expires_at: self.lifetimes.expiry(created_at, ends_at),
             ends_at,
         };
         Opening { session, token_hash: seal::digest(&refresh_token), refresh_token }
@@ -107,7 +108,7 @@ impl Grpc {
                 let successor = self.entropy.token::<32>();
                 let sealed =
                     seal::seal(self.entropy, &key, &context, successor.as_bytes()).ok_or_else(unsealable)?;
-                let expires_at = session::expiry(now, chain.ends_at);
+                let expires_at = self.lifetimes.expiry(now, chain.ends_at);
                 sessions::rotate(tx, &chain, (&used, &seal::digest(&successor)), &sealed, (now, expires_at))
                     .await?;
                 (successor, expires_at)
@@ -231,17 +232,9 @@ impl TokenServiceHandler for Grpc {
         let told = self
             .db
             .transaction("log_out", |tx| async move {
-                if let Some(event) =
-                    sessions::lock_end(&tx, session, account).await?.ok_or(Error::SessionEnded)?
-                {
-                    return Ok(event);
-                }
-                let event = announce::session_ended(&tx, &self.clock, session, account).await?;
-                sessions::end(&tx, session, EndReason::LoggedOut, now, event).await?;
-                let entry = Entry::done(Actor::Account(account), "LOG_OUT", account, origin)
-                    .with(json!({"session_id": session.to_string()}));
-                audit::write(&tx, now, &entry).await?;
-                Ok::<_, ApiError>(event)
+                let ending = Ending { session, account, actor: Actor::Account(account), action: "LOG_OUT" };
+                let event = self.end_session(&tx, ending, now, origin).await?;
+                event.ok_or_else(|| ApiError::from(Error::SessionEnded))
             })
             .await?;
         revocation::told(&self.db, &self.clock, &[told], call.deadline()).await?;
@@ -300,6 +293,30 @@ impl TokenServiceHandler for Grpc {
         request: wire::RedeemStreamTicketRequest,
     ) -> Result<wire::RedeemStreamTicketResponse, ApiError> {
         self.redeem_ticket(&request).await
+    }
+
+    async fn revoke_token(
+        &self,
+        call: Call,
+        request: wire::RevokeTokenRequest,
+    ) -> Result<wire::RevokeTokenResponse, ApiError> {
+        self.revoke(&call, &request).await
+    }
+
+    async fn introspect_token(
+        &self,
+        _call: Call,
+        request: wire::IntrospectTokenRequest,
+    ) -> Result<wire::IntrospectTokenResponse, ApiError> {
+        self.introspect(&request).await
+    }
+
+    async fn get_server_metadata(
+        &self,
+        _call: Call,
+        _request: wire::GetServerMetadataRequest,
+    ) -> Result<wire::ServerMetadata, ApiError> {
+        Ok(self.metadata())
     }
 
     async fn get_jwks(&self, _call: Call, _request: wire::GetJwksRequest) -> Result<wire::Jwks, ApiError> {

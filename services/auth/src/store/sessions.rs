@@ -147,6 +147,13 @@ pub(crate) async fn end(
     one(tx.execute(sql, &[&session.0, &now, &reason.as_str(), &event.0]).await?, TABLE)
 }
 
+/// Forgets the sealed successors of tokens that were used before a time: their grace is over.
+pub(crate) async fn forget_sealed(tx: &Tx, before: Timestamp) -> Result<u64, Error> {
+    let sql = "-- forget_old_sealed\nUPDATE refresh_tokens SET successor_sealed = NULL
+               WHERE successor_sealed IS NOT NULL AND used_at < $1";
+    tx.execute(sql, &[&before]).await
+}
+
 /// Forgets sessions that expired before a time, with their chains.
 pub(crate) async fn forget_expired(tx: &Tx, before: Timestamp) -> Result<u64, Error> {
     tx.execute("-- forget_sessions\nDELETE FROM sessions WHERE expires_at < $1", &[&before]).await

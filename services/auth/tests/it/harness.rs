@@ -15,6 +15,7 @@ use petty_chassis::{Shutdown, Tasks};
 use petty_proto::auth::v1 as wire;
 use petty_proto::auth::v1::access_service_client::AccessServiceClient;
 use petty_proto::auth::v1::account_service_client::AccountServiceClient;
+use petty_proto::auth::v1::operations_service_client::OperationsServiceClient;
 use petty_proto::auth::v1::personal_token_service_client::PersonalTokenServiceClient;
 use petty_proto::auth::v1::pet_service_client::PetServiceClient;
 use petty_proto::auth::v1::staff_service_client::StaffServiceClient;
@@ -64,6 +65,7 @@ impl Harness {
         let database = stack.postgres().ensure_database(&format!("auth_{number}")).await.unwrap();
         let (auth, gateway, ingest) =
             (generate_key().unwrap(), generate_key().unwrap(), generate_key().unwrap());
+        let operator = generate_key().unwrap();
         let redis = stack.redis().url();
         // A logical database each, as far as there are.
         let redis =
@@ -74,7 +76,10 @@ impl Harness {
             ("PETTY_SERVICE_KEY", auth.0.expose_secret().to_owned()),
             (
                 "PETTY_SERVICE_KEYS",
-                format!(r#"{{"auth":"{}","gateway":"{}","ingest":"{}"}}"#, auth.1, gateway.1, ingest.1),
+                format!(
+                    r#"{{"auth":"{}","gateway":"{}","ingest":"{}","operator":"{}"}}"#,
+                    auth.1, gateway.1, ingest.1, operator.1
+                ),
             ),
             ("PETTY_DATABASE_URL", database.runtime_url.expose_secret().to_owned()),
             ("PETTY_MIGRATION_URL", database.owner_url.expose_secret().to_owned()),
@@ -89,7 +94,7 @@ impl Harness {
             environment.set(*name, *value);
         }
         let clock = Clock::manual(Clock::system().now());
-        let minters = [("gateway", gateway.0), ("ingest", ingest.0)]
+        let minters = [("gateway", gateway.0), ("ingest", ingest.0), ("operator", operator.0)]
             .map(|(name, key)| (name, Arc::new(Minter::new(name, &key, clock.clone()).unwrap())));
         let (channel, shutdown) = serve(&environment, &clock).await;
         Self { clock, database, environment, minters: minters.into(), channel, shutdown }
@@ -137,6 +142,10 @@ impl Harness {
 
     pub(crate) fn access(&self) -> AccessServiceClient<Channel> {
         AccessServiceClient::new(self.channel.clone())
+    }
+
+    pub(crate) fn operations(&self) -> OperationsServiceClient<Channel> {
+        OperationsServiceClient::new(self.channel.clone())
     }
 
     /// A request that the gateway makes for nobody.

@@ -22,8 +22,12 @@ async fn the_audit_log_can_only_be_added_to() {
         let refused = harness.rows(sql).await.unwrap_err();
         assert_eq!(refused.code().map(tokio_postgres::error::SqlState::code), Some("42501"), "{sql}");
     }
-    let rows =
-        harness.rows("SELECT actor_kind, actor, action, subject, outcome FROM audit_log").await.unwrap();
+    let rows = harness
+        .rows(
+            "SELECT actor_kind, actor, action, subject, outcome FROM audit_log WHERE actor_kind <> 'SERVICE'",
+        )
+        .await
+        .unwrap();
     let id = user.account_id;
     assert_eq!(rows, [["ACCOUNT", &id, "OPEN_ACCOUNT", &id, "DONE"]]);
 }
@@ -84,7 +88,10 @@ async fn replicas_that_boot_at_once_make_one_signing_key_and_another_wrapping_ke
     let harness = Harness::start().await;
     harness.rows("DELETE FROM signing_keys").await.unwrap();
     let (one, two) = tokio::join!(harness.replica(), harness.replica());
-    assert_eq!(harness.value("SELECT count(*) FROM signing_keys").await, "1");
+    assert_eq!(
+        harness.value("SELECT string_agg(state, ' ' ORDER BY state) FROM signing_keys").await,
+        "current next"
+    );
     let user = one.user("ada").await;
     two.me(&user.token).await.unwrap();
 
@@ -94,13 +101,6 @@ async fn replicas_that_boot_at_once_make_one_signing_key_and_another_wrapping_ke
         .with("PETTY_KEY_ENCRYPTION_KEY", "HwECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=");
     let refused = boot(&other, &harness.clock).await.unwrap_err();
     assert!(format!("{refused:#}").contains("PETTY_KEY_ENCRYPTION_KEY"), "{refused:#}");
-    // Another algorithm takes another key; what the one before signed is still believed.
-    let other = harness.environment.clone().with("PETTY_TOKEN_ALGORITHM", "EdDSA");
-    let (_channel, shutdown) = boot(&other, &harness.clock).await.unwrap();
-    let states = harness.rows("SELECT algorithm, state FROM signing_keys ORDER BY state").await.unwrap();
-    assert_eq!(states, [["EdDSA", "current"], ["ES256", "retired"]]);
-    two.me(&user.token).await.unwrap();
-    shutdown.cancel();
 }
 
 #[tokio::test]

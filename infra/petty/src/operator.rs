@@ -1,0 +1,101 @@
+//! The operator's way to auth: gRPC, with both identities: the service identity `operator`, and a staff account's token.
+
+use anyhow::Context as _;
+use petty_chassis::config::{BaseConfig, Environment, load};
+use petty_chassis::grpc::{Channel, Mesh};
+use petty_chassis::{Context, Shutdown, Tasks};
+use petty_proto::auth::v1::operations_service_client::OperationsServiceClient;
+use secrecy::{ExposeSecret as _, SecretString};
+use tonic::{Request, Status};
+
+use crate::cli::OperatorArgs;
+use crate::client::{Account, Client};
+use crate::mesh::{Keys, OPERATOR};
+use crate::ready;
+
+/// Where auth is, for whoever names it.
+const AUTH: &str = "PETTY_ENDPOINT_AUTH";
+/// The staff account's token, for whoever brings it.
+const TOKEN: &str = "PETTY_OPERATOR_TOKEN";
+
+/// Somebody who may operate a mesh.
+pub struct Operator {
+    mesh: Mesh,
+    token: SecretString,
+}
+
+impl std::fmt::Debug for Operator {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Operator").finish_non_exhaustive()
+    }
+}
+
+impl Operator {
+    /// Of the mesh that the arguments or the environment name.
+    ///
+    /// # Errors
+    /// Where no mesh runs there, or a key, certificate or account is missing.
+    pub async fn new(args: &OperatorArgs) -> anyhow::Result<Self> {
+        let mut environment = Environment::from_process();
+        let token = if environment.get(AUTH).is_some() {
+            let token = environment.get(TOKEN).map(SecretString::from);
+            token.with_context(|| format!("{TOKEN} is not set; it is a staff account's access token"))?
+        } else {
+            Self::on_this_machine(args, &mut environment).await?
+        };
+        if environment.get("PETTY_SERVICE_KEYS").is_none() {
+            // Nobody calls an operator.
+            environment.set("PETTY_SERVICE_KEYS", "{}");
+        }
+        let base: BaseConfig = load(&environment).map_err(|faults| anyhow::anyhow!("{faults}"))?;
+        let shutdown = Shutdown::new();
+        let tasks = Tasks::new(shutdown.clone());
+        let mesh = Mesh::new(&Context::new(OPERATOR, base, shutdown, &tasks))?;
+        Ok(Self { mesh, token })
+    }
+
+    /// Finds everything in the data directory of `petty up`, and signs the staff account in.
+    async fn on_this_machine(
+        args: &OperatorArgs,
+        environment: &mut Environment,
+    ) -> anyhow::Result<SecretString> {
+        let path = args.ready_file();
+        let ready = ready::read(&path)?.with_context(|| {
+            format!(
+                "there is no {}: start the mesh with `cargo petty up` first, or set {AUTH}",
+                path.display()
+            )
+        })?;
+        let auth = ready.services.get("auth").and_then(|auth| auth.grpc.clone());
+        environment.set(AUTH, auth.context("the ready file does not say where auth is")?);
+        let keys = Keys::load_or_make(&args.data_dir.join("keys.json"))?;
+        environment.set("PETTY_SERVICE_KEY", keys.private(OPERATOR)?.expose_secret());
+        let staff = ready.staff.context("the ready file names no staff account")?;
+        let account = Account { email: staff.email, password: staff.password.into() };
+        let signed_in = Client::new(&ready.gateway)?.log_in(&account).await;
+        signed_in.context("sign the staff account in")
+    }
+
+    /// Calls auth's operations.
+    #[must_use]
+    pub fn operations(&self) -> OperationsServiceClient<Channel> {
+        OperationsServiceClient::new(self.mesh.channel("auth"))
+    }
+
+    /// A request of the staff account's.
+    ///
+    /// # Errors
+    /// Where the token is none.
+    pub fn request<M>(&self, message: M) -> anyhow::Result<Request<M>> {
+        let mut request = Request::new(message);
+        let value = format!("Bearer {}", self.token.expose_secret()).parse();
+        request.metadata_mut().insert("authorization", value.context("the staff account's token is none")?);
+        Ok(request)
+    }
+}
+
+/// What an operator is told of a refusal.
+#[must_use]
+pub fn refused(status: &Status) -> anyhow::Error {
+    anyhow::anyhow!("auth refused: {} ({:?})", status.message(), status.code())
+}
