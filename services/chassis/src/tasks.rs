@@ -137,6 +137,31 @@ impl Tasks {
         task.await.ok().and_then(Result::ok).ok_or(TaskLost(name))
     }
 
+    /// Runs what keeps processors busy on a thread of its own, which gives way to all other threads of the machine where
+    /// there is not enough for all (on Linux). It ends by itself once nobody needs it: the drain waits for it as for a task.
+    ///
+    /// # Errors
+    ///
+    /// Where the system has no thread to give.
+    pub fn spawn_thread<F>(&self, name: &'static str, work: F) -> std::io::Result<()>
+    where
+        F: FnOnce() + Send + 'static,
+    {
+        let (span, service) = (self.span(name), self.service);
+        let counted = Running::enter(&self.running, name);
+        let token = self.tracker.token();
+        let thread = std::thread::Builder::new().name(name.to_owned());
+        let running = move || {
+            let _counted = (counted, token);
+            let _entered = span.enter();
+            give_way();
+            if let Err(panic) = std::panic::catch_unwind(AssertUnwindSafe(work)) {
+                panicked(service, name, panic.as_ref());
+            }
+        };
+        thread.spawn(running).map(|_| ())
+    }
+
     /// How many tasks run under a name.
     #[must_use]
     pub fn running(&self, name: &str) -> usize {
@@ -203,6 +228,18 @@ impl fmt::Debug for Tasks {
         formatter.debug_struct("Tasks").field("running", &self.running).finish_non_exhaustive()
     }
 }
+
+/// Puts the calling thread behind all others: about a ninth of the share of one that did not.
+#[cfg(target_os = "linux")]
+fn give_way() {
+    // On Linux it is the thread's, elsewhere the whole process'.
+    if let Err(error) = rustix::process::nice(10) {
+        tracing::warn!(%error, "a thread that should give way to others cannot");
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn give_way() {}
 
 /// How a task ended without an output.
 enum Lost {
@@ -330,5 +367,33 @@ mod tests {
         let lost = tasks.spawn_blocking("panics_blocking", || -> i32 { panic!("on purpose") }).await;
         assert_eq!(lost, Err(TaskLost("panics_blocking")));
         assert!(panics("panics_blocking"));
+    }
+
+    #[tokio::test]
+    async fn a_thread_gives_way_and_is_waited_for() {
+        let (tasks, shutdown) = tasks();
+        let (end, ended) = std::sync::mpsc::channel::<()>();
+        let (say, said) = tokio::sync::oneshot::channel();
+        tasks
+            .spawn_thread("busy", move || {
+                #[cfg(target_os = "linux")]
+                say.send(rustix::process::getpriority_process(None).unwrap()).unwrap();
+                #[cfg(not(target_os = "linux"))]
+                say.send(10).unwrap();
+                ended.recv().unwrap();
+            })
+            .unwrap();
+        assert_eq!((said.await.unwrap(), tasks.running("busy")), (10, 1));
+        #[cfg(target_os = "linux")]
+        assert_eq!(rustix::process::getpriority_process(None).unwrap(), 0);
+        shutdown.begin();
+        assert!(!tasks.wait(Duration::from_millis(20)).await);
+        end.send(()).unwrap();
+        assert!(tasks.wait(Duration::from_secs(5)).await);
+        assert_eq!(tasks.running("busy"), 0);
+
+        tasks.spawn_thread("panics_thread", || panic!("on purpose")).unwrap();
+        assert!(tasks.wait(Duration::from_secs(5)).await);
+        assert!(panics("panics_thread"));
     }
 }
