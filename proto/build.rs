@@ -24,6 +24,7 @@ const PROTOS: &[&str] = &[
     "petty/auth/v1/staff.proto",
     "petty/auth/v1/access.proto",
     "petty/auth/v1/operations.proto",
+    "petty/auth/v1/second_factor.proto",
     "petty/ingest/v1/ingest.proto",
     "petty/behavior/v1/behavior.proto",
     "petty/nutrition/v1/nutrition.proto",

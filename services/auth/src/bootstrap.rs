@@ -1,8 +1,11 @@
 //! The staff account of whoever tries Petty on one machine: there from the first boot on.
 
+use std::time::Duration;
+
 use petty_chassis::postgres::{Db, Error};
 use petty_chassis::service::Context;
 use petty_chassis::types::{self, AccountId};
+use tokio::time::Instant;
 
 use crate::config::Bootstrap;
 use crate::domain::account::{Account, SCOPE};
@@ -12,6 +15,9 @@ use crate::passwords::Passwords;
 use crate::store::audit::{self, Actor, Entry};
 use crate::store::{accounts, conflict, staff};
 use crate::vault::Vault;
+
+/// How long the hashing of its passphrase may wait.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Makes it where it is not there; one that is there is left alone.
 pub(crate) async fn ensure(
@@ -29,7 +35,7 @@ pub(crate) async fn ensure(
     {
         return Ok(());
     }
-    let hash = &passwords.hash(password.clone()).await?;
+    let hash = &passwords.hash(password.clone(), Instant::now() + PATIENCE).await?;
     let now = types::micros(context.clock.now());
     let account = &Account {
         account_id: AccountId::new(&context.clock),

@@ -10,11 +10,13 @@ pub mod passphrase;
 pub mod personal;
 pub mod pet;
 pub mod rotation;
+pub mod second_factor;
 pub mod session;
 pub mod staff;
 #[cfg(test)]
 mod tests;
 pub mod text;
+pub mod throttle;
 pub mod token;
 
 /// What is wrong with a value.
@@ -71,6 +73,21 @@ pub enum Error {
     /// Signed in, and yet not who they say.
     #[error("this is not the account's passphrase")]
     PasswordWrong,
+    /// The passphrase is right, and there is a second factor.
+    #[error("a code of the second factor is needed")]
+    OtpRequired,
+    /// Of none of the steps around now.
+    #[error("this is not the code; see that the authenticator's clock is right")]
+    OtpInvalid,
+    /// The account has one that is confirmed.
+    #[error("the account has a second factor already")]
+    SecondFactorActive,
+    /// The account has none, or none to be confirmed.
+    #[error("the account has no second factor")]
+    NoSecondFactor,
+    /// Too short to be the only factor.
+    #[error("a password that is the only factor has at least 15 characters; change it first")]
+    PassphraseTooShort,
     /// Unknown, used up, expired, or of an ended session.
     #[error("the refresh token is not valid; sign in again")]
     RefreshTokenInvalid,

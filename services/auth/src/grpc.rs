@@ -4,6 +4,7 @@
 
 mod access;
 mod account;
+mod attempts;
 mod closing;
 mod collar;
 pub(crate) mod convert;
@@ -14,7 +15,9 @@ mod operations;
 mod personal;
 mod pet;
 mod revoke;
+mod second_factor;
 mod share;
+mod sign_in;
 mod staff;
 mod ticket;
 mod token;
@@ -33,6 +36,7 @@ use crate::keys::{Keeper, LocalKeys};
 use crate::passwords::Passwords;
 use crate::signer::Minter;
 use crate::store::audit::Origin;
+use crate::throttle::Throttle;
 use crate::vault::Vault;
 
 /// Answers all of auth's services.
@@ -44,6 +48,7 @@ pub(crate) struct Grpc {
     pub(crate) shards: i16,
     pub(crate) vault: Vault,
     pub(crate) passwords: Passwords,
+    pub(crate) throttle: Throttle,
     pub(crate) minter: Minter,
     pub(crate) sign_up: SignUpMode,
     pub(crate) access: LocalAccess,

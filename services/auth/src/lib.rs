@@ -15,6 +15,7 @@ mod revocation;
 mod seal;
 mod signer;
 mod store;
+mod throttle;
 pub mod vault;
 mod worker;
 
@@ -32,6 +33,7 @@ use petty_proto::auth::v1::account_service_server::AccountServiceServer;
 use petty_proto::auth::v1::operations_service_server::OperationsServiceServer;
 use petty_proto::auth::v1::personal_token_service_server::PersonalTokenServiceServer;
 use petty_proto::auth::v1::pet_service_server::PetServiceServer;
+use petty_proto::auth::v1::second_factor_service_server::SecondFactorServiceServer;
 use petty_proto::auth::v1::staff_service_server::StaffServiceServer;
 use petty_proto::auth::v1::token_service_server::TokenServiceServer;
 use petty_proto::events::v1::outbox_service_server::OutboxServiceServer;
@@ -41,6 +43,7 @@ use crate::grpc::{Grpc, LocalAccess};
 use crate::keys::{Keeper, LocalKeys};
 use crate::passwords::Passwords;
 use crate::signer::Minter;
+use crate::throttle::Throttle;
 use crate::vault::{Vault, Wrapping};
 
 mod migrations {
@@ -75,7 +78,7 @@ pub async fn bind(context: Context, config: AuthConfig) -> anyhow::Result<BoundS
     let keeper = Keeper { context: context.clone(), db: base.db.clone(), wrapping, lifetime };
     let signing = keeper.boot(algorithm).await?;
     keeper.keep(&signing, config.signing_keys.check);
-    let passwords = Passwords::new(context.tasks.clone(), context.entropy, password_hashers).await?;
+    let passwords = Passwords::new(&context.tasks, context.entropy, password_hashers).await?;
     if let Some(account) = config.bootstrap {
         bootstrap::ensure(&context, &base.db, &vault, &passwords, account).await?;
     }
@@ -97,6 +100,7 @@ pub async fn bind(context: Context, config: AuthConfig) -> anyhow::Result<BoundS
         clock,
         entropy: context.entropy,
         shards: base.events.shards(),
+        throttle: Throttle::new(vault.clone()),
         vault,
         passwords,
         minter,
@@ -114,6 +118,7 @@ pub async fn bind(context: Context, config: AuthConfig) -> anyhow::Result<BoundS
     let server = Server::new(&context)
         .add(AccountServiceServer::new(gate.guard(handler.clone())))
         .add(TokenServiceServer::new(gate.guard(handler.clone())))
+        .add(SecondFactorServiceServer::new(gate.guard(handler.clone())))
         .add(PetServiceServer::new(gate.guard(handler.clone())))
         .add(PersonalTokenServiceServer::new(gate.guard(handler.clone())))
         .add(StaffServiceServer::new(gate.guard(handler.clone())))

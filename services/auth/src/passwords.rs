@@ -3,16 +3,19 @@
 //! Invariant: a storm of log-ins waits here or is sent away, and takes neither all processors nor all memory from anybody
 //! else.
 
+mod pool;
+
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _};
 use argon2::{Algorithm, Argon2, Params, Version};
 use petty_chassis::types::Entropy;
 use petty_chassis::{ApiError, Code, Tasks};
-use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
+use self::pool::{Pool, Refused};
 use crate::domain::Problem;
 use crate::domain::account::Passphrase;
 use crate::domain::passphrase::{self, ContextWords, Factors};
@@ -23,90 +26,125 @@ const PASSES: u32 = 2;
 const LANES: u32 = 1;
 /// So many may wait for one that hashes; the next is sent away.
 const QUEUE: usize = 32;
+/// How long somebody who was sent away should stay away: the whole queue is hashed in less.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// Hashes and verifies. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct Passwords {
-    tasks: Tasks,
     entropy: Entropy,
-    turns: Arc<Semaphore>,
-    hashers: usize,
-    waiting: Arc<AtomicUsize>,
+    pool: Pool,
     /// The hash of nobody's passphrase: what an unknown address is compared with.
     nobody: Arc<str>,
 }
 
+/// What a comparison says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verified {
+    /// It is another passphrase, or there is none.
+    Wrong,
+    /// It is the one.
+    Right,
+    /// It is the one, and its hash was made with weaker parameters than today's.
+    RightAndOutdated,
+}
+
+impl Verified {
+    /// Whether it is the one.
+    pub(crate) fn is_right(self) -> bool {
+        match self {
+            Self::Right | Self::RightAndOutdated => true,
+            Self::Wrong => false,
+        }
+    }
+}
+
 impl Passwords {
-    /// A pool in which so many are hashed at once.
-    pub(crate) async fn new(tasks: Tasks, entropy: Entropy, hashers: usize) -> Result<Self, ApiError> {
-        let turns = Arc::new(Semaphore::new(hashers));
-        let mut pool =
-            Self { tasks, entropy, turns, hashers, waiting: Arc::default(), nobody: Arc::from("") };
+    /// A pool in which so many are hashed at once. Each takes 19 MiB while it is.
+    pub(crate) async fn new(tasks: &Tasks, entropy: Entropy, hashers: usize) -> Result<Self, ApiError> {
+        let pool = Pool::start(tasks, hashers, QUEUE).map_err(ApiError::internal)?;
+        let mut made = Self { entropy, pool, nobody: Arc::from("") };
         let nobody = Passphrase::attempt(&entropy.token::<32>())
             .map_err(|problem| ApiError::internal(problem.reason))?;
-        pool.nobody = pool.hash(nobody).await?.into();
-        Ok(pool)
+        made.nobody = made.hash(nobody, Instant::now() + Duration::from_secs(60)).await?.into();
+        Ok(made)
     }
 
-    /// The PHC string of a passphrase.
-    pub(crate) async fn hash(&self, passphrase: Passphrase) -> Result<String, ApiError> {
+    /// The PHC string of a passphrase, begun before `deadline` or not at all.
+    pub(crate) async fn hash(&self, passphrase: Passphrase, deadline: Instant) -> Result<String, ApiError> {
         let salt: [u8; 16] = self.entropy.bytes();
-        let hashed = self.in_turn(move || {
+        let hashed = self.in_turn(deadline, move || {
             let hash = argon2()?.hash_password_with_salt(passphrase.expose().as_bytes(), &salt);
             hash.map(|hash| hash.to_string()).map_err(|error| error.to_string())
         });
         hashed.await?.map_err(ApiError::internal)
     }
 
-    /// Whether a passphrase is the one of a PHC string. Without one it takes as long, and is not.
+    /// Whether a passphrase is the one of a PHC string. Without one it takes as long, and is not. Begun before `deadline`
+    /// or not at all.
     pub(crate) async fn verify(
         &self,
         passphrase: Passphrase,
         hash: Option<String>,
-    ) -> Result<bool, ApiError> {
+        deadline: Instant,
+    ) -> Result<Verified, ApiError> {
         let known = hash.is_some();
         let hash = hash.unwrap_or_else(|| self.nobody.as_ref().to_owned());
-        let verified = self.in_turn(move || {
-            let verified = argon2()?.verify_password(passphrase.expose().as_bytes(), hash.as_str());
-            match verified {
-                Ok(()) => Ok(true),
-                Err(argon2::password_hash::Error::PasswordInvalid) => Ok(false),
+        let verified = self.in_turn(deadline, move || {
+            let kept = PasswordHash::new(&hash).map_err(|error| error.to_string())?;
+            match argon2()?.verify_password(passphrase.expose().as_bytes(), &kept) {
+                Ok(()) if is_outdated(&kept) => Ok(Verified::RightAndOutdated),
+                Ok(()) => Ok(Verified::Right),
+                Err(argon2::password_hash::Error::PasswordInvalid) => Ok(Verified::Wrong),
                 Err(error) => Err(error.to_string()),
             }
         });
-        let verified: bool = verified.await?.map_err(ApiError::internal)?;
-        Ok(verified && known)
+        let verified: Verified = verified.await?.map_err(ApiError::internal)?;
+        Ok(if known { verified } else { Verified::Wrong })
     }
 
-    /// The PHC string of a new passphrase, or what is wrong with it: judged where it is hashed, so that neither holds up anybody else.
+    /// Refuses what would only be refused later, before anything is done for it.
+    pub(crate) fn expect_room(&self) -> Result<(), ApiError> {
+        if self.pool.has_room() { Ok(()) } else { Err(refusal(Refused::Full)) }
+    }
+
+    /// The PHC string of a new passphrase, or what is wrong with it: judged where it is hashed, so that neither holds up
+    /// anybody else.
     pub(crate) async fn choose(
         &self,
         passphrase: Passphrase,
         factors: Factors,
         words: ContextWords,
+        deadline: Instant,
     ) -> Result<Result<String, Problem>, ApiError> {
-        let judged = self.in_turn({
+        let judged = self.in_turn(deadline, {
             let passphrase = passphrase.clone();
             move || passphrase::judge(&passphrase, factors, &words)
         });
         match judged.await? {
-            Ok(()) => Ok(Ok(self.hash(passphrase).await?)),
+            Ok(()) => Ok(Ok(self.hash(passphrase, deadline).await?)),
             Err(problem) => Ok(Err(problem)),
         }
     }
 
     async fn in_turn<T: Send + 'static>(
         &self,
+        deadline: Instant,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, ApiError> {
-        let _place = Place::take(&self.waiting, QUEUE + self.hashers)?;
-        let turn = self.turns.clone().acquire_owned().await.map_err(ApiError::internal)?;
-        // The turn ends with the work, not with a caller who went away meanwhile.
-        let hashing = self.tasks.spawn_blocking("hash-passphrase", move || {
-            let _turn = turn;
-            work()
-        });
-        hashing.await.map_err(ApiError::internal)
+        self.pool.run(deadline, work).await.map_err(refusal)
+    }
+}
+
+fn refusal(refused: Refused) -> ApiError {
+    match refused {
+        Refused::Full => {
+            let text = "too many are signing in just now; try again";
+            let busy = ApiError::new(Code::ResourceExhausted, "SIGN_IN_BUSY", text);
+            ApiError { retry_after: Some(PAUSE), ..busy }
+        }
+        Refused::Late => ApiError::new(Code::DeadlineExceeded, "DEADLINE_EXCEEDED", "time ran out"),
+        Refused::Lost => ApiError::internal(refused),
     }
 }
 
@@ -115,25 +153,16 @@ fn argon2() -> Result<Argon2<'static>, String> {
     Ok(Argon2::new(Algorithm::Argon2id, Version::V0x13, parameters))
 }
 
-/// A place in the queue, given back when dropped.
-struct Place(Arc<AtomicUsize>);
-
-impl Place {
-    fn take(waiting: &Arc<AtomicUsize>, most: usize) -> Result<Self, ApiError> {
-        let place = Self(waiting.clone());
-        if waiting.fetch_add(1, Ordering::AcqRel) < most {
-            return Ok(place);
-        }
-        let text = "too many are signing in just now; try again";
-        let busy = ApiError::new(Code::ResourceExhausted, "SIGN_IN_BUSY", text);
-        Err(ApiError { retry_after: Some(Duration::from_secs(1)), ..busy })
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
-    }
+/// Whether a hash is weaker than one made today. One that cannot be read as Argon2's is.
+fn is_outdated(kept: &PasswordHash) -> bool {
+    let current = kept.algorithm == Algorithm::Argon2id.ident()
+        && kept.version == Some(Version::V0x13.into())
+        && kept.salt.as_ref().is_some_and(|salt| salt.len() >= 16)
+        && kept.hash.as_ref().is_some_and(|hash| hash.len() >= Params::DEFAULT_OUTPUT_LEN);
+    let parameters = Params::try_from(kept);
+    !current
+        || parameters.is_err()
+        || parameters.is_ok_and(|kept| kept.m_cost() < MEMORY_KIB || kept.t_cost() < PASSES)
 }
 
 #[cfg(test)]
@@ -146,31 +175,70 @@ mod tests {
         Passphrase::attempt(text).unwrap()
     }
 
+    fn later() -> Instant {
+        Instant::now() + Duration::from_secs(60)
+    }
+
     async fn pool() -> Passwords {
-        Passwords::new(Tasks::new(Shutdown::new()), Entropy, 2).await.unwrap()
+        Passwords::new(&Tasks::new(Shutdown::new()), Entropy, 2).await.unwrap()
     }
 
     #[tokio::test]
     async fn passphrases_verify_against_their_own_hash_only() {
         let pool = pool().await;
-        let hash = pool.hash(passphrase("correct horse battery")).await.unwrap();
+        let hash = pool.hash(passphrase("correct horse battery"), later()).await.unwrap();
         assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{hash}");
-        assert!(pool.verify(passphrase("correct horse battery"), Some(hash.clone())).await.unwrap());
-        assert!(!pool.verify(passphrase("correct horse batterY"), Some(hash)).await.unwrap());
-        assert!(!pool.verify(passphrase("correct horse battery"), None).await.unwrap());
+        for (text, hash, expected) in [
+            ("correct horse battery", Some(hash.clone()), Verified::Right),
+            ("correct horse batterY", Some(hash), Verified::Wrong),
+            ("correct horse battery", None, Verified::Wrong),
+        ] {
+            assert_eq!(pool.verify(passphrase(text), hash, later()).await.unwrap(), expected, "{text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn weaker_hashes_are_known_as_such() {
+        let pool = pool().await;
+        for (algorithm, version, memory, passes, outdated) in [
+            (Algorithm::Argon2id, Version::V0x13, MEMORY_KIB, PASSES, false),
+            (Algorithm::Argon2id, Version::V0x13, MEMORY_KIB + 1, PASSES + 1, false),
+            (Algorithm::Argon2id, Version::V0x13, MEMORY_KIB - 1, PASSES, true),
+            (Algorithm::Argon2id, Version::V0x13, MEMORY_KIB, PASSES - 1, true),
+            (Algorithm::Argon2id, Version::V0x10, MEMORY_KIB, PASSES, true),
+            (Algorithm::Argon2i, Version::V0x13, MEMORY_KIB, PASSES, true),
+        ] {
+            let parameters = Params::new(memory, passes, LANES, None).unwrap();
+            let hash = Argon2::new(algorithm, version, parameters)
+                .hash_password_with_salt(b"some passphrase", &[7; 16])
+                .unwrap()
+                .to_string();
+            let expected = if outdated { Verified::RightAndOutdated } else { Verified::Right };
+            let verified =
+                pool.verify(passphrase("some passphrase"), Some(hash.clone()), later()).await.unwrap();
+            assert_eq!(verified, expected, "{hash}");
+            let verified = pool.verify(passphrase("some other"), Some(hash), later()).await.unwrap();
+            assert_eq!(verified, Verified::Wrong);
+        }
     }
 
     #[tokio::test]
     async fn a_long_queue_sends_away_and_recovers() {
         let pool = pool().await;
-        let storm =
-            futures::future::join_all((0..100).map(|_| pool.verify(passphrase("some passphrase"), None)))
-                .await;
+        let attempts = (0..300).map(|_| pool.verify(passphrase("some passphrase"), None, later()));
+        let storm = futures::future::join_all(attempts).await;
         let refused: Vec<_> = storm.iter().filter_map(|answer| answer.as_ref().err()).collect();
-        assert_eq!(refused.len(), 100 - QUEUE - 2);
-        assert!(
-            refused.iter().all(|error| error.code == Code::ResourceExhausted && error.retry_after.is_some())
-        );
-        assert!(!pool.verify(passphrase("some passphrase"), None).await.unwrap());
+        // How many is the pool's own test.
+        assert!((1..=300 - QUEUE - 2).contains(&refused.len()), "{}", refused.len());
+        assert!(refused.iter().all(|error| error.reason == "SIGN_IN_BUSY" && error.retry_after.is_some()));
+        let again = pool.verify(passphrase("some passphrase"), None, later()).await.unwrap();
+        assert_eq!(again, Verified::Wrong);
+    }
+
+    #[tokio::test]
+    async fn what_comes_too_late_is_not_hashed() {
+        let pool = pool().await;
+        let late = pool.verify(passphrase("some passphrase"), None, Instant::now()).await.unwrap_err();
+        assert_eq!((late.code, late.reason), (Code::DeadlineExceeded, "DEADLINE_EXCEEDED"));
     }
 }

@@ -5,16 +5,19 @@
 pub(crate) mod access;
 pub(crate) mod accounts;
 pub(crate) mod audit;
+pub(crate) mod devices;
 pub(crate) mod erasures;
 pub(crate) mod keys;
 pub(crate) mod looks;
 pub(crate) mod pairings;
 pub(crate) mod personal_tokens;
 pub(crate) mod pets;
+pub(crate) mod second_factors;
 pub(crate) mod secrets;
 pub(crate) mod sessions;
 pub(crate) mod shares;
 pub(crate) mod staff;
+pub(crate) mod throttles;
 pub(crate) mod tickets;
 pub(crate) mod vault;
 

@@ -51,6 +51,8 @@ impl Field {
     pub(crate) const TOKEN_NAME: Self = Self { table: "personal_tokens", column: "name" };
     /// What to call the owner.
     pub(crate) const NAME: Self = Self { table: "accounts", column: "name" };
+    /// What an account's authenticator shares.
+    pub(crate) const SECOND_FACTOR: Self = Self { table: "second_factors", column: "secret" };
 }
 
 /// What a blind index is of: equal texts of two purposes have nothing in common.
@@ -64,6 +66,8 @@ impl Purpose {
     pub(crate) const ACCESS_REASON: Self = Self("staff_accesses.reason");
     /// Where a client was when something was asked.
     pub(crate) const CLIENT_ADDRESS: Self = Self("audit_log.source");
+    /// Whom attempts are counted against.
+    pub(crate) const ATTEMPTS: Self = Self("throttles.key");
 }
 
 /// Why something cannot be sealed or opened.

@@ -1,5 +1,5 @@
-//! What auth does beside answering: it notes which service has forgotten which pet, and forgets expired sessions
-//! and tickets.
+//! What auth does beside answering: it notes which service has forgotten which pet, and forgets expired sessions, tickets
+//! and devices, and attempts that were long ago.
 
 use std::time::Duration;
 
@@ -12,13 +12,16 @@ use petty_proto::events::v1::DataErased;
 use prost::Message as _;
 
 use crate::domain::session;
-use crate::store::{erasures, personal_tokens, secrets, sessions, tickets};
+use crate::store::{devices, erasures, personal_tokens, secrets, sessions, throttles, tickets};
 
 const INTERVAL: Duration = Duration::from_secs(3_600);
 /// How often graces are looked through.
 const GRACES: Duration = Duration::from_secs(5);
 /// An expired session is kept this long, so that a log-out of it can be sent again.
 const KEPT: SignedDuration = SignedDuration::from_hours(24);
+
+/// What was counted against an address or source is kept this long after the last attempt.
+const COUNTS_KEPT: SignedDuration = SignedDuration::from_hours(30 * 24);
 
 /// Consumes `data.erased`.
 #[derive(Debug)]
@@ -39,7 +42,7 @@ impl Handler for Erasures {
     }
 }
 
-/// Forgets expired sessions and tickets every hour, and what refresh tokens hold for their grace soon after it.
+/// Forgets what has expired every hour, and what refresh tokens hold for their grace soon after it.
 pub(crate) fn keep_house(context: &Context, db: &Db) {
     let (sealed, clock) = (db.clone(), context.clock.clone());
     periodic::every(context, "refresh-graces", GRACES, move || {
@@ -57,6 +60,8 @@ pub(crate) fn keep_house(context: &Context, db: &Db) {
                 let tickets = tickets::forget_expired(&tx, now).await?;
                 secrets::forget_ended(&tx, now).await?;
                 personal_tokens::forget_ended(&tx, now - KEPT).await?;
+                devices::forget_expired(&tx, now).await?;
+                throttles::forget_old(&tx, now - COUNTS_KEPT).await?;
                 Ok::<_, Error>((tickets, sessions::forget_expired(&tx, now - KEPT).await?))
             };
             let (tickets, sessions) = db.transaction("forget_expired", forget).await?;

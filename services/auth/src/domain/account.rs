@@ -127,6 +127,12 @@ impl Passphrase {
         Ok(Self(normal))
     }
 
+    /// Whether it is long enough to be the only factor.
+    #[must_use]
+    pub fn is_enough_alone(&self) -> bool {
+        self.0.expose_secret().chars().count() >= Factors::PassphraseOnly.shortest()
+    }
+
     /// Its text.
     #[must_use]
     pub fn expose(&self) -> &str {

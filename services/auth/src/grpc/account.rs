@@ -14,17 +14,19 @@ use crate::domain::passphrase::{ContextWords, Factors};
 use crate::domain::text::{self, TimeZoneName};
 use crate::store::audit::{self, Actor, Entry};
 use crate::store::{accounts, sessions};
+use crate::throttle::Throttle;
 
 impl Grpc {
     /// The hash of a passphrase that somebody chooses, where it is a good one.
     pub(super) async fn chosen(
         &self,
+        call: &Call,
         field: &'static str,
         passphrase: Passphrase,
         factors: Factors,
         words: ContextWords,
     ) -> Result<String, ApiError> {
-        let chosen = self.passwords.choose(passphrase, factors, words).await?;
+        let chosen = self.passwords.choose(passphrase, factors, words, call.deadline()).await?;
         chosen.map_err(|problem| field_error(field, problem).into())
     }
 }
@@ -40,8 +42,10 @@ impl AccountServiceHandler for Grpc {
         if self.sign_up == SignUpMode::Closed {
             return Err(Error::SignUpClosed.into());
         }
+        self.passwords.expect_room()?;
+        let source = &self.count_source(&call).await?;
         let words = ContextWords::of(&email, name.as_deref());
-        let hash = &self.chosen("password", password, Factors::PassphraseOnly, words).await?;
+        let hash = &self.chosen(&call, "password", password, Factors::PassphraseOnly, words).await?;
         let created_at = self.now();
         let account =
             &Account { account_id: AccountId::new(&self.clock), email, name, time_zone, created_at };
@@ -51,6 +55,7 @@ impl AccountServiceHandler for Grpc {
             .transaction("sign_up", |tx| async move {
                 let inserted = accounts::insert(&tx, &self.vault, account, hash, account::SCOPE).await;
                 inserted.map_err(|error| refused(error, accounts::EMAIL_TAKEN, Error::EmailTaken))?;
+                Throttle::succeeded(&tx, source, created_at).await?;
                 sessions::open(&tx, &opening.session, account::SCOPE, &opening.token_hash).await?;
                 let actor = Actor::Account(account.account_id);
                 let entry = Entry::done(actor, "OPEN_ACCOUNT", account.account_id, origin);

@@ -16,7 +16,7 @@ use crate::domain::Error;
 use crate::domain::account::Passphrase;
 use crate::domain::pet::Pet;
 use crate::domain::staff::{PlatformRole, may_withdraw};
-use crate::store::audit::{self, Actor, Entry, Outcome};
+use crate::store::audit::{self, Actor, Entry};
 use crate::store::{accounts, pairings, pets, staff};
 use crate::{announce, revocation};
 
@@ -36,7 +36,7 @@ pub(super) async fn close(
         Some(event) => vec![event],
         None => {
             call.caller().await?;
-            grpc.confirm(call, account_id, password, "CLOSE_ACCOUNT").await?;
+            grpc.confirm_passphrase(call, account_id, password, "CLOSE_ACCOUNT").await?;
             let (now, origin) = (grpc.now(), grpc.origin(call));
             grpc.db
                 .transaction("close_account", |tx| async move {
@@ -100,31 +100,4 @@ pub(super) async fn forget_pet(
     told.push(event);
     pets::delete(tx, pet, now, event).await?;
     Ok(told)
-}
-
-impl Grpc {
-    /// Whoever is signed in proves again who they are, before something that cannot be undone.
-    pub(super) async fn confirm(
-        &self,
-        call: &Call,
-        account_id: AccountId,
-        password: Passphrase,
-        action: &'static str,
-    ) -> Result<(), ApiError> {
-        let hash = self
-            .db
-            .read("password_hash", |tx| async move { accounts::password_hash(&tx, account_id).await })
-            .await?;
-        if self.passwords.verify(password, hash).await? {
-            return Ok(());
-        }
-        let origin = self.origin(call);
-        let entry = &Entry {
-            outcome: Outcome::Refused,
-            ..Entry::done(Actor::Account(account_id), action, account_id, origin)
-        };
-        let now = self.now();
-        self.db.transaction("audit_refusal", |tx| async move { audit::write(&tx, now, entry).await }).await?;
-        Err(Error::PasswordWrong.into())
-    }
 }

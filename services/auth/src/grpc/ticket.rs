@@ -35,10 +35,12 @@ impl Grpc {
 
     pub(super) async fn redeem_ticket(
         &self,
+        call: &Call,
         request: &wire::RedeemStreamTicketRequest,
     ) -> Result<wire::RedeemStreamTicketResponse, ApiError> {
         // Whatever is not a ticket of ours, whichever way, is answered alike.
         if request.ticket.len() > LONGEST_SECRET {
+            self.wrong_secret(call).await?;
             return Err(Error::TicketInvalid.into());
         }
         let now = self.now();
@@ -47,7 +49,10 @@ impl Grpc {
             .db
             .transaction("redeem_ticket", |tx| async move { tickets::redeem(&tx, hash, now).await })
             .await?;
-        let Redeemed { session_id, account_id, expires_at } = redeemed.ok_or(Error::TicketInvalid)?;
+        let Some(Redeemed { session_id, account_id, expires_at }) = redeemed else {
+            self.wrong_secret(call).await?;
+            return Err(Error::TicketInvalid.into());
+        };
         let granted = Granted { scope: SCOPE, roles: &[], integration: false };
         let minted = self.minter.account((account_id, session_id), granted, now, expires_at)?;
         Ok(wire::RedeemStreamTicketResponse { access_token: minted.token, expires_in: minted.expires_in })

@@ -12,19 +12,19 @@ use serde_json::json;
 use super::errors::Fields;
 use super::revoke::Ending;
 use super::{Grpc, convert};
-use crate::domain::account::{Email, Passphrase};
 use crate::domain::session::{self, Verdict};
 use crate::domain::{self, Error};
 use crate::signer::Granted;
 use crate::store::audit::{self, Actor, Entry, Origin, Outcome};
 use crate::store::sessions::{self, Chain, EndReason, NewSession};
-use crate::store::{accounts, staff};
+use crate::store::staff;
 use crate::{announce, keys, revocation, seal};
 
 /// What a collar's token may do.
 const DEVICE_SCOPE: &str = "readings:write pets:read";
 /// No secret of ours is longer; what is, is not looked up.
 pub(super) const LONGEST_SECRET: usize = 256;
+pub(super) const TOO_LONG: &str = "is longer than any that was given out";
 const BEARER: &str = "Bearer";
 
 /// A session that is about to be opened, with the first token of its chain.
@@ -77,6 +77,7 @@ impl Grpc {
             expires_in: minted.expires_in,
             account_id: account_id.to_string(),
             scope: scope.to_owned(),
+            device_token: None,
         })
     }
 
@@ -136,7 +137,7 @@ impl Grpc {
     }
 
     /// Notes a refusal: alike for known and unknown.
-    async fn refused_credentials(
+    pub(super) async fn refused_credentials(
         &self,
         action: &'static str,
         subject: String,
@@ -165,34 +166,7 @@ impl Grpc {
 #[tonic::async_trait]
 impl TokenServiceHandler for Grpc {
     async fn log_in(&self, call: Call, request: wire::LogInRequest) -> Result<wire::TokenResponse, ApiError> {
-        let mut fields = Fields::default();
-        let email = fields.take("email", Email::parse(&request.email));
-        let password = fields.take("password", Passphrase::attempt(&request.password));
-        let (Some(email), Some(password)) = (email, password) else { return Err(fields.into_error()) };
-        let email = &email;
-        let known = self
-            .db
-            .read("credentials", |tx| async move { accounts::credentials(&tx, &self.vault, email).await })
-            .await?;
-        let hash = known.as_ref().map(|known| known.password_hash.clone());
-        let right = self.passwords.verify(password, hash).await?;
-        let subject = known.as_ref().map(|known| known.account_id.to_string()).unwrap_or_default();
-        let Some(known) = known.filter(|_| right) else {
-            return Err(self.refused_credentials("LOG_IN", subject, self.origin(&call)).await);
-        };
-        let scope = domain::staff::log_in_scope(&known.scope, &known.roles);
-        let (opening, scope) = (&self.opening(known.account_id), scope.as_str());
-        let origin = self.origin(&call);
-        self.db
-            .transaction("log_in", |tx| async move {
-                sessions::open(&tx, &opening.session, scope, &opening.token_hash).await?;
-                let actor = Actor::Account(opening.session.account_id);
-                let entry = Entry::done(actor, "LOG_IN", opening.session.account_id, origin)
-                    .with(json!({"session_id": opening.session.session_id.to_string()}));
-                audit::write(&tx, opening.session.created_at, &entry).await
-            })
-            .await?;
-        self.signed_in(opening, scope, &known.roles)
+        self.sign_in(&call, &request).await
     }
 
     async fn refresh(
@@ -206,7 +180,10 @@ impl TokenServiceHandler for Grpc {
             .db
             .transaction("refresh", |tx| async move { self.rotate(&tx, presented, origin).await })
             .await?;
-        let refreshed: Refreshed = refreshed.ok_or(Error::RefreshTokenInvalid)?;
+        let Some(refreshed) = refreshed else {
+            self.wrong_secret(&call).await?;
+            return Err(Error::RefreshTokenInvalid.into());
+        };
         let Refreshed { account_id, session_id, scope, roles, refresh_token, expires_at } = refreshed;
         let granted = Granted { scope: &scope, roles: &roles, integration: false };
         let minted = self.minter.account((account_id, session_id), granted, self.now(), expires_at)?;
@@ -217,6 +194,7 @@ impl TokenServiceHandler for Grpc {
             expires_in: minted.expires_in,
             account_id: account_id.to_string(),
             scope,
+            device_token: None,
         })
     }
 
@@ -256,6 +234,7 @@ impl TokenServiceHandler for Grpc {
         };
         let secret = secret("secret", &request.secret)?;
         let Some((pairing, credential)) = self.credential(&collar, secret).await? else {
+            self.wrong_secret(&call).await?;
             return Err(self
                 .refused_credentials("ISSUE_COLLAR_TOKEN", collar.to_string(), self.origin(&call))
                 .await);
@@ -289,10 +268,10 @@ impl TokenServiceHandler for Grpc {
 
     async fn redeem_stream_ticket(
         &self,
-        _call: Call,
+        call: Call,
         request: wire::RedeemStreamTicketRequest,
     ) -> Result<wire::RedeemStreamTicketResponse, ApiError> {
-        self.redeem_ticket(&request).await
+        self.redeem_ticket(&call, &request).await
     }
 
     async fn revoke_token(
@@ -329,6 +308,6 @@ fn secret<'a>(field: &'static str, text: &'a str) -> Result<&'a str, ApiError> {
     match text.len() {
         0 => Err(FieldError::required(field).into()),
         1..=LONGEST_SECRET => Ok(text),
-        _ => Err(FieldError::out_of_range(field, "is longer than any that was given out").into()),
+        _ => Err(FieldError::out_of_range(field, TOO_LONG).into()),
     }
 }

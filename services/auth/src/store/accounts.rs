@@ -79,6 +79,19 @@ pub(crate) async fn credentials(tx: &Tx, vault: &Vault, email: &Email) -> Result
     .transpose()
 }
 
+/// The hash of an account's passphrase, which stays until the transaction ends.
+pub(crate) async fn lock_password_hash(tx: &Tx, account_id: AccountId) -> Result<Option<String>, Error> {
+    let sql = "-- lock_password_hash\nSELECT password_hash FROM accounts WHERE account_id = $1 FOR UPDATE";
+    tx.query_opt(sql, &[&account_id.0]).await?.map(|row| Error::column(&row, TABLE, 0)).transpose()
+}
+
+/// Puts a passphrase's new hash in the place of its old one; nothing where that is not the passphrase's hash any more.
+pub(crate) async fn rehash(tx: &Tx, account_id: AccountId, old: &str, new: &str) -> Result<(), Error> {
+    let sql =
+        "-- rehash\nUPDATE accounts SET password_hash = $3 WHERE account_id = $1 AND password_hash = $2";
+    tx.execute(sql, &[&account_id.0, &old, &new]).await.map(|_| ())
+}
+
 pub(crate) async fn get(tx: &Tx, vault: &Vault, account_id: AccountId) -> Result<Option<Account>, Error> {
     let sql =
         "-- get_account\nSELECT a.account_id, a.email_sealed, a.name_sealed, a.time_zone, a.created_at, k.wrapped

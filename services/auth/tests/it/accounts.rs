@@ -31,6 +31,7 @@ async fn an_account_signs_up_once_and_in_as_often_as_it_likes() {
     let login = wire::LogInRequest {
         email: "ADA@example.org".to_owned(),
         password: "\u{e9}veryone likes dogs".to_owned(),
+        ..Default::default()
     };
     let first = harness.tokens().log_in(harness.anonymous(login.clone())).await.unwrap().into_inner();
     let second = harness.tokens().log_in(harness.anonymous(login)).await.unwrap().into_inner();
@@ -73,7 +74,11 @@ async fn unknown_addresses_and_wrong_passphrases_are_answered_alike() {
     let harness = Harness::start().await;
     harness.user("ada").await;
     let attempt = |email: &str, password: &str| {
-        let request = wire::LogInRequest { email: email.to_owned(), password: password.to_owned() };
+        let request = wire::LogInRequest {
+            email: email.to_owned(),
+            password: password.to_owned(),
+            ..Default::default()
+        };
         let (mut client, request) = (harness.tokens(), harness.anonymous(request));
         async move { client.log_in(request).await }
     };
@@ -100,7 +105,11 @@ async fn closed_sign_up_is_refused_and_the_bootstrap_account_is_staff() {
     let answer = harness.accounts().sign_up(harness.anonymous(sign_up("ada@example.org", PASSWORD))).await;
     assert_eq!(refusal(answer), (Code::PermissionDenied, "SIGN_UP_CLOSED".to_owned()));
     let replica = harness.replica().await;
-    let login = wire::LogInRequest { email: "staff@example.org".to_owned(), password: PASSWORD.to_owned() };
+    let login = wire::LogInRequest {
+        email: "staff@example.org".to_owned(),
+        password: PASSWORD.to_owned(),
+        ..Default::default()
+    };
     let staff = replica.tokens().log_in(replica.anonymous(login)).await.unwrap().into_inner();
     assert!(staff.scope.split(' ').any(|scope| scope == "staff"));
     harness.me(&staff.access_token).await.unwrap();

@@ -18,6 +18,7 @@ use petty_proto::auth::v1::account_service_client::AccountServiceClient;
 use petty_proto::auth::v1::operations_service_client::OperationsServiceClient;
 use petty_proto::auth::v1::personal_token_service_client::PersonalTokenServiceClient;
 use petty_proto::auth::v1::pet_service_client::PetServiceClient;
+use petty_proto::auth::v1::second_factor_service_client::SecondFactorServiceClient;
 use petty_proto::auth::v1::staff_service_client::StaffServiceClient;
 use petty_proto::auth::v1::token_service_client::TokenServiceClient;
 use petty_provision::{ServiceDatabase, Stack};
@@ -168,6 +169,26 @@ impl Harness {
         request
     }
 
+    /// The same from a client there.
+    pub(crate) fn from<M>(&self, address: &str, message: M) -> Request<M> {
+        let mut request = self.anonymous(message);
+        request.metadata_mut().insert("x-petty-client-address", address.parse().unwrap());
+        request
+    }
+
+    pub(crate) fn factors(&self) -> SecondFactorServiceClient<Channel> {
+        SecondFactorServiceClient::new(self.channel.clone())
+    }
+
+    /// Signs in from an address.
+    pub(crate) async fn log_in_from(
+        &self,
+        address: &str,
+        request: wire::LogInRequest,
+    ) -> Result<wire::TokenResponse, Status> {
+        self.tokens().log_in(self.from(address, request)).await.map(tonic::Response::into_inner)
+    }
+
     pub(crate) async fn user(&self, name: &str) -> User {
         let email = format!("{name}@example.org");
         let request =
@@ -295,6 +316,11 @@ pub(crate) async fn boot(environment: &Environment, clock: &Clock) -> anyhow::Re
     let endpoint =
         Channel::from_shared(format!("http://{address}")).unwrap().timeout(Duration::from_secs(20));
     Ok((endpoint.connect().await?, shutdown))
+}
+
+/// A log-in without a second factor or a known device.
+pub(crate) fn credentials(email: &str, password: &str) -> wire::LogInRequest {
+    wire::LogInRequest { email: email.to_owned(), password: password.to_owned(), ..Default::default() }
 }
 
 /// A refusal's code and reason.

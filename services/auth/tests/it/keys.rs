@@ -80,7 +80,7 @@ async fn eventually_states(harness: &Harness, expected: &[[&str; 2]]) {
 
 /// The staff account's token.
 async fn staff(harness: &Harness) -> String {
-    let request = wire::LogInRequest { email: STAFF.0.to_owned(), password: STAFF.1.to_owned() };
+    let request = crate::harness::credentials(STAFF.0, STAFF.1);
     harness.tokens().log_in(harness.anonymous(request)).await.unwrap().into_inner().access_token
 }
 

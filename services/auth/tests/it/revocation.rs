@@ -18,8 +18,11 @@ async fn a_session_that_was_logged_out_is_refused_by_every_replica() {
     let replica = harness.replica().await;
     let user = harness.user("ada").await;
     replica.me(&user.token).await.unwrap();
-    let other =
-        wire::LogInRequest { email: user.email.clone(), password: crate::harness::PASSWORD.to_owned() };
+    let other = wire::LogInRequest {
+        email: user.email.clone(),
+        password: crate::harness::PASSWORD.to_owned(),
+        ..Default::default()
+    };
     let other = harness.tokens().log_in(harness.anonymous(other)).await.unwrap().into_inner();
     for _ in 0..2 {
         let answer =

@@ -1,0 +1,205 @@
+//! Signing in.
+//!
+//! Invariants: an attempt is counted before its passphrase is hashed, so that one that is throttled costs no hash; known and
+//! unknown addresses are counted and answered alike, after the same work; that there is a second factor is told to nobody
+//! who does not know the passphrase.
+
+use jiff::Timestamp;
+use petty_chassis::grpc::gate::Call;
+use petty_chassis::postgres::Tx;
+use petty_chassis::{ApiError, FieldError};
+use petty_proto::auth::v1 as wire;
+use serde_json::json;
+
+use super::errors::Fields;
+use super::token::LONGEST_SECRET;
+use super::{Grpc, token};
+use crate::domain::account::{Email, Passphrase};
+use crate::domain::second_factor::Code;
+use crate::domain::throttle::Counter;
+use crate::domain::{self, Error};
+use crate::passwords::Verified;
+use crate::seal;
+use crate::store::accounts::{self, Credentials};
+use crate::store::audit::{self, Actor, Entry};
+use crate::store::{devices, second_factors, sessions};
+use crate::throttle::{Subject, Throttle};
+
+/// What somebody shows.
+struct Shown {
+    email: Email,
+    password: Passphrase,
+    otp: Option<Code>,
+    /// The hash of the device's token.
+    device: Option<[u8; 32]>,
+}
+
+/// An attempt that is counted.
+struct Attempt {
+    known: Option<Credentials>,
+    /// The device, if the account knows it.
+    device: Option<[u8; 32]>,
+    counted: Vec<Subject>,
+}
+
+impl Grpc {
+    pub(super) async fn sign_in(
+        &self,
+        call: &Call,
+        request: &wire::LogInRequest,
+    ) -> Result<wire::TokenResponse, ApiError> {
+        let shown = shown(request)?;
+        self.passwords.expect_room()?;
+        let attempt = self.admit(call, &shown).await?;
+        let hash = attempt.known.as_ref().map(|known| known.password_hash.clone());
+        let verified = match self.passwords.verify(shown.password.clone(), hash, call.deadline()).await {
+            Ok(verified) => verified,
+            Err(error) => {
+                self.take_back(&attempt.counted).await?;
+                return Err(error);
+            }
+        };
+        let Attempt { known, device, counted } = attempt;
+        let subject = known.as_ref().map(|known| known.account_id.to_string()).unwrap_or_default();
+        let Some(known) = known.filter(|_| verified.is_right()) else {
+            return Err(self.refused_credentials("LOG_IN", subject, self.origin(call)).await);
+        };
+        if !self.second_factor(&known, device, shown.otp.as_ref(), &counted).await? {
+            return Err(self.refused_credentials("LOG_IN", subject, self.origin(call)).await);
+        }
+        let stronger = self.stronger(verified, shown.password, call).await;
+        self.let_in(call, &known, device, &counted, stronger.as_deref()).await
+    }
+
+    /// Counts an attempt: against the device, where the account knows it; otherwise against where it comes from and whom it
+    /// is for.
+    async fn admit(&self, call: &Call, shown: &Shown) -> Result<Attempt, ApiError> {
+        let (now, from) = (self.now(), call.client_address());
+        self.db
+            .transaction("admit_log_in", |tx| async move {
+                let known = accounts::credentials(&tx, &self.vault, &shown.email).await?;
+                let account = known.as_ref().map(|known| known.account_id);
+                if let Some(device) = &shown.device
+                    && devices::is_known(&tx, device, account, now).await?
+                {
+                    let subject = self.throttle.device(Counter::Device, device, account);
+                    if self.throttle.count_or_pass(&tx, &subject, now).await? {
+                        return Ok(Attempt { known, device: shown.device, counted: vec![subject] });
+                    }
+                }
+                let source = self.throttle.source(Counter::Source, from);
+                let address = self.throttle.address(Counter::Address, &shown.email, account);
+                let counted: Vec<Subject> = source.into_iter().chain([address]).collect();
+                for subject in &counted {
+                    self.throttle.count(&tx, subject, now).await?;
+                }
+                Ok::<_, ApiError>(Attempt { known, device: None, counted })
+            })
+            .await
+    }
+
+    /// Whether the second factor is right, where the account has one.
+    async fn second_factor(
+        &self,
+        known: &Credentials,
+        device: Option<[u8; 32]>,
+        otp: Option<&Code>,
+        counted: &[Subject],
+    ) -> Result<bool, ApiError> {
+        let account = known.account_id;
+        let active = self
+            .db
+            .read("second_factor", |tx| async move { second_factors::active_since(&tx, account).await })
+            .await?;
+        if active.is_none() {
+            return Ok(true);
+        }
+        let Some(otp) = otp else {
+            // Half a log-in: neither a failure nor a success.
+            self.take_back(counted).await?;
+            return Err(Error::OtpRequired.into());
+        };
+        let subject = match &device {
+            Some(device) => self.throttle.device(Counter::DeviceSecondFactor, device, Some(account)),
+            None => self.throttle.account(Counter::SecondFactor, account),
+        };
+        let used = self.use_code(account, subject, otp).await;
+        if used.is_err() {
+            self.take_back(counted).await?;
+        }
+        used
+    }
+
+    /// A new hash for a passphrase whose kept one is weaker than today's. There will be other log-ins: it is no reason to
+    /// refuse one.
+    async fn stronger(&self, verified: Verified, password: Passphrase, call: &Call) -> Option<String> {
+        match verified {
+            Verified::Wrong | Verified::Right => None,
+            Verified::RightAndOutdated => self.passwords.hash(password, call.deadline()).await.ok(),
+        }
+    }
+
+    async fn let_in(
+        &self,
+        call: &Call,
+        known: &Credentials,
+        device: Option<[u8; 32]>,
+        counted: &[Subject],
+        stronger: Option<&str>,
+    ) -> Result<wire::TokenResponse, ApiError> {
+        let scope = &domain::staff::log_in_scope(&known.scope, &known.roles);
+        let opening = &self.opening(known.account_id);
+        let now = opening.session.created_at;
+        let new_device = &device.is_none().then(|| self.entropy.token::<32>());
+        self.db
+            .transaction("log_in", |tx| async move {
+                Throttle::succeeded(&tx, counted, now).await?;
+                if let Some(stronger) = stronger {
+                    accounts::rehash(&tx, known.account_id, &known.password_hash, stronger).await?;
+                }
+                sessions::open(&tx, &opening.session, scope, &opening.token_hash).await?;
+                note_device(&tx, known, device, new_device.as_deref(), now).await?;
+                let actor = Actor::Account(known.account_id);
+                let entry = Entry::done(actor, "LOG_IN", known.account_id, self.origin(call))
+                    .with(json!({"session_id": opening.session.session_id.to_string()}));
+                audit::write(&tx, now, &entry).await?;
+                Ok::<_, ApiError>(())
+            })
+            .await?;
+        let answer = self.signed_in(opening, scope, &known.roles)?;
+        Ok(wire::TokenResponse { device_token: new_device.clone(), ..answer })
+    }
+}
+
+async fn note_device(
+    tx: &Tx,
+    known: &Credentials,
+    device: Option<[u8; 32]>,
+    new: Option<&str>,
+    now: Timestamp,
+) -> Result<(), ApiError> {
+    if let Some(device) = &device {
+        devices::came_back(tx, device, now).await?;
+    }
+    if let Some(new) = new {
+        devices::remember(tx, &seal::digest(new), known.account_id, now).await?;
+    }
+    Ok(())
+}
+
+fn shown(request: &wire::LogInRequest) -> Result<Shown, ApiError> {
+    let mut fields = Fields::default();
+    let email = fields.take("email", Email::parse(&request.email));
+    let password = fields.take("password", Passphrase::attempt(&request.password));
+    let otp = request.otp.as_deref().filter(|otp| !otp.is_empty());
+    let otp = otp.and_then(|otp| fields.take("otp", Code::parse(otp)));
+    let device = request.device_token.as_deref().filter(|token| !token.is_empty());
+    if device.is_some_and(|token| token.len() > LONGEST_SECRET) {
+        fields.fault(FieldError::out_of_range("device_token", token::TOO_LONG));
+    }
+    fields.check()?;
+    match (email, password) {
+        (Some(email), Some(password)) => Ok(Shown { email, password, otp, device: device.map(seal::digest) }),
+        _ => Err(fields.into_error()),
+    }
+}

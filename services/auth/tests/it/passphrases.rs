@@ -1,0 +1,76 @@
+//! How passphrases are kept.
+
+use std::time::Duration;
+
+use argon2::password_hash::PasswordHasher as _;
+use argon2::{Algorithm, Argon2, Params, Version};
+use petty_proto::auth::v1 as wire;
+use secrecy::ExposeSecret as _;
+use tonic::{Code, Status};
+
+use crate::harness::{Harness, PASSWORD, refusal};
+
+const TODAY: &str = "$argon2id$v=19$m=19456,t=2,p=1$";
+const HASH: &str = "SELECT password_hash FROM accounts";
+
+async fn log_in(harness: &Harness, password: &str) -> Result<wire::TokenResponse, Status> {
+    let request = wire::LogInRequest {
+        email: "ada@example.org".to_owned(),
+        password: password.to_owned(),
+        ..Default::default()
+    };
+    harness.tokens().log_in(harness.anonymous(request)).await.map(tonic::Response::into_inner)
+}
+
+fn weak(passphrase: &str) -> String {
+    let parameters = Params::new(8 * 1024, 1, 1, None).unwrap();
+    let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, parameters);
+    argon2.hash_password_with_salt(passphrase.as_bytes(), &[7; 16]).unwrap().to_string()
+}
+
+async fn keep(harness: &Harness, hash: &str) {
+    harness.rows(&format!("UPDATE accounts SET password_hash = '{hash}'")).await.unwrap();
+}
+
+#[tokio::test]
+async fn weaker_hashes_are_made_anew_on_the_next_right_passphrase() {
+    let harness = Harness::start().await;
+    harness.user("ada").await;
+    let weak = weak(PASSWORD);
+    keep(&harness, &weak).await;
+    let wrong = refusal(log_in(&harness, "not that passphrase").await);
+    assert_eq!(wrong, (Code::Unauthenticated, "BAD_CREDENTIALS".to_owned()));
+    assert_eq!(harness.value(HASH).await, weak);
+
+    log_in(&harness, PASSWORD).await.unwrap();
+    let stronger = harness.value(HASH).await;
+    assert!(stronger.starts_with(TODAY), "{stronger}");
+    log_in(&harness, PASSWORD).await.unwrap();
+    assert_eq!(harness.value(HASH).await, stronger);
+}
+
+#[tokio::test]
+async fn a_passphrase_changed_meanwhile_is_not_changed_back() {
+    let harness = Harness::start().await;
+    harness.user("ada").await;
+    keep(&harness, &weak(PASSWORD)).await;
+    let changed = weak("some other passphrase");
+
+    let url = harness.database.runtime_url.expose_secret();
+    let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls).await.unwrap();
+    let change = async {
+        client.batch_execute("BEGIN").await.unwrap();
+        client.execute("UPDATE accounts SET password_hash = $1", &[&changed]).await.unwrap();
+        // The log-in has verified the old one, and waits for the row.
+        let waiting = "SELECT count(*) FROM pg_stat_activity
+                       WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        while harness.value(waiting).await == "0" {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        client.batch_execute("COMMIT").await.unwrap();
+        drop(client);
+    };
+    let (answer, (), _) = tokio::join!(log_in(&harness, PASSWORD), change, connection);
+    answer.unwrap();
+    assert_eq!(harness.value(HASH).await, changed);
+}

@@ -1,0 +1,262 @@
+//! Second factors: codes and recovery codes, each good once.
+
+use argon2::password_hash::PasswordHasher as _;
+use argon2::{Algorithm, Argon2, Params, Version};
+use futures::future::join_all;
+use petty_proto::auth::v1 as wire;
+use tonic::{Code, Status};
+
+use crate::harness::{Harness, PASSWORD, User, credentials, fields, refusal};
+
+const HERE: &str = "192.0.2.1";
+
+/// Somebody with an authenticator.
+struct Owner {
+    user: User,
+    secret: [u8; 20],
+    recovery_codes: Vec<String>,
+}
+
+impl Owner {
+    /// What the authenticator shows, so many steps from now.
+    fn code(&self, harness: &Harness, steps: i64) -> String {
+        code(&self.secret, harness, steps)
+    }
+
+    async fn log_in(&self, harness: &Harness, otp: &str) -> Result<wire::TokenResponse, Status> {
+        let request =
+            wire::LogInRequest { otp: Some(otp.to_owned()), ..credentials(&self.user.email, PASSWORD) };
+        harness.log_in_from(HERE, request).await
+    }
+}
+
+fn code(secret: &[u8; 20], harness: &Harness, steps: i64) -> String {
+    let totp = totp_rs::Builder::new().with_secret(*secret).build().unwrap();
+    totp.generate(u64::try_from(harness.clock.now().as_second() + 30 * steps).unwrap()).to_string()
+}
+
+/// A code that is none of those that are right now.
+fn wrong(secret: &[u8; 20], harness: &Harness) -> String {
+    let right: Vec<String> = (-1..=1).map(|steps| code(secret, harness, steps)).collect();
+    (0..4).map(|digit| digit.to_string().repeat(6)).find(|code| !right.contains(code)).unwrap()
+}
+
+async fn enrol(harness: &Harness, user: &User) -> [u8; 20] {
+    let request = wire::EnrolSecondFactorRequest { password: PASSWORD.to_owned() };
+    let answer =
+        harness.factors().enrol_second_factor(harness.with(&user.token, request)).await.unwrap().into_inner();
+    let uri = format!("otpauth://totp/Petty:ada%40example%2Eorg?secret={}&issuer=Petty", answer.secret);
+    assert!(answer.otpauth_uri.starts_with(&uri), "{}", answer.otpauth_uri);
+    data_encoding::BASE32_NOPAD.decode(answer.secret.as_bytes()).unwrap().try_into().unwrap()
+}
+
+async fn confirm(harness: &Harness, user: &User, otp: &str) -> Result<Vec<String>, Status> {
+    let request = wire::ConfirmSecondFactorRequest { otp: otp.to_owned() };
+    let answer = harness.factors().confirm_second_factor(harness.with(&user.token, request)).await?;
+    Ok(answer.into_inner().recovery_codes)
+}
+
+async fn remove(
+    harness: &Harness,
+    user: &User,
+    password: &str,
+    otp: &str,
+) -> Result<wire::SecondFactor, Status> {
+    let request = wire::RemoveSecondFactorRequest { password: password.to_owned(), otp: otp.to_owned() };
+    let answer = harness.factors().remove_second_factor(harness.with(&user.token, request)).await?;
+    Ok(answer.into_inner())
+}
+
+async fn state(harness: &Harness, user: &User) -> (bool, bool, i32) {
+    let request = harness.with(&user.token, wire::GetSecondFactorRequest {});
+    let state = harness.factors().get_second_factor(request).await.unwrap().into_inner();
+    (state.active, state.confirm_time.is_some(), state.recovery_codes_left)
+}
+
+async fn owner(harness: &Harness) -> Owner {
+    let user = harness.user("ada").await;
+    let secret = enrol(harness, &user).await;
+    let recovery_codes = confirm(harness, &user, &code(&secret, harness, 0)).await.unwrap();
+    harness.pass(60);
+    Owner { user, secret, recovery_codes }
+}
+
+fn bad() -> (Code, String) {
+    (Code::Unauthenticated, "BAD_CREDENTIALS".to_owned())
+}
+
+fn wrong_passphrase() -> (Code, String) {
+    (Code::PermissionDenied, "PASSWORD_WRONG".to_owned())
+}
+
+fn invalid() -> (Code, String) {
+    (Code::PermissionDenied, "OTP_INVALID".to_owned())
+}
+
+fn too_many() -> (Code, String) {
+    (Code::ResourceExhausted, "TOO_MANY_ATTEMPTS".to_owned())
+}
+
+#[tokio::test]
+async fn a_second_factor_counts_once_it_is_confirmed_and_answers_ten_codes_once() {
+    let harness = Harness::start().await;
+    let user = harness.user("ada").await;
+    assert_eq!(state(&harness, &user).await, (false, false, 0));
+    let none = (Code::NotFound, "NO_SECOND_FACTOR".to_owned());
+    assert_eq!(refusal(confirm(&harness, &user, "123456").await), none);
+    assert_eq!(refusal(remove(&harness, &user, PASSWORD, "123456").await), none);
+
+    let request = wire::EnrolSecondFactorRequest { password: "not that passphrase".to_owned() };
+    let answer = harness.factors().enrol_second_factor(harness.with(&user.token, request)).await;
+    assert_eq!(refusal(answer), wrong_passphrase());
+    let replaced = enrol(&harness, &user).await;
+    let secret = enrol(&harness, &user).await;
+    assert_ne!(replaced, secret);
+    assert_eq!(state(&harness, &user).await, (false, false, 0));
+    harness.log_in_from(HERE, credentials(&user.email, PASSWORD)).await.unwrap();
+
+    assert_eq!(refusal(confirm(&harness, &user, &code(&replaced, &harness, 0)).await), invalid());
+    let codes = confirm(&harness, &user, &code(&secret, &harness, 0)).await.unwrap();
+    assert_eq!(codes.len(), 10);
+    assert_eq!(state(&harness, &user).await, (true, true, 10));
+    let active = (Code::AlreadyExists, "SECOND_FACTOR_ACTIVE".to_owned());
+    assert_eq!(refusal(confirm(&harness, &user, &code(&secret, &harness, 1)).await), active);
+
+    // Neither the secret nor a code is kept as it is.
+    let text = data_encoding::BASE32_NOPAD.encode(&secret);
+    let (text, first) = (data_encoding::HEXLOWER.encode(text.as_bytes()), codes[0].replace('-', ""));
+    let first = data_encoding::HEXLOWER.encode(first.as_bytes());
+    let raw = data_encoding::HEXLOWER.encode(&secret);
+    let plain = format!(
+        "SELECT (SELECT count(*) FROM second_factors f WHERE f::text ~ '{text}|{raw}')
+              + (SELECT count(*) FROM recovery_codes c WHERE c::text ~ '{first}')"
+    );
+    assert_eq!(harness.value(&plain).await, "0");
+}
+
+#[tokio::test]
+async fn a_log_in_needs_the_code_but_only_the_right_passphrase_learns_so() {
+    let harness = Harness::start().await;
+    let owner = owner(&harness).await;
+    let email = &owner.user.email;
+    let required = (Code::Unauthenticated, "OTP_REQUIRED".to_owned());
+    // Half a log-in is neither a failure nor a success, however often.
+    for _ in 0..12 {
+        assert_eq!(refusal(harness.log_in_from(HERE, credentials(email, PASSWORD)).await), required);
+    }
+    let passphrase = harness.log_in_from(HERE, credentials(email, "not that passphrase")).await.unwrap_err();
+    let both = wire::LogInRequest {
+        otp: Some(owner.code(&harness, 0)),
+        ..credentials(email, "not that passphrase")
+    };
+    let both = harness.log_in_from(HERE, both).await.unwrap_err();
+    let factor = owner.log_in(&harness, &wrong(&owner.secret, &harness)).await.unwrap_err();
+    for status in [&both, &factor] {
+        assert_eq!((status.code(), status.message()), (passphrase.code(), passphrase.message()));
+        assert_eq!(status.details(), passphrase.details());
+    }
+    assert_eq!(refusal::<()>(Err(factor)), bad());
+    // The code that came with the wrong passphrase was not used up.
+    owner.log_in(&harness, &owner.code(&harness, 0)).await.unwrap();
+    assert_eq!(fields(owner.log_in(&harness, "12345").await), ["otp"]);
+}
+
+#[tokio::test]
+async fn of_ten_uses_of_one_code_at_once_one_succeeds() {
+    let harness = Harness::start().await;
+    let replica = harness.replica().await;
+    let owner = owner(&harness).await;
+    for otp in [owner.code(&harness, 0), owner.recovery_codes[3].to_lowercase()] {
+        // Five are tried, the rest has to wait.
+        let storm = (0..10).map(|turn| owner.log_in(if turn % 2 == 0 { &harness } else { &replica }, &otp));
+        let answers = join_all(storm).await;
+        assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 1, "{answers:?}");
+        harness.rows("DELETE FROM throttles").await.unwrap();
+        assert_eq!(refusal(owner.log_in(&harness, &otp).await), bad());
+        harness.rows("DELETE FROM throttles").await.unwrap();
+    }
+    // Nor is the step before a used one good any more.
+    assert_eq!(refusal(owner.log_in(&harness, &owner.code(&harness, -1)).await), bad());
+    owner.log_in(&harness, &owner.code(&harness, 1)).await.unwrap();
+    assert_eq!(state(&harness, &owner.user).await, (true, true, 9));
+    let used = "SELECT count(*) FROM sessions";
+    assert_eq!(harness.value(used).await, "4");
+}
+
+#[tokio::test]
+async fn five_wrong_codes_make_the_next_one_wait_but_not_on_a_known_device() {
+    let harness = Harness::start().await;
+    let owner = owner(&harness).await;
+    let device = owner.log_in(&harness, &owner.code(&harness, 0)).await.unwrap().device_token;
+    let wrong = wrong(&owner.secret, &harness);
+    for _ in 0..5 {
+        assert_eq!(refusal(owner.log_in(&harness, &wrong).await), bad());
+    }
+    for _ in 0..12 {
+        assert_eq!(refusal(owner.log_in(&harness, &owner.code(&harness, 1)).await), too_many());
+    }
+    let request = wire::LogInRequest {
+        otp: Some(owner.code(&harness, 1)),
+        device_token: device,
+        ..credentials(&owner.user.email, PASSWORD)
+    };
+    harness.log_in_from(HERE, request).await.unwrap();
+    harness.pass(60);
+    owner.log_in(&harness, &owner.code(&harness, 0)).await.unwrap();
+}
+
+#[tokio::test]
+async fn recovery_codes_are_renewed_and_the_factor_removed_with_both_factors() {
+    let harness = Harness::start().await;
+    let owner = owner(&harness).await;
+    let renew = |password: &str, otp: &str| {
+        let request = wire::RenewRecoveryCodesRequest { password: password.to_owned(), otp: otp.to_owned() };
+        let (mut client, request) = (harness.factors(), harness.with(&owner.user.token, request));
+        async move { client.renew_recovery_codes(request).await.map(|answer| answer.into_inner().recovery_codes) }
+    };
+    let now = owner.code(&harness, 0);
+    assert_eq!(fields(renew("", "").await), ["password", "otp"]);
+    assert_eq!(refusal(renew("not that passphrase", &now).await), wrong_passphrase());
+    assert_eq!(refusal(renew(PASSWORD, &wrong(&owner.secret, &harness)).await), invalid());
+    let codes = renew(PASSWORD, &now).await.unwrap();
+    assert_eq!(codes.len(), 10);
+    assert_eq!(refusal(renew(PASSWORD, &now).await), invalid());
+    assert_eq!(refusal(owner.log_in(&harness, &owner.recovery_codes[0]).await), bad());
+    owner.log_in(&harness, &codes[0]).await.unwrap();
+
+    // It is removed with both, and log-ins need it no more.
+    assert_eq!(
+        refusal(remove(&harness, &owner.user, "not that passphrase", &codes[1]).await),
+        wrong_passphrase()
+    );
+    assert_eq!(refusal(remove(&harness, &owner.user, PASSWORD, &codes[0]).await), invalid());
+    assert!(!remove(&harness, &owner.user, PASSWORD, &codes[1]).await.unwrap().active);
+    assert_eq!(state(&harness, &owner.user).await, (false, false, 0));
+    harness.log_in_from(HERE, credentials(&owner.user.email, PASSWORD)).await.unwrap();
+    for (action, outcome, times) in [
+        ("ENROL_SECOND_FACTOR", "DONE", "1"),
+        ("CONFIRM_SECOND_FACTOR", "DONE", "1"),
+        ("RENEW_RECOVERY_CODES", "DONE", "1"),
+        ("RENEW_RECOVERY_CODES", "REFUSED", "3"),
+        ("REMOVE_SECOND_FACTOR", "DONE", "1"),
+        ("REMOVE_SECOND_FACTOR", "REFUSED", "2"),
+    ] {
+        let noted = format!(
+            "SELECT count(*) FROM audit_log WHERE action = '{action}' AND outcome = '{outcome}' AND subject = '{}'",
+            owner.user.account_id
+        );
+        assert_eq!(harness.value(&noted).await, times, "{action} {outcome}");
+    }
+}
+
+#[tokio::test]
+async fn a_short_passphrase_does_not_stay_alone() {
+    let harness = Harness::start().await;
+    let owner = owner(&harness).await;
+    let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, Params::new(8, 1, 1, None).unwrap());
+    let hash = argon2.hash_password_with_salt(b"8 letter", &[7; 16]).unwrap().to_string();
+    harness.rows(&format!("UPDATE accounts SET password_hash = '{hash}'")).await.unwrap();
+    let answer = remove(&harness, &owner.user, "8 letter", &owner.code(&harness, 0)).await;
+    assert_eq!(refusal(answer), (Code::AlreadyExists, "PASSPHRASE_TOO_SHORT".to_owned()));
+    assert_eq!(state(&harness, &owner.user).await, (true, true, 10));
+}
