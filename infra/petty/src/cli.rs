@@ -1,5 +1,6 @@
 //! The command line: what may be typed, and what becomes of it.
 
+mod audit;
 mod bench;
 mod control;
 mod help;
@@ -14,6 +15,7 @@ use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 use petty_chassis::types::Clock;
 
+pub use audit::{AuditArgs, AuditCommand};
 pub use bench::{Bench, BenchArgs};
 pub use control::{DownArgs, StatusArgs};
 pub use keys::{KeysArgs, KeysCommand, OperatorArgs};
@@ -51,6 +53,9 @@ pub enum Command {
     /// See to the keys that tokens are signed with.
     #[command(after_long_help = help::KEYS)]
     Keys(KeysArgs),
+    /// See to the audit log.
+    #[command(after_long_help = help::AUDIT)]
+    Audit(AuditArgs),
     /// Measure how fast Petty is here, beside a floor, on a mesh of its own.
     #[command(after_long_help = help::BENCH)]
     Bench(BenchArgs),
@@ -111,6 +116,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Simulate(args) => runtime.block_on(crate::simulate::run(args, clock)),
         Command::Replay(args) => runtime.block_on(crate::replay::run(args, clock.now())),
         Command::Keys(args) => runtime.block_on(crate::keys::run(args)),
+        Command::Audit(args) => runtime.block_on(crate::audit::run(args)),
         Command::Bench(args) => runtime.block_on(crate::bench::run(args)),
     }
 }
@@ -154,6 +160,10 @@ mod tests {
             ("petty keys list", true),
             ("petty keys rotate --compromised --data-dir d", true),
             ("petty keys", false),
+            ("petty keys reencrypt", true),
+            ("petty audit verify --anchors f", true),
+            ("petty audit verify --database-url postgres://auditor@db/petty_auth", true),
+            ("petty audit", false),
         ] {
             assert_eq!(Cli::try_parse_from(line.split(' ')).is_ok(), accepted, "{line}");
         }

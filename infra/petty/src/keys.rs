@@ -2,14 +2,20 @@
 
 use std::io::Write as _;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use jiff::Timestamp;
 use petty_proto::auth::v1::signing_key::State;
-use petty_proto::auth::v1::{ListSigningKeysRequest, RotateSigningKeysRequest, SigningKey};
+use petty_proto::auth::v1::{
+    ListSigningKeysRequest, ReencryptDataRequest, RotateSigningKeysRequest, SigningKey,
+};
 
 use crate::cli::{KeysArgs, KeysCommand};
 use crate::operator::{Operator, refused};
+
+/// Between two steps of which the first came to nothing.
+const PAUSE: Duration = Duration::from_millis(500);
 
 /// Does what the command says.
 ///
@@ -20,6 +26,7 @@ pub async fn run(args: KeysArgs) -> anyhow::Result<ExitCode> {
     match args.command {
         KeysCommand::List => list(&operator).await?,
         KeysCommand::Rotate { compromised } => rotate(&operator, compromised).await?,
+        KeysCommand::Reencrypt => reencrypt(&operator).await?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -60,4 +67,29 @@ async fn rotate(operator: &Operator, compromised: bool) -> anyhow::Result<()> {
         format!("{kid} gives way to {next} at {at:.0}, within seconds. What it signed stays valid.\n")
     };
     Ok(std::io::stdout().write_all(told.as_bytes())?)
+}
+
+/// Step by step, each of which says how far it came. Stopped and begun again, it goes on where it was.
+async fn reencrypt(operator: &Operator) -> anyhow::Result<()> {
+    let mut total = 0_i64;
+    loop {
+        let request = operator.request(ReencryptDataRequest { batch_size: 0 })?;
+        let answer = operator.operations().reencrypt_data(request).await;
+        let step = answer.map_err(|status| refused(&status))?.into_inner();
+        total += i64::from(step.rewrapped);
+        let mut out = std::io::stdout();
+        if step.remaining == 0 {
+            let key = step.key_id;
+            writeln!(
+                out,
+                "{total} keys were wrapped anew; all are wrapped under {key} now. Those before it may go."
+            )?;
+            return Ok(());
+        }
+        writeln!(out, "{total} keys were wrapped anew, {} remain", step.remaining)?;
+        if step.rewrapped == 0 {
+            // Somebody else has them locked, or another replica wraps under a key before: not to be asked without a pause.
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
 }

@@ -3,6 +3,7 @@
 //!
 //! A library too, so that tests replay recordings the way the command does.
 
+pub mod audit;
 pub mod bench;
 pub mod cli;
 pub mod client;

@@ -21,6 +21,7 @@ mod sign_in;
 mod staff;
 mod ticket;
 mod token;
+mod upkeep;
 
 pub(crate) use access::LocalAccess;
 

@@ -77,6 +77,22 @@ Examples:
 
 Exit codes: 0 stopped, or nothing ran; 1 it is still there, with what to do about it; 2 a wrong argument.";
 
+/// `petty audit`.
+pub(super) const AUDIT: &str = "\
+Every change that auth makes is in its audit log, and every entry in one of 16 hash chains. `verify` computes them anew, by
+asking auth, or itself, from the database (--database-url, or PETTY_AUDIT_DATABASE_URL; a role that may read is enough).
+
+Who owns the database could write all chains anew, or cut one together with its end. Keep the ends elsewhere, with --anchors,
+and they are compared each time.
+
+Which auth is asked: see `cargo petty keys --help`.
+
+Examples:
+  cargo petty audit verify
+  cargo petty audit verify --anchors /media/usb/petty.anchors
+
+Exit codes: 0 as it was written, 1 not so, or it could not be asked, 2 a wrong argument.";
+
 /// `petty keys`.
 pub(super) const KEYS: &str = "\
 Tokens are signed with the current key. The next one is published already, so that it is known everywhere once it signs;
@@ -91,6 +107,7 @@ Examples:
   cargo petty keys list
   cargo petty keys rotate
   cargo petty keys rotate --compromised            somebody else has it: believed no more within 30 s
+  cargo petty keys reencrypt                       after the key-encryption key was changed
 
 Exit codes: 0 done, 1 not so, 2 a wrong argument.";
 

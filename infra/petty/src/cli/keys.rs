@@ -45,4 +45,6 @@ pub enum KeysCommand {
         #[arg(long)]
         compromised: bool,
     },
+    /// Wrap all keys anew under the current key-encryption key, while everything goes on.
+    Reencrypt,
 }

@@ -9,7 +9,7 @@ use petty_proto::auth::v1 as wire;
 use petty_proto::auth::v1::signing_key::State as WireState;
 use serde_json::json;
 
-use super::Grpc;
+use super::{Grpc, upkeep};
 use crate::domain::{Error, rotation};
 use crate::keys::promote;
 use crate::store::audit::{self, Actor, Entry, Origin};
@@ -52,6 +52,22 @@ impl OperationsServiceHandler for Grpc {
             tracing::error!(error = chain(&error), "the signing keys cannot be looked at");
         }
         Ok(rotated)
+    }
+
+    async fn reencrypt_data(
+        &self,
+        call: Call,
+        request: wire::ReencryptDataRequest,
+    ) -> Result<wire::ReencryptDataResponse, ApiError> {
+        upkeep::reencrypt(self, &call, &request).await
+    }
+
+    async fn verify_audit_log(
+        &self,
+        call: Call,
+        request: wire::VerifyAuditLogRequest,
+    ) -> Result<wire::VerifyAuditLogResponse, ApiError> {
+        upkeep::verify_audit_log(self, &call, &request).await
     }
 }
 

@@ -32,7 +32,6 @@ pub(crate) struct By<'a> {
     pub(crate) now: Timestamp,
 }
 
-#[expect(dead_code, reason = "called by the operator's RPC that comes next")]
 /// Does the next `most` accounts' keys, and all of the service's own.
 pub(crate) async fn step(db: &Db, vault: &Vault, most: i64, by: By<'_>) -> Result<Progress, ApiError> {
     let progress = db

@@ -23,4 +23,5 @@ mod sign_in;
 mod staff;
 mod storage;
 mod tickets;
+mod unaudited;
 mod vault;

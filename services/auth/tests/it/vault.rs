@@ -254,3 +254,96 @@ async fn the_key_before_still_opens_and_a_ring_without_it_does_not_boot() {
     let refused = boot(&without, &harness.clock).await.unwrap_err();
     assert!(format!("{refused:#}").contains("PETTY_KEY_ENCRYPTION_KEY"), "{refused:#}");
 }
+
+/// A staff account's token.
+pub(crate) async fn admin(harness: &Harness) -> String {
+    let user = harness.user("operator").await;
+    let promote = format!("UPDATE accounts SET roles = '{{admin}}' WHERE account_id = '{}'", user.account_id);
+    harness.rows(&promote).await.unwrap();
+    harness.log_in(&user).await.unwrap().access_token
+}
+
+async fn reencrypt(harness: &Harness, token: &str, batch_size: i32) -> wire::ReencryptDataResponse {
+    let mut request = harness.by("operator", wire::ReencryptDataRequest { batch_size });
+    request.metadata_mut().insert("authorization", format!("Bearer {token}").parse().unwrap());
+    harness.operations().reencrypt_data(request).await.unwrap().into_inner()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_wrapping_key_is_rolled_while_people_log_in() {
+    const MANY: usize = 300;
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("keys");
+    std::fs::write(&path, ONE).unwrap();
+    let stack = petty_provision::shared().await.unwrap();
+    let settings =
+        [("PETTY_KEY_ENCRYPTION_KEY", ""), ("PETTY_KEY_ENCRYPTION_KEY_FILE", path.to_str().unwrap())];
+    let harness = Harness::start_with(stack, &settings).await;
+    let users = [harness.user("ada").await, harness.user("bob").await, harness.user("carl").await];
+    let token = admin(&harness).await;
+    let others = format!(
+        "INSERT INTO accounts (account_id, email, email_key, time_zone, password_hash, scope, created_at)
+         SELECT gen_random_uuid(), 'u' || n || '@example.org', 'u' || n || '@example.org', 'UTC', '', 'pets:read', now()
+         FROM generate_series(1, {MANY}) n"
+    );
+    harness.rows(&others).await.unwrap();
+    let replica = harness.replica().await;
+    assert_eq!(reencrypt(&harness, &token, 0).await.remaining, 0, "there is nothing to do yet");
+
+    let first = reencrypt(&harness, &token, 0).await.key_id;
+    std::fs::write(&path, format!("{TWO}\n{ONE}\n")).unwrap();
+    let deadline = Instant::now() + Duration::from_secs(20);
+    // A step of few keys at a time; the first ones still see the key before, until the file is read again.
+    let done = &std::sync::atomic::AtomicBool::new(false);
+    let rolling = async {
+        let mut steps = 0;
+        loop {
+            let step = reencrypt(&harness, &token, 20).await;
+            steps += i32::from(step.rewrapped > 0);
+            if step.key_id != first && step.remaining == 0 {
+                break;
+            }
+            assert!(Instant::now() < deadline, "{step:?}");
+        }
+        done.store(true, std::sync::atomic::Ordering::Release);
+        steps
+    };
+    let logging_in = users.iter().zip([&harness, &replica, &harness]).map(|(user, at)| async move {
+        let mut times = 0;
+        while !done.load(std::sync::atomic::Ordering::Acquire) {
+            let signed_in = at.log_in(user).await.unwrap();
+            let refreshed = at.refresh(&signed_in.refresh_token).await.unwrap();
+            assert_eq!(at.me(&refreshed.access_token).await.unwrap().email, user.email);
+            times += 1;
+        }
+        times
+    });
+    let (steps, times): (i32, Vec<i32>) = tokio::join!(rolling, futures::future::join_all(logging_in));
+    assert!(steps >= 15, "{steps}");
+    assert!(times.iter().all(|times| *times > 0), "{times:?}");
+    for table in ["data_keys", "vault_keys"] {
+        let sql = format!("SELECT count(*) FROM {table} WHERE encode(key_id, 'hex') = '{first}'");
+        assert_eq!(harness.value(&sql).await, "0", "{table}");
+    }
+    let audited = "SELECT count(*) FROM audit_log WHERE action = 'REENCRYPT_DATA'";
+    assert_eq!(harness.value(audited).await, steps.to_string());
+
+    // The key before may go; it opens nothing any more, and nothing misses it.
+    let alone = harness.environment.clone().with("PETTY_KEY_ENCRYPTION_KEY_FILE", "");
+    let (channel, shutdown) =
+        boot(&alone.clone().with("PETTY_KEY_ENCRYPTION_KEY", TWO), &harness.clock).await.unwrap();
+    let mut tokens = petty_proto::auth::v1::token_service_client::TokenServiceClient::new(channel.clone());
+    let mut accounts = petty_proto::auth::v1::account_service_client::AccountServiceClient::new(channel);
+    for user in &users {
+        let request = wire::LogInRequest {
+            email: user.email.clone(),
+            password: PASSWORD.to_owned(),
+            ..Default::default()
+        };
+        let signed_in = tokens.log_in(harness.anonymous(request)).await.unwrap().into_inner();
+        let me = accounts.get_me(harness.with(&signed_in.access_token, wire::GetMeRequest {})).await.unwrap();
+        assert_eq!(me.into_inner().email, user.email);
+    }
+    shutdown.cancel();
+    boot(&alone.with("PETTY_KEY_ENCRYPTION_KEY", ONE), &harness.clock).await.unwrap_err();
+}
