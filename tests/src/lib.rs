@@ -1,11 +1,15 @@
 //! The mesh from outside: services as separate processes on a private Postgres and Redis, and a client that talks REST as
 //! the mobile app and the collars do.
 
+pub mod forge;
+pub mod grpc;
 pub mod literal;
 pub mod mesh;
+pub mod methods;
 pub mod rest;
 pub mod sse;
 pub mod tables;
+pub mod totp;
 
 use std::time::Duration;
 

@@ -41,6 +41,18 @@ impl Mesh {
     /// # Panics
     /// Where anything does not start.
     pub async fn start_with(node: &str, replicas: &[(&'static str, usize)]) -> Self {
+        Self::start_set(node, replicas, &[]).await
+    }
+
+    /// As [`Mesh::start_with`], with these set in every service's environment.
+    ///
+    /// # Panics
+    /// Where anything does not start.
+    pub async fn start_set(
+        node: &str,
+        replicas: &[(&'static str, usize)],
+        settings: &[(&str, &str)],
+    ) -> Self {
         let stack = Stack::temporary().await.expect("a private Postgres and Redis");
         let http = free_address().expect("a free port");
         let mut plan = Plan::make(&stack, http).await.expect("databases and keys");
@@ -63,8 +75,11 @@ impl Mesh {
             // Days that come late are told soon.
             ("PETTY_DAY_SETTLE", "1s"),
             ("PETTY_DAY_CHECK", "200ms"),
-        ] {
-            plan.extra.insert(name.to_owned(), value.to_owned());
+        ]
+        .iter()
+        .chain(settings)
+        {
+            plan.extra.insert((*name).to_owned(), (*value).to_owned());
         }
         let mut mesh = Self { stack, plan, node: PathBuf::from(node), running: BTreeMap::new() };
         for service in SERVICES.into_iter().chain([GATEWAY]) {

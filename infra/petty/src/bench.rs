@@ -3,6 +3,7 @@
 //! Each bench starts a mesh of its own, on a PostgreSQL and a Redis of its own with the durability settings that Petty runs
 //! with, and leaves nothing behind. A missed goal is reported as missed.
 
+mod auth;
 mod first;
 mod floor;
 mod report;
@@ -35,6 +36,7 @@ const GRACE: Duration = Duration::from_secs(5);
 pub async fn run(args: BenchArgs) -> anyhow::Result<ExitCode> {
     let report = match args.bench {
         Bench::Stream { events, rounds } => stream::run(events, rounds).await?,
+        Bench::Auth(args) => auth::run(args).await?,
     };
     report.print()?;
     if let Some(path) = &args.json {
@@ -54,8 +56,16 @@ struct Mesh {
 
 impl Mesh {
     async fn start() -> anyhow::Result<Self> {
+        Self::start_with(&[]).await
+    }
+
+    /// With these set in every service's environment.
+    async fn start_with(settings: &[(&str, &str)]) -> anyhow::Result<Self> {
         let stack = Stack::temporary().await.context("start a private PostgreSQL and Redis")?;
-        let plan = Plan::make(&stack, free_address()?).await?;
+        let mut plan = Plan::make(&stack, free_address()?).await?;
+        for (name, value) in settings {
+            plan.extra.insert((*name).to_owned(), (*value).to_owned());
+        }
         let shutdown = Shutdown::new();
         let tasks = Tasks::new(shutdown.clone());
         let running = start_services(&plan, &shutdown, &tasks).await?;

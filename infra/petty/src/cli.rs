@@ -16,7 +16,7 @@ use clap::{Args, Parser, Subcommand};
 use petty_chassis::types::Clock;
 
 pub use audit::{AuditArgs, AuditCommand};
-pub use bench::{Bench, BenchArgs};
+pub use bench::{AuthBench, Bench, BenchArgs};
 pub use control::{DownArgs, StatusArgs};
 pub use keys::{KeysArgs, KeysCommand, OperatorArgs};
 pub use replay::ReplayArgs;

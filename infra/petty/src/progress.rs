@@ -14,6 +14,16 @@ pub(crate) fn bar(readings: u64) -> anyhow::Result<ProgressBar> {
     Ok(ProgressBar::new(readings).with_style(style))
 }
 
+/// One for so many steps of any kind.
+///
+/// # Errors
+///
+/// Never, in practice: the template is ours.
+pub(crate) fn steps(count: u64) -> anyhow::Result<ProgressBar> {
+    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} steps in {elapsed}")?;
+    Ok(ProgressBar::new(count).with_style(style))
+}
+
 /// One for as many as there will be.
 ///
 /// # Errors

@@ -3,12 +3,17 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
 mod access;
+mod access_matrix;
 mod bad_input;
+mod concurrency;
 mod episodes;
 mod faults;
 mod feeding;
 mod first_behavior;
+mod forgery;
 mod grants;
+mod kill_auth;
+mod matrix;
 mod older_clients;
 mod replay;
 mod roles;

@@ -30,7 +30,25 @@ impl Check {
     /// A figure that must be no more than that.
     #[must_use]
     pub fn at_most(name: &str, value: f64, unit: &'static str, most: f64) -> Self {
-        Self { name: name.to_owned(), value, unit, goal: format!("at most {most}"), pass: value <= most }
+        Self {
+            name: name.to_owned(),
+            value,
+            unit,
+            goal: format!("at most {}", figure(most)),
+            pass: value <= most,
+        }
+    }
+
+    /// A figure that must be no less than that.
+    #[must_use]
+    pub fn at_least(name: &str, value: f64, unit: &'static str, least: f64) -> Self {
+        Self {
+            name: name.to_owned(),
+            value,
+            unit,
+            goal: format!("at least {}", figure(least)),
+            pass: value >= least,
+        }
     }
 }
 
@@ -109,6 +127,11 @@ pub(super) async fn environment(stack: &Stack) -> anyhow::Result<Value> {
         "redis": "appendonly yes, appendfsync always",
         "load": "none beside the bench; all in one process but the two servers",
     }))
+}
+
+/// Short enough for a table, and whole where it is.
+fn figure(value: f64) -> String {
+    if value.fract() == 0.0 { value.to_string() } else { format!("{value:.2}") }
 }
 
 fn plain(value: &Value) -> String {

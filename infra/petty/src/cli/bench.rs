@@ -27,4 +27,20 @@ pub enum Bench {
         #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
         rounds: u32,
     },
+    /// Verifications beside RSA alone, log-ins beside Argon2 alone, readings while log-ins storm in.
+    Auth(AuthBench),
+}
+
+/// `petty bench auth`.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct AuthBench {
+    /// In how many rounds.
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub rounds: u32,
+    /// How long each measurement of a round lasts, in seconds.
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=600))]
+    pub seconds: u32,
+    /// How many log-ins a second storm in.
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub rate: u32,
 }

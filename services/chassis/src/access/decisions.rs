@@ -23,7 +23,7 @@ use crate::caller::Caller;
 use crate::error::ApiError;
 use crate::grpc::{CallScope, Deadline, RequestId};
 use crate::telemetry::{self, CacheMeasures};
-use crate::types::{Clock, CollarId, PetId, SessionId};
+use crate::types::{AccountId, Clock, CollarId, PetId, SessionId};
 
 /// Nothing is remembered longer than this, whatever the broadcast says.
 const TIME_TO_LIVE: Duration = Duration::from_secs(60);
@@ -73,6 +73,10 @@ struct Memory {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Key {
     session: SessionId,
+    /// Whose session that is. auth says it is one account's; but nobody is answered by what another may do, whatever their
+    /// token says.
+    account: AccountId,
+    collar: Option<CollarId>,
     target: Target,
     /// Of what staff claims and says: what was decided for one role or reason is decided anew for another. `None`: neither.
     staff: Option<[u8; 32]>,
@@ -90,7 +94,8 @@ impl Key {
             }
             hash.finalize().into()
         });
-        Self { session: asker.caller.session_id(), target, staff }
+        let collar = asker.caller.device().map(|(collar, _)| collar.clone());
+        Self { session: asker.caller.session_id(), account: asker.caller.account_id(), collar, target, staff }
     }
 }
 
