@@ -18,6 +18,8 @@ const ROLES: &[&str] = &["support", "admin"];
 const PROTOS: &[&str] = &[
     "petty/options/v1/policy.proto",
     "petty/auth/v1/account.proto",
+    "petty/auth/v1/credential.proto",
+    "petty/auth/v1/session.proto",
     "petty/auth/v1/token.proto",
     "petty/auth/v1/pet.proto",
     "petty/auth/v1/personal_token.proto",
@@ -144,13 +146,14 @@ fn policy_constant(name: &str, method: &MethodDescriptor, policy: &DynamicMessag
     let interactive = interactive(method, policy)?;
     let streams = method.is_server_streaming();
     let lenient = policy.get_field_by_name("lenient_json").and_then(|v| v.as_bool()).unwrap_or_default();
+    let accepts = policy.get_field_by_name("may_be_accepted").and_then(|v| v.as_bool()).unwrap_or_default();
     let full = method.full_name();
     let (package_service, rpc) = full.rsplit_once('.').context("a method has a service")?;
     Ok(format!(
         "/// `{full}`.\npub static {name}: MethodPolicy = MethodPolicy {{ path: \"/{package_service}/{rpc}\", \
          service: \"{package_service}\", method: \"{rpc}\", audience: Audience::{audience}, scope: {scope:?}, \
          roles: &{roles:?}, interactive: {interactive}, resource: {resource}, services: &{services:?}, repeat: Repeat::{repeat}, rate_class: RateClass::{rate}, \
-         deadline: std::time::Duration::from_millis({deadline}), success_status: {status}, lenient_json: {lenient}, streams: {streams} }};\n"
+         deadline: std::time::Duration::from_millis({deadline}), success_status: {status}, lenient_json: {lenient}, may_be_accepted: {accepts}, streams: {streams} }};\n"
     ))
 }
 

@@ -12,6 +12,7 @@ use http::StatusCode;
 use http::header::HeaderValue;
 use http::uri::PathAndQuery;
 use petty_chassis::access::{ACCESS_REASON, AccessReason};
+use petty_chassis::grpc::gate::ACCEPTED;
 use petty_chassis::grpc::{CLIENT_ADDRESS, CallScope, Deadline};
 use petty_proto::policy::MethodPolicy;
 use prost::Message;
@@ -161,9 +162,13 @@ where
     };
     let response = within(policy, exchange.scope, call).await?;
     let replayed = response.metadata().get("idempotency-replayed").is_some_and(|value| value == "true");
+    let accepted = policy.may_be_accepted && response.metadata().get(ACCEPTED).is_some();
     let status = StatusCode::from_u16(policy.success_status).unwrap_or(StatusCode::OK);
+    let status = if accepted { StatusCode::ACCEPTED } else { status };
     let body = if status == StatusCode::NO_CONTENT {
         Bytes::new()
+    } else if accepted {
+        Bytes::from_static(b"{}")
     } else {
         let encoded = serde_json::to_vec(response.get_ref()).map_err(|error| {
             tracing::error!(%error, method = policy.path, "an upstream's answer has no JSON");

@@ -35,6 +35,8 @@ pub struct MethodPolicy {
     pub success_status: u16,
     /// Whether its JSON is read as the first system read it.
     pub lenient_json: bool,
+    /// Whether it may also answer 202 with nothing to say yet.
+    pub may_be_accepted: bool,
     /// Whether it answers with a stream. The deadline is then that of the opening alone.
     pub streams: bool,
 }

@@ -51,6 +51,8 @@ pub struct Plan {
     keys: Keys,
     /// Where feedback keeps labelled episodes.
     archive: PathBuf,
+    /// Where auth writes mail.
+    mail: PathBuf,
     /// Where every replica of every service listens.
     pub replicas: BTreeMap<&'static str, Vec<Addresses>>,
     /// Where the gateway takes HTTP.
@@ -77,7 +79,8 @@ impl Plan {
         }
         let redis_url = stack.redis().url();
         let archive = stack.data_dir().join("archive");
-        Ok(Self { databases, redis_url, keys, archive, replicas, http, extra: BTreeMap::new() })
+        let mail = stack.data_dir().join("mail");
+        Ok(Self { databases, redis_url, keys, archive, mail, replicas, http, extra: BTreeMap::new() })
     }
 
     /// The databases, by service.
@@ -120,6 +123,8 @@ impl Plan {
         }
         match service {
             "auth" => {
+                let mail = self.mail.to_str().context("the data directory's path is not UTF-8")?;
+                set("PETTY_MAIL_DIR", mail.to_owned());
                 set("PETTY_PUBLIC_URL", format!("http://{}", self.http));
                 set("PETTY_KEY_ENCRYPTION_KEY", self.keys.encryption_key().expose_secret().to_owned());
             }

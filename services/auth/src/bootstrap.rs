@@ -43,6 +43,8 @@ pub(crate) async fn ensure(
         name: None,
         time_zone: TimeZoneName::utc(),
         created_at: now,
+        // Whoever configures the installation vouches for it.
+        email_verified_at: Some(now),
     };
     let made = db
         .transaction("bootstrap_account", |tx| async move {

@@ -1,5 +1,7 @@
 //! What auth reads besides what every service does.
 
+pub mod mail;
+
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,6 +11,7 @@ use petty_chassis::FoundationConfig;
 use petty_chassis::config::{Reader, Section};
 use secrecy::{ExposeSecret as _, SecretString};
 
+use self::mail::MailConfig;
 use crate::domain::account::{Email, Passphrase};
 use crate::domain::passphrase::{self, ContextWords, Factors};
 use crate::domain::session::Lifetimes;
@@ -20,9 +23,11 @@ use crate::vault::{KeySource, Ring};
 pub struct AuthConfig {
     /// Database, events, whose tokens.
     pub foundation: FoundationConfig,
-    /// Whether anybody may open an account: `PETTY_SIGNUP`, `open` or `closed`, default open. Off loopback, open sign-up
-    /// is refused unless `PETTY_ALLOW_OPEN_SIGNUP` is `yes`.
+    /// Who may open an account: `PETTY_SIGNUP`, `open`, `verified` or `closed`, default open. Off loopback, open sign-up is
+    /// refused unless `PETTY_ALLOW_OPEN_SIGNUP` is `yes`.
     pub sign_up: SignUpMode,
+    /// Where mail goes.
+    pub mail: MailConfig,
     /// What new signing keys are made for: `PETTY_TOKEN_ALGORITHM`, RS256 (default), ES256 or EdDSA.
     pub algorithm: Algorithm,
     /// How long signing keys sign.
@@ -59,8 +64,10 @@ pub struct SigningKeys {
 /// Who may open an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SignUpMode {
-    /// Anybody.
+    /// Anybody, at once.
     Open,
+    /// Whoever has the mailbox.
+    Verified,
     /// Nobody.
     Closed,
 }
@@ -81,11 +88,19 @@ impl Section for AuthConfig {
         let key_encryption_keys = key_encryption_keys(reader);
         let bootstrap = bootstrap(reader, loopback);
         let (sign_up, algorithm) = (sign_up(reader, loopback), algorithm(reader));
+        let mail = mail::read(reader);
+        if sign_up == SignUpMode::Verified && mail.as_ref().is_some_and(|mail| mail.way.is_none()) {
+            reader.fault(
+                "PETTY_SIGNUP",
+                "is verified, but mail goes nowhere; set PETTY_SMTP_URL or PETTY_MAIL_DIR",
+            );
+        }
         let access_token_ttl = ttl(reader, "PETTY_ACCESS_TOKEN_TTL", Duration::from_secs(15 * 60));
         let device_token_ttl = ttl(reader, "PETTY_DEVICE_TOKEN_TTL", Duration::from_secs(60 * 60));
         Some(Self {
             foundation: foundation?,
             sign_up,
+            mail: mail?,
             algorithm,
             signing_keys: signing_keys(reader),
             key_encryption_keys: key_encryption_keys?,
@@ -115,14 +130,15 @@ fn sign_up(reader: &mut Reader<'_>, loopback: bool) -> SignUpMode {
     let allowed = reader.optional::<String>("PETTY_ALLOW_OPEN_SIGNUP").is_some_and(|answer| answer == "yes");
     match reader.or(NAME, "open".to_owned()).as_str() {
         "closed" => SignUpMode::Closed,
+        "verified" => SignUpMode::Verified,
         "open" => {
             if !loopback && !allowed {
-                reader.fault(NAME, "is open, but the service listens beyond loopback; set it to closed, or PETTY_ALLOW_OPEN_SIGNUP to yes");
+                reader.fault(NAME, "is open, but the service listens beyond loopback; set it to verified or closed, or PETTY_ALLOW_OPEN_SIGNUP to yes");
             }
             SignUpMode::Open
         }
         other => {
-            reader.fault(NAME, format!("{other:?} is neither open nor closed"));
+            reader.fault(NAME, format!("{other:?} is none of open, verified and closed"));
             SignUpMode::Closed
         }
     }

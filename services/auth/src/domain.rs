@@ -5,6 +5,8 @@
 pub mod access;
 pub mod account;
 pub mod chain;
+pub mod letter;
+pub mod link;
 pub mod pairing;
 pub mod passphrase;
 pub mod personal;
@@ -91,6 +93,12 @@ pub enum Error {
     /// Unknown, used up, expired, or of an ended session.
     #[error("the refresh token is not valid; sign in again")]
     RefreshTokenInvalid,
+    /// Unknown, used up, expired, or superseded.
+    #[error("the link is not valid any more; ask for another")]
+    LinkInvalid,
+    /// No such session of the account's.
+    #[error("no such session")]
+    SessionNotFound,
     /// Unknown, used up, expired, or of an ended session.
     #[error("the ticket is not valid; ask for another")]
     TicketInvalid,

@@ -8,7 +8,9 @@ mod attempts;
 mod closing;
 mod collar;
 pub(crate) mod convert;
+mod credential;
 mod errors;
+mod link;
 mod look;
 mod metadata;
 mod operations;
@@ -16,6 +18,7 @@ mod personal;
 mod pet;
 mod revoke;
 mod second_factor;
+mod session;
 mod share;
 mod sign_in;
 mod staff;
@@ -34,6 +37,7 @@ use petty_chassis::types::{self, Clock, Entropy};
 use crate::config::SignUpMode;
 use crate::domain::session::Lifetimes;
 use crate::keys::{Keeper, LocalKeys};
+use crate::mail::Post;
 use crate::passwords::Passwords;
 use crate::signer::Minter;
 use crate::store::audit::Origin;
@@ -48,6 +52,7 @@ pub(crate) struct Grpc {
     pub(crate) entropy: Entropy,
     pub(crate) shards: i16,
     pub(crate) vault: Vault,
+    pub(crate) post: Post,
     pub(crate) passwords: Passwords,
     pub(crate) throttle: Throttle,
     pub(crate) minter: Minter,

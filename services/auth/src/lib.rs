@@ -10,6 +10,7 @@ pub mod config;
 pub mod domain;
 mod grpc;
 mod keys;
+mod mail;
 mod passwords;
 mod revocation;
 mod seal;
@@ -30,10 +31,12 @@ use petty_chassis::postgres::Migrations;
 use petty_chassis::service::{Context, Service};
 use petty_proto::auth::v1::access_service_server::AccessServiceServer;
 use petty_proto::auth::v1::account_service_server::AccountServiceServer;
+use petty_proto::auth::v1::credential_service_server::CredentialServiceServer;
 use petty_proto::auth::v1::operations_service_server::OperationsServiceServer;
 use petty_proto::auth::v1::personal_token_service_server::PersonalTokenServiceServer;
 use petty_proto::auth::v1::pet_service_server::PetServiceServer;
 use petty_proto::auth::v1::second_factor_service_server::SecondFactorServiceServer;
+use petty_proto::auth::v1::session_service_server::SessionServiceServer;
 use petty_proto::auth::v1::staff_service_server::StaffServiceServer;
 use petty_proto::auth::v1::token_service_server::TokenServiceServer;
 use petty_proto::events::v1::outbox_service_server::OutboxServiceServer;
@@ -41,6 +44,7 @@ use petty_proto::events::v1::outbox_service_server::OutboxServiceServer;
 use crate::config::AuthConfig;
 use crate::grpc::{Grpc, LocalAccess};
 use crate::keys::{Keeper, LocalKeys};
+use crate::mail::Post;
 use crate::passwords::Passwords;
 use crate::signer::Minter;
 use crate::throttle::Throttle;
@@ -83,6 +87,7 @@ pub async fn bind(context: Context, config: AuthConfig) -> anyhow::Result<BoundS
         bootstrap::ensure(&context, &base.db, &vault, &passwords, account).await?;
     }
     let clock = context.clock.clone();
+    mail::deliver(&context, &base.db, &vault, config.mail)?;
     let access = LocalAccess { db: base.db.clone(), clock: clock.clone(), vault: vault.clone() };
     let keys = LocalKeys { db: base.db.clone(), clock: clock.clone() };
     let verifier = base.verifier(Box::new(keys.clone()));
@@ -101,6 +106,7 @@ pub async fn bind(context: Context, config: AuthConfig) -> anyhow::Result<BoundS
         entropy: context.entropy,
         shards: base.events.shards(),
         throttle: Throttle::new(vault.clone()),
+        post: Post::new(context.clock.clone(), vault.clone()),
         vault,
         passwords,
         minter,
@@ -120,6 +126,8 @@ pub async fn bind(context: Context, config: AuthConfig) -> anyhow::Result<BoundS
         .add(TokenServiceServer::new(gate.guard(handler.clone())))
         .add(SecondFactorServiceServer::new(gate.guard(handler.clone())))
         .add(PetServiceServer::new(gate.guard(handler.clone())))
+        .add(CredentialServiceServer::new(gate.guard(handler.clone())))
+        .add(SessionServiceServer::new(gate.guard(handler.clone())))
         .add(PersonalTokenServiceServer::new(gate.guard(handler.clone())))
         .add(StaffServiceServer::new(gate.guard(handler.clone())))
         .add(AccessServiceServer::new(gate.guard(handler.clone())))

@@ -3,17 +3,21 @@
 //! Functions take the transaction they are part of: a change, its audit entry and its events are one.
 
 pub(crate) mod access;
+pub(crate) mod account_changes;
 pub(crate) mod accounts;
 pub(crate) mod audit;
 pub(crate) mod devices;
 pub(crate) mod erasures;
 pub(crate) mod keys;
+pub(crate) mod links;
 pub(crate) mod looks;
+pub(crate) mod mails;
 pub(crate) mod pairings;
 pub(crate) mod personal_tokens;
 pub(crate) mod pets;
 pub(crate) mod second_factors;
 pub(crate) mod secrets;
+pub(crate) mod session_list;
 pub(crate) mod sessions;
 pub(crate) mod shares;
 pub(crate) mod staff;

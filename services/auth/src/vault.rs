@@ -7,6 +7,7 @@
 //! Invariants: no key is on disk but wrapped; what is sealed opens in its own place alone; without its data key, which goes
 //! with the account, nothing of an account opens again, in no replica and no backup of its rows.
 
+mod alone;
 pub(crate) mod rewrap;
 mod ring;
 mod takeover;

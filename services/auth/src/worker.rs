@@ -12,7 +12,9 @@ use petty_proto::events::v1::DataErased;
 use prost::Message as _;
 
 use crate::domain::session;
-use crate::store::{devices, erasures, personal_tokens, secrets, sessions, throttles, tickets};
+use crate::store::{
+    devices, erasures, links, mails, personal_tokens, secrets, sessions, throttles, tickets,
+};
 
 const INTERVAL: Duration = Duration::from_secs(3_600);
 /// How often graces are looked through.
@@ -58,6 +60,11 @@ pub(crate) fn keep_house(context: &Context, db: &Db) {
         async move {
             let forget = |tx: Tx| async move {
                 let tickets = tickets::forget_expired(&tx, now).await?;
+                links::forget_expired(&tx, now).await?;
+                let unsent = mails::forget_expired(&tx, now).await?;
+                if unsent > 0 {
+                    tracing::warn!(unsent, "mails expired before they could be sent");
+                }
                 secrets::forget_ended(&tx, now).await?;
                 personal_tokens::forget_ended(&tx, now - KEPT).await?;
                 devices::forget_expired(&tx, now).await?;

@@ -170,4 +170,6 @@ pub struct Account {
     pub time_zone: TimeZoneName,
     /// When it was opened.
     pub created_at: Timestamp,
+    /// When its address was confirmed.
+    pub email_verified_at: Option<Timestamp>,
 }

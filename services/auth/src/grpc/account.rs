@@ -6,6 +6,7 @@ use petty_chassis::types::AccountId;
 use petty_proto::auth::v1 as wire;
 
 use super::errors::{Fields, field_error, refused};
+use super::link::Asked;
 use super::{Grpc, closing, convert, share};
 use crate::config::SignUpMode;
 use crate::domain::Error;
@@ -13,7 +14,7 @@ use crate::domain::account::{self, Account, Email, NewAccount, Passphrase};
 use crate::domain::passphrase::{ContextWords, Factors};
 use crate::domain::text::{self, TimeZoneName};
 use crate::store::audit::{self, Actor, Entry};
-use crate::store::{accounts, sessions};
+use crate::store::{account_changes, accounts, sessions};
 use crate::throttle::Throttle;
 
 impl Grpc {
@@ -47,8 +48,20 @@ impl AccountServiceHandler for Grpc {
         let words = ContextWords::of(&email, name.as_deref());
         let hash = &self.chosen(&call, "password", password, Factors::PassphraseOnly, words).await?;
         let created_at = self.now();
-        let account =
-            &Account { account_id: AccountId::new(&self.clock), email, name, time_zone, created_at };
+        if self.sign_up == SignUpMode::Verified {
+            let asked = Asked { email: &email, name: name.as_deref(), time_zone: &time_zone };
+            let (asked, origin) = (&(asked, hash.as_str()), self.origin(&call));
+            self.db
+                .transaction("ask_to_sign_up", |tx| async move {
+                    Throttle::succeeded(&tx, source, created_at).await?;
+                    self.ask_to_sign_up(&tx, created_at, asked, origin).await
+                })
+                .await?;
+            call.accept();
+            return Ok(wire::TokenResponse::default());
+        }
+        let account_id = AccountId::new(&self.clock);
+        let account = &Account { account_id, email, name, time_zone, created_at, email_verified_at: None };
         let opening = &self.opening(account.account_id);
         let origin = self.origin(&call);
         self.db
@@ -62,6 +75,7 @@ impl AccountServiceHandler for Grpc {
                 audit::write(&tx, created_at, &entry).await?;
                 let (id, email) = (account.account_id, &account.email);
                 share::take_up(self, &tx, (id, email), created_at, origin).await?;
+                self.ask_to_confirm(&tx, created_at, account.account_id, &account.email).await?;
                 Ok::<_, ApiError>(())
             })
             .await?;
@@ -83,6 +97,36 @@ impl AccountServiceHandler for Grpc {
         request: wire::CloseAccountRequest,
     ) -> Result<wire::CloseAccountResponse, ApiError> {
         closing::close(self, &call, &request).await
+    }
+
+    async fn update_me(&self, call: Call, request: wire::UpdateMeRequest) -> Result<wire::Account, ApiError> {
+        let mut fields = Fields::default();
+        let name = request.name.as_deref().map(|name| fields.take("name", text::optional(name)));
+        let zone = request.time_zone.as_deref();
+        let zone = zone.map(|zone| fields.take("time_zone", TimeZoneName::parse(zone)));
+        fields.check()?;
+        let account_id = call.caller().await?.account_id();
+        let (name, zone) = (&name.flatten(), &zone.flatten());
+        let (now, origin) = (self.now(), self.origin(&call));
+        self.db
+            .transaction("update_me", |tx| async move {
+                accounts::lock_password_hash(&tx, account_id).await?.ok_or(Error::SessionEnded)?;
+                let before = accounts::get(&tx, &self.vault, account_id).await?.ok_or(Error::SessionEnded)?;
+                let account = Account {
+                    name: name.clone().unwrap_or(before.name.clone()),
+                    time_zone: zone.clone().unwrap_or(before.time_zone.clone()),
+                    ..before.clone()
+                };
+                // Sent again, it changes nothing.
+                if (&account.name, &account.time_zone) != (&before.name, &before.time_zone) {
+                    account_changes::set_profile(&tx, &self.vault, &account).await?;
+                    let entry =
+                        Entry::done(Actor::Account(account_id), "UPDATE_ACCOUNT", account_id, origin);
+                    audit::write(&tx, now, &entry).await?;
+                }
+                Ok::<_, ApiError>(convert::account(&account))
+            })
+            .await
     }
 }
 

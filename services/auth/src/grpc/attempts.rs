@@ -93,7 +93,6 @@ impl Grpc {
 
     /// An account has another passphrase: what was counted against it is forgotten, and so are the devices it knew, since
     /// somebody else may have known the one before.
-    #[expect(dead_code, reason = "for resets and changes of passphrases; to go with the first use")]
     pub(super) async fn passphrase_changed(
         &self,
         tx: &Tx,

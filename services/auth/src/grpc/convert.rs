@@ -26,6 +26,7 @@ pub(crate) fn account(account: &Account) -> wire::Account {
         name: account.name.clone(),
         time_zone: account.time_zone.as_str().to_owned(),
         create_time: Some(account.created_at.into()),
+        email_verified: account.email_verified_at.is_some(),
     }
 }
 

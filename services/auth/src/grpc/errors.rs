@@ -20,6 +20,8 @@ impl From<Error> for ApiError {
             Error::NoSecondFactor => (Code::NotFound, "NO_SECOND_FACTOR"),
             Error::PassphraseTooShort => (Code::Conflict, "PASSPHRASE_TOO_SHORT"),
             Error::RefreshTokenInvalid => (Code::Unauthenticated, "REFRESH_TOKEN_INVALID"),
+            Error::LinkInvalid => (Code::Unauthenticated, "LINK_INVALID"),
+            Error::SessionNotFound => (Code::NotFound, "SESSION_NOT_FOUND"),
             Error::TicketInvalid => (Code::Unauthenticated, "TICKET_INVALID"),
             Error::SessionEnded => (Code::Unauthenticated, "SESSION_ENDED"),
             Error::PetNotFound => (Code::NotFound, "PET_NOT_FOUND"),
@@ -72,6 +74,17 @@ impl Fields {
         text.parse()
             .map_err(|error: T::Err| self.0.push(FieldError::malformed(field, error.to_string())))
             .ok()
+    }
+
+    /// A secret of ours that somebody presents.
+    pub(super) fn secret<'a>(&mut self, field: &'static str, text: &'a str) -> Option<&'a str> {
+        match super::token::secret(field, text) {
+            Ok(text) => Some(text),
+            Err(error) => {
+                self.0.extend(error.violations);
+                None
+            }
+        }
     }
 
     /// Notes what is wrong with a field.

@@ -304,7 +304,7 @@ impl TokenServiceHandler for Grpc {
 }
 
 /// A secret that somebody presents.
-fn secret<'a>(field: &'static str, text: &'a str) -> Result<&'a str, ApiError> {
+pub(super) fn secret<'a>(field: &'static str, text: &'a str) -> Result<&'a str, ApiError> {
     match text.len() {
         0 => Err(FieldError::required(field).into()),
         1..=LONGEST_SECRET => Ok(text),

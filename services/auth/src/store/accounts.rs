@@ -40,9 +40,10 @@ pub(crate) async fn insert(
     scope: &str,
 ) -> Result<(), Error> {
     let sql = "-- insert_account\nINSERT INTO accounts
-               (account_id, email_sealed, email_index, name_sealed, time_zone, password_hash, scope, created_at)
-               VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
-    let Account { account_id, email, name, time_zone, created_at } = account;
+               (account_id, email_sealed, email_index, name_sealed, time_zone, password_hash, scope, created_at,
+                email_verified_at)
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+    let Account { account_id, email, name, time_zone, created_at, email_verified_at } = account;
     let (key, kept) = vault.new_key(*account_id)?;
     let name = name.as_deref().map(|name| key.seal(Field::NAME, name)).transpose()?;
     let touched = tx
@@ -57,6 +58,7 @@ pub(crate) async fn insert(
                 &password_hash,
                 &scope,
                 created_at,
+                email_verified_at,
             ],
         )
         .await?;
@@ -94,14 +96,16 @@ pub(crate) async fn rehash(tx: &Tx, account_id: AccountId, old: &str, new: &str)
 
 pub(crate) async fn get(tx: &Tx, vault: &Vault, account_id: AccountId) -> Result<Option<Account>, Error> {
     let sql =
-        "-- get_account\nSELECT a.account_id, a.email_sealed, a.name_sealed, a.time_zone, a.created_at, k.wrapped
+        "-- get_account\nSELECT a.account_id, a.email_sealed, a.name_sealed, a.time_zone, a.created_at, k.wrapped,
+                      a.email_verified_at
                FROM accounts a JOIN data_keys k USING (account_id) WHERE a.account_id = $1";
     tx.query_opt(sql, &[&account_id.0]).await?.map(|row| read(&row, vault)).transpose()
 }
 
 pub(crate) async fn by_email(tx: &Tx, vault: &Vault, email: &Email) -> Result<Option<Account>, Error> {
     let sql =
-        "-- account_by_email\nSELECT a.account_id, a.email_sealed, a.name_sealed, a.time_zone, a.created_at, k.wrapped
+        "-- account_by_email\nSELECT a.account_id, a.email_sealed, a.name_sealed, a.time_zone, a.created_at, k.wrapped,
+                      a.email_verified_at
                FROM accounts a JOIN data_keys k USING (account_id) WHERE a.email_index = $1";
     tx.query_opt(sql, &[&email_index(vault, email)]).await?.map(|row| read(&row, vault)).transpose()
 }
@@ -190,5 +194,6 @@ fn read(row: &Row, vault: &Vault) -> Result<Account, Error> {
         name: name.map(|name| key.open(Field::NAME, &name)).transpose()?,
         time_zone: TimeZoneName::stored(Error::column(row, TABLE, 3)?),
         created_at: Error::column(row, TABLE, 4)?,
+        email_verified_at: Error::column(row, TABLE, 6)?,
     })
 }

@@ -37,13 +37,20 @@ pub(crate) struct Chain {
 pub(crate) enum EndReason {
     LoggedOut,
     TokenReused,
+    /// By its account, from another session.
+    Ended,
+    PasswordChanged,
+    PasswordReset,
 }
 
 impl EndReason {
-    fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::LoggedOut => "LOGGED_OUT",
             Self::TokenReused => "TOKEN_REUSED",
+            Self::Ended => "ENDED",
+            Self::PasswordChanged => "PASSWORD_CHANGED",
+            Self::PasswordReset => "PASSWORD_RESET",
         }
     }
 }

@@ -38,6 +38,9 @@ use stream::StatusStream;
 
 petty_proto::petty_handlers!();
 
+/// The metadata of an answer that has nothing to say yet: the request was taken.
+pub const ACCEPTED: &str = "petty-accepted";
+
 /// What verifies callers and decides on access. Cheap to clone.
 ///
 /// Of a drain it learns from the server, which puts its [`Shutdown`] into the extensions of every request; without one
@@ -117,6 +120,7 @@ impl<H> Guarded<H> {
             request_id,
             deadline,
             shutdown,
+            accepted: AtomicBool::new(false),
             asked: AtomicBool::new(false),
             granted: Mutex::default(),
             streaming: AtomicBool::new(false),
@@ -173,10 +177,14 @@ impl Opened {
 
     /// Runs the handler's work within the deadline, and checks that it asked for access.
     async fn finish<T>(self, work: impl Future<Output = Result<T, ApiError>>) -> Result<Response<T>, Status> {
+        let call = self.call();
         let (answer, replayed) = noting_replays(self.answer(work)).await;
         let mut response = Response::new(answer?);
         if replayed {
             response.metadata_mut().insert("idempotency-replayed", MetadataValue::from_static("true"));
+        }
+        if call.inner.accepted.load(Ordering::Acquire) {
+            response.metadata_mut().insert(ACCEPTED, MetadataValue::from_static("true"));
         }
         Ok(response)
     }

@@ -36,6 +36,8 @@ pub(super) struct Inner {
     pub(super) request_id: String,
     pub(super) deadline: Instant,
     pub(super) shutdown: Shutdown,
+    /// The answer has nothing to say yet.
+    pub(super) accepted: AtomicBool,
     pub(super) asked: AtomicBool,
     /// What the handler of a stream was granted, to be asked again while the stream is open.
     pub(super) granted: Mutex<Vec<Grant>>,
@@ -104,6 +106,12 @@ impl Call {
         } else {
             self.inner.deadline
         }
+    }
+
+    /// Says with the answer, whose fields mean nothing, that the request was taken: 202 over REST. For methods whose policy
+    /// lets them.
+    pub fn accept(&self) {
+        self.inner.accepted.store(self.inner.policy.may_be_accepted, Ordering::Release);
     }
 
     /// The service that called.
