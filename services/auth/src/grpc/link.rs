@@ -48,13 +48,14 @@ impl Grpc {
     ) -> Result<String, StoreError> {
         let token = self.entropy.token::<32>();
         let link_id = EventId::new(&self.clock).0;
+        let sealed = self.vault.seal_alone(link_id, SEALED, issue.text)?;
         let link = NewLink {
             link_id,
             token_hash: seal::digest(&token),
             purpose,
             subject,
             account_id: issue.account,
-            sealed: Some(&self.vault.seal_alone(link_id, SEALED, issue.text)?),
+            sealed: Some(&sealed),
             password_hash: issue.password_hash,
             created_at: now,
             expires_at: now + purpose.lifetime(),
@@ -86,7 +87,7 @@ impl Grpc {
         };
         let text = serde_json::to_string(&wanted).map_err(|_| unwritten())?;
         let purpose = if known.is_some() { Purpose::Nothing } else { Purpose::SignUp };
-        let issue = Issue { account: None, text: &text, password_hash: Some(hash) };
+        let issue = Issue { account: None, text: &text, password_hash: Some(*hash) };
         let subject = accounts::email_index(&self.vault, email);
         let token = self.issue_link(tx, now, (purpose, &subject), issue).await?;
         let letter = if known.is_some() { Letter::SignUpTried } else { Letter::ConfirmSignUp { token } };

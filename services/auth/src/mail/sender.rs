@@ -3,8 +3,9 @@
 use std::time::{Duration, SystemTime};
 
 use jiff::SignedDuration;
-use lettre::message::header::{ContentType, HeaderName, HeaderValue};
-use lettre::message::{Mailbox, Message};
+use lettre::Message;
+use lettre::message::header::{ContentTransferEncoding, ContentType, HeaderName, HeaderValue};
+use lettre::message::{Body, Mailbox};
 use petty_chassis::periodic;
 use petty_chassis::postgres::{Db, Error};
 use petty_chassis::service::Context;
@@ -91,6 +92,16 @@ impl Sender {
             .message_id(Some(format!("<{mail_id}@{}>", self.from.email.domain())))
             .header(ContentType::TEXT_PLAIN)
             .raw_header(HeaderValue::new(automatic, "auto-generated".to_owned()));
-        message.body(letter.text(&self.site)).ok()
+        message.body(body(letter.text(&self.site))).ok()
     }
+}
+
+/// A text as it is, where it may be: links stay whole, for people who read files and for programs that do not decode.
+fn body(text: String) -> Body {
+    // RFC 5322, 2.1.1: at most 998 characters a line.
+    if text.is_ascii() && text.lines().all(|line| line.len() <= 998) {
+        let lines = text.replace('\n', "\r\n").into_bytes();
+        return Body::dangerous_pre_encoded(lines, ContentTransferEncoding::SevenBit);
+    }
+    Body::new(text)
 }

@@ -61,7 +61,7 @@ impl Harness {
         self.credentials().change_email(self.with(&user.token, request)).await.map(|_| ())
     }
 
-    async fn log_in(&self, email: &str, password: &str) -> Result<wire::TokenResponse, Status> {
+    async fn sign_in(&self, email: &str, password: &str) -> Result<wire::TokenResponse, Status> {
         let request = wire::LogInRequest {
             email: email.to_owned(),
             password: password.to_owned(),
@@ -122,10 +122,10 @@ async fn verified_sign_up_answers_alike_and_opens_the_account_by_the_link() {
     let unknown = harness.sign_up("ada@example.org", PASSWORD).await;
     let link = token(&mailbox.newest(1).await);
     assert_eq!(harness.value("SELECT count(*) FROM accounts").await, "0");
-    assert_eq!(refusal(harness.log_in("ada@example.org", PASSWORD).await), wrong());
+    assert_eq!(refusal(harness.sign_in("ada@example.org", PASSWORD).await), wrong());
     assert_eq!(refusal(harness.verify(&link, OTHER).await), wrong());
     assert!(harness.verify(&link, PASSWORD).await.unwrap());
-    let signed_in = harness.log_in("ada@example.org", PASSWORD).await.unwrap();
+    let signed_in = harness.sign_in("ada@example.org", PASSWORD).await.unwrap();
     let me = harness.me(&signed_in.access_token).await.unwrap();
     assert!(me.email_verified);
     assert_eq!(me.name.as_deref(), Some("Mind my name"));
@@ -156,8 +156,8 @@ async fn verified_sign_up_answers_alike_and_opens_the_account_by_the_link() {
     let written: Vec<i64> = (0..4).map(|column| number(&after, column) - number(&before, column)).collect();
     assert_eq!(written, [1, 1, 1, 0]);
     // Nor did it change the account.
-    harness.log_in("ada@example.org", PASSWORD).await.unwrap();
-    assert_eq!(refusal(harness.log_in("ada@example.org", OTHER).await), wrong());
+    harness.sign_in("ada@example.org", PASSWORD).await.unwrap();
+    assert_eq!(refusal(harness.sign_in("ada@example.org", OTHER).await), wrong());
 }
 
 #[tokio::test]
@@ -195,7 +195,7 @@ async fn links_expire_are_superseded_and_serve_once_of_fifty() {
         let (code, reason) = refusal(refused);
         assert!(code == Code::Unauthenticated || reason == "SIGN_IN_BUSY", "{code:?} {reason}");
     }
-    harness.log_in("ada@example.org", OTHER).await.unwrap();
+    harness.sign_in("ada@example.org", OTHER).await.unwrap();
 }
 
 #[tokio::test]
@@ -204,7 +204,7 @@ async fn a_reset_is_asked_for_alike_and_ends_every_session() {
     let harness = start(&mailbox, "open").await;
     let replica = harness.replica().await;
     let user = harness.user("ada").await;
-    let other = harness.log_in("ada@example.org", PASSWORD).await.unwrap();
+    let other = harness.sign_in("ada@example.org", PASSWORD).await.unwrap();
     mailbox.mails(1).await;
     let counts = "SELECT count(*) FROM mails UNION ALL SELECT count(*) FROM one_time_links
                   UNION ALL SELECT count(*) FROM audit_log";
@@ -234,8 +234,8 @@ async fn a_reset_is_asked_for_alike_and_ends_every_session() {
         }
         assert_eq!(refusal(harness.refresh(&user.refresh).await).1, "REFRESH_TOKEN_INVALID");
     }
-    assert_eq!(refusal(harness.log_in("ada@example.org", PASSWORD).await), wrong());
-    let again = harness.log_in("ada@example.org", OTHER).await.unwrap();
+    assert_eq!(refusal(harness.sign_in("ada@example.org", PASSWORD).await), wrong());
+    let again = harness.sign_in("ada@example.org", OTHER).await.unwrap();
     // The link went to the address: it is confirmed.
     assert!(harness.me(&again.access_token).await.unwrap().email_verified);
     let notice = mailbox.newest(3).await;
@@ -249,7 +249,7 @@ async fn a_changed_passphrase_ends_the_other_sessions_alone() {
     let mailbox = Mailbox::new();
     let harness = start(&mailbox, "open").await;
     let user = harness.user("ada").await;
-    let other = harness.log_in("ada@example.org", PASSWORD).await.unwrap();
+    let other = harness.sign_in("ada@example.org", PASSWORD).await.unwrap();
     harness.ask_reset("ada@example.org").await;
     let reset = token(&mailbox.newest(2).await);
     let denied = (Code::PermissionDenied, "PASSWORD_WRONG".to_owned());
@@ -263,8 +263,8 @@ async fn a_changed_passphrase_ends_the_other_sessions_alone() {
     }
     harness.me(&user.token).await.unwrap();
     assert_eq!(refusal(harness.me(&other.access_token).await).1, "SESSION_ENDED");
-    assert_eq!(refusal(harness.log_in("ada@example.org", PASSWORD).await), wrong());
-    harness.log_in("ada@example.org", OTHER).await.unwrap();
+    assert_eq!(refusal(harness.sign_in("ada@example.org", PASSWORD).await), wrong());
+    harness.sign_in("ada@example.org", OTHER).await.unwrap();
     // What was mailed before is void, and the owner is told.
     assert_eq!(refusal(harness.reset(&reset, "yet another long passphrase").await), void());
     assert!(mailbox.newest(3).await.contains("Your Petty passphrase was changed"));
@@ -293,8 +293,8 @@ async fn an_address_changes_once_the_new_one_is_confirmed() {
     assert!(harness.verify(&token(new), PASSWORD).await.unwrap());
     let me = harness.me(&user.token).await.unwrap();
     assert_eq!((me.email.as_str(), me.email_verified), ("New@example.org", true));
-    harness.log_in("new@example.org", PASSWORD).await.unwrap();
-    assert_eq!(refusal(harness.log_in("ada@example.org", PASSWORD).await), wrong());
+    harness.sign_in("new@example.org", PASSWORD).await.unwrap();
+    assert_eq!(refusal(harness.sign_in("ada@example.org", PASSWORD).await), wrong());
     let changed = mailbox.newest(5).await;
     assert!(changed.contains("To: ada@example.org") && changed.contains("has another address"), "{changed}");
 
