@@ -46,6 +46,20 @@ async fn a_request_goes_through_whole() {
 }
 
 #[tokio::test]
+async fn what_was_taken_and_has_nothing_to_say_yet_is_202_without_content() {
+    let world = World::new().await;
+    let sign_up = async |email: &str| {
+        let body = json!({ "email": email, "password": "a passphrase that is long enough" }).to_string();
+        world.send("POST", "/v1/auth/signup", &[], body).await
+    };
+    let accepted = sign_up("ada@verified.example").await;
+    assert_eq!((accepted.status.as_u16(), accepted.json()), (202, json!({})));
+    let opened = sign_up("ada@example.org").await;
+    assert_eq!(opened.status, 201);
+    assert!(opened.json().get("access_token").is_some());
+}
+
+#[tokio::test]
 async fn a_services_failure_is_told_in_https_terms() {
     let world = World::new().await;
     let token = world.account("read");

@@ -120,8 +120,7 @@ impl AccountServiceHandler for Grpc {
                 // Sent again, it changes nothing.
                 if (&account.name, &account.time_zone) != (&before.name, &before.time_zone) {
                     account_changes::set_profile(&tx, &self.vault, &account).await?;
-                    let entry =
-                        Entry::done(Actor::Account(account_id), "UPDATE_ACCOUNT", account_id, origin);
+                    let entry = Entry::done(Actor::Account(account_id), "UPDATE_ACCOUNT", account_id, origin);
                     audit::write(&tx, now, &entry).await?;
                 }
                 Ok::<_, ApiError>(convert::account(&account))
