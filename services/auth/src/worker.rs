@@ -12,9 +12,7 @@ use petty_proto::events::v1::DataErased;
 use prost::Message as _;
 
 use crate::domain::session;
-use crate::store::{
-    devices, erasures, links, mails, personal_tokens, secrets, sessions, throttles, tickets,
-};
+use crate::store::{devices, erasures, links, mails, personal_tokens, secrets, sessions, throttles, tickets};
 
 const INTERVAL: Duration = Duration::from_secs(3_600);
 /// How often graces are looked through.

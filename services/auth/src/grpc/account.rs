@@ -53,7 +53,7 @@ impl AccountServiceHandler for Grpc {
             let (asked, origin) = (&(asked, hash.as_str()), self.origin(&call));
             self.db
                 .transaction("ask_to_sign_up", |tx| async move {
-                    Throttle::succeeded(&tx, source, created_at).await?;
+                    // It stays counted against its source: it has a stranger mailed.
                     self.ask_to_sign_up(&tx, created_at, asked, origin).await
                 })
                 .await?;
