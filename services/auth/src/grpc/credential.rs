@@ -108,6 +108,7 @@ impl CredentialServiceHandler for Grpc {
         let Some(email) = fields.take("email", Email::parse(&request.email)) else {
             return Err(fields.into_error());
         };
+        self.count_source(&call).await?;
         let (email, now) = (&email, self.now());
         self.db.transaction("ask_again", |tx| async move { self.ask_again(&tx, now, email).await }).await?;
         Ok(wire::ResendVerificationResponse {})

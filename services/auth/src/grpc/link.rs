@@ -148,7 +148,9 @@ impl Grpc {
             (Purpose::VerifyEmail, Some(account)) => {
                 account_changes::confirm_email(tx, account, now).await?;
                 let entry = Entry::done(Actor::Account(account), "CONFIRM_EMAIL", account, origin);
-                Ok(audit::write(tx, now, &entry).await?)
+                audit::write(tx, now, &entry).await?;
+                let known = accounts::get(tx, &self.vault, account).await?.ok_or(Error::LinkInvalid)?;
+                Ok(share::take_up(self, tx, (account, &known.email), now, origin).await?)
             }
             (Purpose::ChangeEmail, Some(account)) => {
                 self.change_to_wanted(tx, now, (account, link), origin).await

@@ -16,9 +16,10 @@ use serde_json::json;
 use super::errors::{Fields, refused};
 use super::token::LONGEST_SECRET;
 use super::{Grpc, convert};
+use crate::config::SignUpMode;
 use crate::domain::Error;
 use crate::domain::access::{self, NewShare, Share};
-use crate::domain::account::Email;
+use crate::domain::account::{Account, Email};
 use crate::store::audit::{self, Actor, Entry, Origin};
 use crate::store::{accounts, pets, shares};
 use crate::{announce, revocation, seal};
@@ -249,8 +250,9 @@ pub(super) async fn delete(
 }
 
 impl Grpc {
-    /// Whether an account that has an address is known to be its owner's.
-    fn owns_its_address(&self, _account: &crate::domain::account::Account) -> bool {
-        true
+    /// Whether an account that has an address is known to be its owner's. Where anybody may open an account without
+    /// confirming its address, no address is, and none is asked to be.
+    fn owns_its_address(&self, account: &Account) -> bool {
+        self.sign_up != SignUpMode::Verified || account.email_verified_at.is_some()
     }
 }

@@ -15,6 +15,7 @@ use petty_proto::auth::v1::account_service_client::AccountServiceClient;
 use petty_proto::auth::v1::account_service_server::{AccountService, AccountServiceServer};
 use petty_proto::auth::v1::{
     Account, CloseAccountRequest, CloseAccountResponse, GetMeRequest, SignUpRequest, TokenResponse,
+    UpdateMeRequest,
 };
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::Notify;
@@ -134,6 +135,11 @@ impl AccountService for Stub {
     async fn get_me(&self, request: Request<GetMeRequest>) -> Result<Response<Account>, Status> {
         self.act("GetMe", &request).await?;
         Ok(Response::new(Account { account_id: "me".to_owned(), ..Account::default() }))
+    }
+
+    async fn update_me(&self, request: Request<UpdateMeRequest>) -> Result<Response<Account>, Status> {
+        self.act("UpdateMe", &request).await?;
+        Ok(Response::new(Account::default()))
     }
 }
 
