@@ -3,6 +3,7 @@
 mod audit;
 mod bench;
 mod control;
+mod eval;
 mod help;
 mod keys;
 mod replay;
@@ -18,6 +19,7 @@ use petty_chassis::types::Clock;
 pub use audit::{AuditArgs, AuditCommand};
 pub use bench::{AuthBench, Bench, BenchArgs};
 pub use control::{DownArgs, StatusArgs};
+pub use eval::{BehaviorArgs, Eval, EvalArgs};
 pub use keys::{KeysArgs, KeysCommand, OperatorArgs};
 pub use replay::ReplayArgs;
 pub use simulate::SimulateArgs;
@@ -59,6 +61,9 @@ pub enum Command {
     /// Measure how fast Petty is here, beside a floor, on a mesh of its own.
     #[command(after_long_help = help::BENCH)]
     Bench(BenchArgs),
+    /// Judge how good Petty is, against what is known to be so.
+    #[command(after_long_help = help::EVAL)]
+    Eval(EvalArgs),
 }
 
 /// Which gateway is spoken to.
@@ -118,6 +123,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Keys(args) => runtime.block_on(crate::keys::run(args)),
         Command::Audit(args) => runtime.block_on(crate::audit::run(args)),
         Command::Bench(args) => runtime.block_on(crate::bench::run(args)),
+        Command::Eval(args) => crate::eval::run(&args),
     }
 }
 
@@ -164,6 +170,11 @@ mod tests {
             ("petty audit verify --anchors f", true),
             ("petty audit verify --database-url postgres://auditor@db/petty_auth", true),
             ("petty audit", false),
+            ("petty eval behavior", true),
+            ("petty eval behavior --pets 5 --days 2 --seed 7 --missing 40 --json f --card c --data d", true),
+            ("petty eval behavior --missing 101", false),
+            ("petty eval behavior --pets 0", false),
+            ("petty eval", false),
         ] {
             assert_eq!(Cli::try_parse_from(line.split(' ')).is_ok(), accepted, "{line}");
         }

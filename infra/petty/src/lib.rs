@@ -1,5 +1,6 @@
 //! The whole mesh on one machine, and what feeds it: `petty up`, `petty replay`, `petty simulate`; and what tells of it
-//! and stops it: `petty status`, `petty down`; and what operates it: `petty keys`.
+//! and stops it: `petty status`, `petty down`; and what operates it: `petty keys`. `petty bench` and `petty eval` say how fast
+//! and how good it is.
 //!
 //! A library too, so that tests replay recordings the way the command does.
 
@@ -8,6 +9,7 @@ pub mod bench;
 pub mod cli;
 pub mod client;
 pub mod down;
+pub mod eval;
 pub mod keys;
 pub mod mesh;
 pub mod operator;

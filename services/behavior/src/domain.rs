@@ -15,6 +15,7 @@ pub mod rules;
 mod state;
 #[cfg(test)]
 mod tests;
+pub mod v1;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};

@@ -78,8 +78,16 @@ impl Report {
     /// # Errors
     /// Where there is nobody to read it.
     pub fn print(&self) -> std::io::Result<()> {
+        self.print_as("bench")
+    }
+
+    /// Prints it as what another command found.
+    ///
+    /// # Errors
+    /// Where there is nobody to read it.
+    pub fn print_as(&self, command: &str) -> std::io::Result<()> {
         let mut out = std::io::stdout().lock();
-        writeln!(out, "\nbench {}\n", self.name)?;
+        writeln!(out, "\n{command} {}\n", self.name)?;
         if let Value::Object(environment) = &self.environment {
             for (name, value) in environment {
                 writeln!(out, "  {name:<28} {}", plain(value))?;

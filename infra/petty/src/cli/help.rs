@@ -122,3 +122,16 @@ Examples:
   cargo petty bench auth                           verifications, log-ins, and readings while log-ins storm in
 
 Exit codes: 0 every goal is met, 1 a goal is missed or the bench could not run, 2 a wrong argument.";
+
+/// `petty eval`.
+pub(super) const EVAL: &str = "\
+Petty's interpreter reads what the collars of made-up pets saw, and is held against what the pets really did, side by
+side with the first system's rules; then it reads real recordings. Prints tables with their spread over animals, and the
+goals; with the default pets it writes docs/model-card.md too. Nothing is started, nothing is sent.
+
+Examples:
+  cargo petty eval behavior                        60 pets, 10 days, and the recordings in ../shared/data
+  cargo petty eval behavior --pets 10 --seed 7     a quick look at other pets
+  cargo petty eval behavior --json out.json
+
+Exit codes: 0 every goal is met, 1 a goal is missed or it could not be judged, 2 a wrong argument.";

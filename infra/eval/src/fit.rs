@@ -1,0 +1,177 @@
+//! Rules fitted on made-up pets: how often each doing looks so, how long it lasts, and what a chance is worth.
+//!
+//! Invariant: the pets that shares are counted on, those that confidence is fitted on and those that judge are of different
+//! seeds; a file that is fitted again with the same seeds is the same file.
+
+use petty_behavior::domain::v1::rules::{CONFIDENCES, DOINGS, File, Row, VERSION};
+use petty_behavior::domain::v1::{self, CHANNELS, Doing, Judged, Rules, RulesError};
+use petty_scenarios::{Recording, Setup, record};
+
+use crate::INTERVALS_S;
+use crate::classifier::Input;
+use crate::score::label;
+
+/// Seeds, pets and days to fit on.
+#[derive(Debug, Clone, Copy)]
+pub struct Fit {
+    /// Whose shares are counted.
+    pub shares_seed: u64,
+    /// Whose chances are held against what was so.
+    pub confidence_seed: u64,
+    /// Pets of each.
+    pub pets: u32,
+    /// Days of each.
+    pub days: u32,
+}
+
+/// How much each channel counts, where readings are dense and where they are sparse.
+pub type Weights = [[f32; CHANNELS.len()]; 2];
+
+impl Fit {
+    /// The fitted file.
+    ///
+    /// # Errors
+    /// Where what was counted does not make rules that hold together.
+    pub fn file(&self, weights: Weights) -> Result<File, RulesError> {
+        let mut file = self.shares(weights);
+        let rules = Rules::of(&file)?;
+        let mut bins = [(0.0_f64, 0.0_f64); CONFIDENCES];
+        for recording in self.recordings(self.confidence_seed) {
+            let input = Input::of(&recording);
+            for judged in v1::judge(&rules, &input.params, &input.readings) {
+                let Judged { from, to, behavior, chance, .. } = judged;
+                let Some(said) = label(behavior) else { continue };
+                let right = doing_at(&recording, from, to).map(petty_scenarios::Doing::label) == Some(said);
+                #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 19")]
+                let bin =
+                    (f64::from(chance) * CONFIDENCES as f64).clamp(0.0, (CONFIDENCES - 1) as f64) as usize;
+                let seconds = (to - from) as f64 / 1e6;
+                bins[bin].0 += seconds;
+                bins[bin].1 += if right { seconds } else { 0.0 };
+            }
+        }
+        file.confidence = rising(&bins);
+        Ok(file)
+    }
+
+    fn recordings(&self, seed: u64) -> impl Iterator<Item = Recording> {
+        let setup = Setup { seed, days: self.days, ..Setup::default() };
+        (0..self.pets).map(move |number| {
+            let interval = INTERVALS_S[(number + number / 5) as usize % INTERVALS_S.len()];
+            record(&Setup { interval_s: Some(interval), ..setup.clone() }, number)
+        })
+    }
+
+    fn shares(&self, weights: Weights) -> File {
+        // By sparseness, doing, channel and symbol.
+        let empty = || CHANNELS.map(|(_, symbols, _)| vec![0.0_f64; symbols]);
+        let mut counts: [Vec<_>; 2] = [0, 1].map(|_| (0..DOINGS).map(|_| empty()).collect());
+        let (mut lasted, mut begun) = ([0.0_f64; DOINGS], [0.0_f64; DOINGS]);
+        for recording in self.recordings(self.shares_seed) {
+            for same in recording.truth.chunk_by(|a, b| a.doing == b.doing) {
+                let (first, last) = (same[0], same[same.len() - 1]);
+                lasted[first.doing as usize] += (last.end_s - first.start_s) as f64;
+                begun[first.doing as usize] += 1.0;
+            }
+            let input = Input::of(&recording);
+            for (from, to, seen) in v1::observe(&input.params, &input.readings).into_iter().flatten() {
+                let Some(doing) = doing_at(&recording, from, to) else { continue };
+                let tables = &mut counts[usize::from(seen.sparse)][doing as usize];
+                for (table, symbol) in tables.iter_mut().zip(seen.symbols) {
+                    table[usize::from(symbol)] += 1.0;
+                }
+            }
+        }
+        let all: f64 = begun.iter().sum();
+        let rows = Doing::ALL.into_iter().enumerate().map(|(nth, doing)| Row {
+            doing,
+            lasts_s: rounded((lasted[nth] / begun[nth].max(1.0)).max(20.0), 1.0),
+            begins: rounded((begun[nth] / all).max(1e-5), 1e5),
+            dense: counts[0][nth].iter().map(|table| row(table)).collect(),
+            sparse: counts[1][nth].iter().map(|table| row(table)).collect(),
+        });
+        let source = |seed: u64| {
+            format!(
+                "counted on {} made-up pets over {} days, petty-scenarios seed {seed}",
+                self.pets, self.days
+            )
+        };
+        File {
+            version: VERSION.to_owned(),
+            source: source(self.shares_seed),
+            dense_weights: weights[0].to_vec(),
+            sparse_weights: weights[1].to_vec(),
+            weights_source: "tried on made-up pets, petty-scenarios seed 3".to_owned(),
+            doings: rows.collect(),
+            confidence: (0..CONFIDENCES).map(|nth| (nth as f32 + 0.5) / CONFIDENCES as f32).collect(),
+            confidence_source: source(self.confidence_seed),
+        }
+    }
+}
+
+/// What was going on in the middle of a span.
+fn doing_at(recording: &Recording, from: i64, to: i64) -> Option<petty_scenarios::Doing> {
+    let middle_s = i64::midpoint(from, to).div_euclid(1_000_000);
+    let index = recording.truth.partition_point(|stretch| stretch.end_s <= middle_s);
+    recording.truth.get(index).map(|stretch| stretch.doing)
+}
+
+/// Shares of the symbols but the first, as if each had been seen a little.
+fn row(counts: &[f64]) -> Vec<f32> {
+    let counts = &counts[1..];
+    let little = 0.5 + counts.iter().sum::<f64>() * 1e-4;
+    let all: f64 = counts.iter().map(|count| count + little).sum();
+    counts.iter().map(|count| rounded((count + little) / all, 1e6)).collect()
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "six digits")]
+fn rounded(number: f64, parts: f64) -> f32 {
+    ((number * parts).round().max(1.0) / parts) as f32
+}
+
+/// Shares that rise with the chance: neighbours that fall are taken together (pool adjacent violators).
+#[expect(clippy::cast_possible_truncation, reason = "three digits")]
+fn rising(bins: &[(f64, f64); CONFIDENCES]) -> Vec<f32> {
+    let mut pools: Vec<(f64, f64, usize)> = Vec::new();
+    for (nth, (seconds, right)) in bins.iter().enumerate() {
+        // Where nothing was seen the chance is taken at its word.
+        let prior = 60.0;
+        let stated = (nth as f64 + 0.5) / CONFIDENCES as f64;
+        pools.push((seconds + prior, right + prior * stated, 1));
+        while let [.., a, b] = pools.as_slice() {
+            if a.1 / a.0 <= b.1 / b.0 {
+                break;
+            }
+            let merged = (a.0 + b.0, a.1 + b.1, a.2 + b.2);
+            pools.truncate(pools.len() - 2);
+            pools.push(merged);
+        }
+    }
+    let share = |pool: &(f64, f64, usize)| ((pool.1 / pool.0 * 1e3).round() / 1e3) as f32;
+    pools.iter().flat_map(|pool| std::iter::repeat_n(share(pool), pool.2)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_falls_is_taken_together() {
+        let mut bins = [(1_000.0, 0.0); CONFIDENCES];
+        for (nth, bin) in bins.iter_mut().enumerate() {
+            bin.1 = if nth == 10 { 100.0 } else { 50.0 * nth as f64 };
+        }
+        let worth = rising(&bins);
+        assert_eq!(worth.len(), CONFIDENCES);
+        assert!(worth.is_sorted(), "{worth:?}");
+        assert!((worth[15] - 0.75).abs() < 0.02);
+    }
+
+    #[test]
+    fn what_is_fitted_holds_together_and_comes_out_the_same_again() {
+        let fit = Fit { shares_seed: 1, confidence_seed: 2, pets: 3, days: 2 };
+        let file = fit.file([[1.0; CHANNELS.len()]; 2]).unwrap();
+        assert!(Rules::of(&file).is_ok());
+        assert_eq!(fit.file([[1.0; CHANNELS.len()]; 2]).unwrap(), file);
+    }
+}

@@ -1,0 +1,164 @@
+//! The pet's own sleeping heart rate, anew each quarter of a day.
+//!
+//! Invariant: the baseline of a quarter comes from the whole quarters of the seven days before it alone, so that a late reading
+//! changes nothing of its own; it begins at the species' (domain.md) and weighs that less with each quarter.
+
+use std::collections::BTreeMap;
+
+use super::super::Species;
+use super::super::canon::SECOND;
+use super::super::canon::Sample;
+use super::beats;
+
+/// A pet is calibrating until it has this many days (domain.md).
+pub(super) const DAYS_WANTED: u8 = 7;
+/// Quarters of the days that a baseline stands on.
+const QUARTERS: i64 = 4 * DAYS_WANTED as i64;
+/// The species' figure counts like this many quarters of its own.
+const PRIOR: f64 = 0.5;
+/// A quarter counts with so many heart rates at rest: an hour's worth at 60 s, half of them missing.
+const LEAST: u32 = 30;
+/// Of the heart rates at level 0 this quantile is the sleeping one: two thirds of a pet's rest is sleep (12 to 14 h of about 20,
+/// domain.md), so the middle of its lower two thirds.
+const QUANTILE: f64 = 0.35;
+/// One bin is one bpm.
+const BINS: usize = 301;
+
+/// A pet's own, or its species'.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Baseline {
+    /// Beats per minute, asleep.
+    pub sleeping_bpm: f64,
+    /// How many days before it stands on, a part of one counting, up to seven.
+    pub days: u8,
+}
+
+impl Baseline {
+    /// Before anything of its own is known.
+    #[must_use]
+    pub const fn prior(species: Species) -> Self {
+        Self {
+            sleeping_bpm: match species {
+                // 7 % below the resting median of 703 dogs' collars, 60.5 (domain.md; asleep against resting ~).
+                Species::Dog => 56.0,
+                // 132 at home awake (domain.md), asleep a fifth less (~).
+                Species::Cat => 105.0,
+            },
+            days: 0,
+        }
+    }
+}
+
+/// How often each heart rate was seen at rest, by quarters of days.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Rest {
+    quarters: BTreeMap<i64, Box<[u32; BINS]>>,
+}
+
+impl Rest {
+    /// Counts a canonical reading in.
+    pub(super) fn add(&mut self, sample: &Sample) {
+        // A level that is absent says nothing against rest.
+        if sample.level.is_none_or(|level| level == 0)
+            && let Some(bin) = beats(sample).and_then(bin)
+        {
+            self.quarters.entry(quarter(sample.at)).or_insert_with(|| Box::new([0; BINS]))[bin] += 1;
+        }
+    }
+
+    /// Forgets what no quarter from that instant's on stands on.
+    pub(super) fn forget_before(&mut self, at: i64) {
+        self.quarters = self.quarters.split_off(&(quarter(at) - QUARTERS));
+    }
+
+    fn before(&self, today: i64) -> impl Iterator<Item = (i64, &[u32; BINS])> {
+        let before = self.quarters.range(today - QUARTERS..today);
+        before.map(|(at, bins)| (*at, &**bins)).filter(|(_, bins)| bins.iter().sum::<u32>() >= LEAST)
+    }
+}
+
+/// The baselines of a pet, by quarters of days.
+#[derive(Debug, Clone)]
+pub struct Baselines {
+    prior: Baseline,
+    quarters: BTreeMap<i64, Baseline>,
+}
+
+impl Baselines {
+    /// Of the quarters that canonical readings are of, from what was counted before and the readings themselves.
+    pub(super) fn of(species: Species, mut rest: Rest, samples: &[Sample]) -> Self {
+        samples.iter().for_each(|sample| rest.add(sample));
+        let prior = Baseline::prior(species);
+        let quarters =
+            samples.chunk_by(|a, b| quarter(a.at) == quarter(b.at)).map(|same| quarter(same[0].at));
+        let quarters = quarters.map(|this| (this, baseline(rest.before(this), prior))).collect();
+        Self { prior, quarters }
+    }
+
+    /// That of an instant, microseconds since 1970.
+    #[must_use]
+    pub fn at(&self, at: i64) -> Baseline {
+        self.quarters.get(&quarter(at)).copied().unwrap_or(self.prior)
+    }
+}
+
+impl Baselines {
+    /// For instants that mostly follow one another.
+    pub(super) fn steady(&self) -> Steady<'_> {
+        Steady { baselines: self, quarter: i64::MIN, baseline: self.prior }
+    }
+}
+
+/// Remembers the quarter it was last asked for.
+#[derive(Debug)]
+pub(super) struct Steady<'a> {
+    baselines: &'a Baselines,
+    quarter: i64,
+    baseline: Baseline,
+}
+
+impl Steady<'_> {
+    pub(super) fn at(&mut self, at: i64) -> Baseline {
+        if quarter(at) != self.quarter {
+            (self.quarter, self.baseline) = (quarter(at), self.baselines.at(at));
+        }
+        self.baseline
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "30 to 300")]
+fn bin(bpm: f64) -> Option<usize> {
+    let bin = bpm.round() as usize;
+    (bin < BINS).then_some(bin)
+}
+
+fn quarter(at: i64) -> i64 {
+    at.div_euclid(21_600 * SECOND)
+}
+
+/// Each quarter alike, however many readings it has.
+fn baseline<'a>(quarters: impl Iterator<Item = (i64, &'a [u32; BINS])>, prior: Baseline) -> Baseline {
+    let mut shares = [0.0_f64; BINS];
+    let (mut count, mut days, mut last) = (0_u8, 0_u8, i64::MIN);
+    for (at, bins) in quarters {
+        count += 1;
+        days += u8::from(at.div_euclid(4) != last);
+        last = at.div_euclid(4);
+        let all = f64::from(bins.iter().sum::<u32>());
+        for (share, bin) in shares.iter_mut().zip(bins.iter()) {
+            *share += f64::from(*bin) / all;
+        }
+    }
+    let wanted = QUANTILE * f64::from(count);
+    let (mut sum, mut own) = (0.0, prior.sleeping_bpm);
+    for (share, at) in shares.iter().zip(0_u32..) {
+        if count > 0 && sum + share >= wanted {
+            own = f64::from(at) - 0.5 + (wanted - sum) / share;
+            break;
+        }
+        sum += share;
+    }
+    let weight = f64::from(count);
+    let sleeping_bpm = (own * weight + prior.sleeping_bpm * PRIOR) / (weight + PRIOR);
+    Baseline { sleeping_bpm: sleeping_bpm.max(30.0), days: days.min(DAYS_WANTED) }
+}

@@ -1,0 +1,296 @@
+//! What an epoch looks like, over sliding windows: a symbol on each channel.
+//!
+//! Invariant: no window reaches further than six minutes, and a window's symbol follows from sums over it, so that it
+//! costs the same however long it is.
+
+use super::super::canon::SECOND;
+use super::baseline::Baselines;
+use super::epochs::{Epoch, UNIT_M};
+
+/// How many channels there are.
+pub(super) const COUNT: usize = 9;
+
+/// The channels: their names, how many symbols each has (the first is "nothing seen"), and what they look at.
+pub const CHANNELS: [(&str, usize, &str); COUNT] = [
+    ("levels", 8, "which levels the epoch itself has, and how many"),
+    ("levels_1m", 17, "shares of levels 0 and 2 within 75 s on each side"),
+    ("levels_5m", 17, "shares of levels 0 and 2 within 5 min on each side"),
+    ("heart_rate", 25, "mean heart rate within 40 s on each side, over the sleeping one"),
+    ("heart_rate_4m", 25, "mean heart rate within 4 min on each side, over the sleeping one"),
+    ("spread", 9, "how far fixes within 3 min on each side scatter"),
+    ("speed", 8, "from the mean fix of the minute before to that of the minute after"),
+    ("trend", 10, "heart rate of the 100 s after less that of the 100 s before, over the sleeping one"),
+    ("contact", 5, "share of readings with a heart rate within 6 min on each side"),
+];
+
+/// Where speed stands among them.
+pub(super) const SPEED: usize = 6;
+
+/// An epoch's symbols, and whether its readings are sparse.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seen {
+    /// By channel.
+    pub symbols: [u8; COUNT],
+    /// At most 20 s apart: 0; further: 1.
+    pub sparse: u8,
+    /// Whether there is any within 6 min on each side: heart rate.
+    pub rates: bool,
+    /// The same of levels.
+    pub levels: bool,
+}
+
+/// Readings further apart than this are sparse: between 15 and 30 s.
+const SPARSE_US: i64 = 22 * SECOND;
+/// Edges of heart rate over the sleeping one: asleep about 1, lying awake 1.25, walking 1.8 (domain.md's rates by each other).
+const RATIOS: [f64; 23] = [
+    0.80, 0.88, 0.93, 0.97, 1.01, 1.05, 1.09, 1.13, 1.17, 1.21, 1.26, 1.31, 1.37, 1.44, 1.52, 1.62, 1.75,
+    1.9, 2.1, 2.3, 2.6, 2.9, 3.2,
+];
+/// Edges of the fixes' scatter, metres: a receiver's noise is 5 to 12.
+const SPREADS: [f64; 7] = [4.0, 7.0, 11.0, 16.0, 25.0, 45.0, 90.0];
+/// Edges of speed, m/s: noise, a stroll, a walk, a trot.
+const SPEEDS: [f64; 6] = [0.1, 0.25, 0.5, 0.9, 1.5, 2.4];
+/// Edges of the heart rate's change: it sinks over minutes as a pet falls asleep, and leaps as it wakes (~).
+const TRENDS: [f64; 8] = [-0.3, -0.15, -0.08, -0.03, 0.03, 0.08, 0.15, 0.3];
+
+/// The symbol of each hundredth, up to the last edge.
+const RATIO_SYMBOLS: [u8; 321] = {
+    let mut symbols = [1_u8; 321];
+    let mut at = 0;
+    while at < symbols.len() {
+        let mut edge = 0;
+        while edge < RATIOS.len() {
+            // Edges are hundredths; half of one keeps rounding out of it.
+            if at as f64 + 0.5 >= RATIOS[edge] * 100.0 {
+                symbols[at] += 1;
+            }
+            edge += 1;
+        }
+        at += 1;
+    }
+    symbols
+};
+
+/// Sums up to an epoch, not included: whole numbers, so that differences are exact.
+#[derive(Debug, Clone, Copy, Default)]
+struct Sums {
+    readings: i64,
+    with_rate: i64,
+    low: i64,
+    levels: i64,
+    high: i64,
+    /// Epochs with a heart rate, and their means over the sleeping one, in ten-thousandths.
+    rated: i64,
+    ratios: i64,
+    fixed: i64,
+    east: i64,
+    north: i64,
+    east_squares: i64,
+    north_squares: i64,
+}
+
+impl Sums {
+    fn plus(mut self, epoch: &Epoch, sleeping_bpm: f64) -> Self {
+        self.readings += i64::from(epoch.readings);
+        self.with_rate += i64::from(epoch.beats_count);
+        self.low += i64::from(epoch.levels[0]);
+        self.high += i64::from(epoch.levels[2]);
+        self.levels += i64::from(epoch.levels[0] + epoch.levels[1] + epoch.levels[2]);
+        if epoch.beats_count > 0 {
+            // Each epoch's mean counts once, however dense its readings.
+            self.ratios += ten_thousandths(epoch.beats / f64::from(epoch.beats_count) / sleeping_bpm);
+            self.rated += 1;
+        }
+        if epoch.fixes > 0 {
+            self.fixed += 1;
+            self.east += epoch.east;
+            self.north += epoch.north;
+            self.east_squares = self.east_squares.wrapping_add(epoch.east * epoch.east);
+            self.north_squares = self.north_squares.wrapping_add(epoch.north * epoch.north);
+        }
+        self
+    }
+
+    fn since(&self, earlier: &Self) -> Self {
+        Self {
+            readings: self.readings - earlier.readings,
+            with_rate: self.with_rate - earlier.with_rate,
+            low: self.low - earlier.low,
+            levels: self.levels - earlier.levels,
+            high: self.high - earlier.high,
+            rated: self.rated - earlier.rated,
+            ratios: self.ratios - earlier.ratios,
+            fixed: self.fixed - earlier.fixed,
+            east: self.east - earlier.east,
+            north: self.north - earlier.north,
+            east_squares: self.east_squares.wrapping_sub(earlier.east_squares),
+            north_squares: self.north_squares.wrapping_sub(earlier.north_squares),
+        }
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "a ratio of heart rates, at most 10")]
+fn ten_thousandths(ratio: f64) -> i64 {
+    (ratio * 1e4).round() as i64
+}
+
+/// A window that moves forward with the epochs.
+#[derive(Debug)]
+struct Window {
+    before: i64,
+    after: i64,
+    from: usize,
+    to: usize,
+}
+
+impl Window {
+    const fn around(seconds: i64) -> Self {
+        Self { before: seconds * SECOND, after: seconds * SECOND, from: 0, to: 0 }
+    }
+
+    /// Up to the instant, included.
+    const fn before(seconds: i64) -> Self {
+        Self { before: seconds * SECOND, after: 0, from: 0, to: 0 }
+    }
+
+    /// From the instant on, not included.
+    const fn after(seconds: i64) -> Self {
+        Self { before: -1, after: seconds * SECOND, from: 0, to: 0 }
+    }
+
+    /// The sums over the epochs that end within it, about an instant.
+    fn sums(&mut self, run: &[Epoch], sums: &[Sums], at: i64) -> Sums {
+        while run[self.from].to < at - self.before {
+            self.from += 1;
+        }
+        while self.to < run.len() && run[self.to].to <= at + self.after {
+            self.to += 1;
+        }
+        sums[self.to].since(&sums[self.from])
+    }
+}
+
+/// What the epochs of a run look like.
+pub(super) fn see(run: &[Epoch], baselines: &Baselines) -> Vec<Seen> {
+    let mut sums = Vec::with_capacity(run.len() + 1);
+    let mut sum = Sums::default();
+    sums.push(sum);
+    let mut steady = baselines.steady();
+    for epoch in run {
+        sum = sum.plus(epoch, steady.at(epoch.to).sleeping_bpm);
+        sums.push(sum);
+    }
+    let [mut near, mut wide, mut rate, mut rates, mut place, mut contact] =
+        [75, 300, 40, 240, 180, 360].map(Window::around);
+    let [mut past, mut rate_past] = [60, 100].map(Window::before);
+    let [mut next, mut rate_next] = [60, 100].map(Window::after);
+    let mut all = Vec::with_capacity(run.len());
+    for epoch in run {
+        let at = epoch.to;
+        let near = near.sums(run, &sums, at);
+        let around = contact.sums(run, &sums, at);
+        let sparse = spacing(epoch) > SPARSE_US;
+        all.push(Seen {
+            symbols: [
+                levels(epoch),
+                shares(&near),
+                shares(&wide.sums(run, &sums, at)),
+                ratio(&rate.sums(run, &sums, at)),
+                ratio(&rates.sums(run, &sums, at)),
+                spread(&place.sums(run, &sums, at), epoch.narrow),
+                speed(&past.sums(run, &sums, at), &next_sums(&mut next, run, &sums, at), epoch.narrow),
+                trend(&rate_past.sums(run, &sums, at), &next_sums(&mut rate_next, run, &sums, at)),
+                worn(&around),
+            ],
+            sparse: u8::from(sparse),
+            rates: around.with_rate > 0,
+            levels: around.levels > 0,
+        });
+    }
+    all
+}
+
+fn next_sums(window: &mut Window, run: &[Epoch], sums: &[Sums], at: i64) -> Sums {
+    // Of the last epoch of a run nothing comes after.
+    if run.last().is_some_and(|last| last.to <= at) { Sums::default() } else { window.sums(run, sums, at) }
+}
+
+/// Mean time between its readings.
+fn spacing(epoch: &Epoch) -> i64 {
+    (epoch.to - epoch.from) / i64::from(epoch.readings.max(1))
+}
+
+fn levels(epoch: &Epoch) -> u8 {
+    // Which of the three levels are there: a bit each; nothing is 0.
+    epoch.levels.iter().zip(0_u8..).map(|(count, level)| u8::from(*count > 0) << level).sum()
+}
+
+/// How many edges lie at or below it, after `first`.
+fn share_symbol(value: f64, edges: &[f64], first: u8) -> u8 {
+    first + edges.iter().map(|edge| u8::from(value >= *edge)).sum::<u8>()
+}
+
+/// A part of a whole, as whole numbers; a ratio of sums is the same wherever they were begun.
+fn share(part: i64, whole: i64) -> f64 {
+    part as f64 / whole as f64
+}
+
+fn shares(sums: &Sums) -> u8 {
+    if sums.levels <= 0 {
+        return 0;
+    }
+    let quarter = |part: i64| share_symbol(share(part, sums.levels), &[0.06, 0.3, 0.75], 0);
+    1 + 4 * quarter(sums.low) + quarter(sums.high)
+}
+
+fn ratio(sums: &Sums) -> u8 {
+    // In hundredths, rounded down: every edge is one.
+    let hundredths = sums.ratios.checked_div(sums.rated * 100);
+    hundredths
+        .map_or(0, |nth| RATIO_SYMBOLS[usize::try_from(nth).unwrap_or_default().min(RATIO_SYMBOLS.len() - 1)])
+}
+
+/// A collar that reports levels and no heart rate may lie on a table; one that has neither says nothing of it.
+fn worn(sums: &Sums) -> u8 {
+    if sums.levels <= 0 {
+        0
+    } else {
+        share_symbol(share(sums.with_rate, sums.readings), &[0.02, 0.25, 0.6], 1)
+    }
+}
+
+fn trend(past: &Sums, next: &Sums) -> u8 {
+    if past.rated <= 0 || next.rated <= 0 {
+        return 0;
+    }
+    share_symbol((share(next.ratios, next.rated) - share(past.ratios, past.rated)) / 1e4, &TRENDS, 1)
+}
+
+fn spread(sums: &Sums, narrow: f64) -> u8 {
+    let count = sums.fixed;
+    if count < 2 {
+        return 0;
+    }
+    // count × sum of squares − square of the sum is the same wherever zero lies; 128 bits hold any of it.
+    let around = |sum: i64, squares: i64| {
+        (i128::from(count) * i128::from(squares) - i128::from(sum) * i128::from(sum)) as f64
+            / (count * count) as f64
+    };
+    let variance =
+        around(sums.east, sums.east_squares) * narrow * narrow + around(sums.north, sums.north_squares);
+    share_symbol(variance.max(0.0).sqrt() * UNIT_M, &SPREADS, 1)
+}
+
+fn speed(past: &Sums, next: &Sums, narrow: f64) -> u8 {
+    if past.fixed <= 0 || next.fixed <= 0 {
+        return 0;
+    }
+    // Of whole numbers too: the difference of two means, over both counts.
+    let between = |past_sum: i64, next_sum: i64| {
+        (next_sum * past.fixed - past_sum * next.fixed) as f64 / (past.fixed * next.fixed) as f64
+    };
+    let east = between(past.east, next.east) * narrow;
+    let north = between(past.north, next.north);
+    // From the middle of the one minute to that of the other.
+    share_symbol(east.hypot(north) * UNIT_M / 60.0, &SPEEDS, 1)
+}

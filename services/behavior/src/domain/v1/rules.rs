@@ -1,0 +1,285 @@
+//! The rules as data: how often each doing looks so, how long it lasts, and what a raw chance has turned out to be worth.
+//!
+//! Invariant: rules that do not hold together are refused when they are loaded, each fault named: every share between 0 and 1,
+//! every row summing to 1, a source with every table, the version this code was written for.
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use super::super::Behavior;
+use super::features::{CHANNELS, COUNT};
+
+/// Name and version of the rules, kept with each episode.
+pub const VERSION: &str = "v1/1";
+/// The rules that come with this version of Petty.
+const TEXT: &str = include_str!("../../../rules/v1.toml");
+
+/// What is told apart inside; several make one behaviour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Doing {
+    /// A bout of sleep.
+    Asleep,
+    /// Lying awake.
+    Lying,
+    /// Still, aroused.
+    Watching,
+    /// Up and down at home, aroused.
+    Excited,
+    /// About the house.
+    About,
+    /// At the bowl.
+    Eating,
+    /// A walk.
+    Walking,
+    /// A slow one.
+    Strolling,
+    /// A steady run.
+    Running,
+    /// Wild play.
+    Romping,
+    /// Fetch.
+    Fetching,
+    /// To and fro, uneasy.
+    Pacing,
+    /// The collar is not on the pet.
+    OffCollar,
+}
+
+/// How many there are.
+pub const DOINGS: usize = 13;
+/// As many as a vector of the machine holds, padded.
+pub(super) const LANES: usize = 16;
+/// A figure for each doing; the last three are padding.
+pub(super) type Lanes = [f32; LANES];
+/// A figure for each behaviour.
+pub(super) type Spoken = [f32; Behavior::ALL.len()];
+
+impl Doing {
+    /// All, in the order of the tables.
+    pub const ALL: [Self; DOINGS] = [
+        Self::Asleep,
+        Self::Lying,
+        Self::Watching,
+        Self::Excited,
+        Self::About,
+        Self::Eating,
+        Self::Walking,
+        Self::Strolling,
+        Self::Running,
+        Self::Romping,
+        Self::Fetching,
+        Self::Pacing,
+        Self::OffCollar,
+    ];
+
+    /// What is said where it is found. Arousal, meals and a collar on a table are told apart so that they are not taken for
+    /// something else; heart rate, level and position do not tell them well enough to be claimed.
+    #[must_use]
+    pub const fn behavior(self) -> Behavior {
+        match self {
+            Self::Asleep => Behavior::DeepSleep,
+            Self::Lying => Behavior::Resting,
+            Self::About | Self::Walking | Self::Strolling => Behavior::Walking,
+            Self::Running | Self::Romping => Behavior::Running,
+            Self::Fetching => Behavior::PlayingFetch,
+            Self::Pacing => Behavior::AnxiousPacing,
+            Self::Watching | Self::Excited | Self::Eating | Self::OffCollar => Behavior::Unknown,
+        }
+    }
+}
+
+/// A file of rules.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct File {
+    /// [`VERSION`].
+    pub version: String,
+    /// Where the shares come from.
+    pub source: String,
+    /// By channel, how much it counts where readings are dense: neighbouring windows say the same again, so each says less.
+    pub dense_weights: Vec<f32>,
+    /// The same, where they are sparse.
+    pub sparse_weights: Vec<f32>,
+    /// Where the weights come from.
+    pub weights_source: String,
+    /// By doing.
+    pub doings: Vec<Row>,
+    /// What a raw chance is worth: for each twentieth, the share that was so.
+    pub confidence: Vec<f32>,
+    /// Where that comes from.
+    pub confidence_source: String,
+}
+
+/// A doing's.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Row {
+    /// Which.
+    pub doing: Doing,
+    /// Mean seconds from its begin to its end.
+    pub lasts_s: f32,
+    /// Of all begins, the share that is its.
+    pub begins: f32,
+    /// Readings at most 20 s apart: by channel, the share of its epochs with each symbol but the first, "nothing seen".
+    pub dense: Vec<Vec<f32>>,
+    /// The same, further apart.
+    pub sparse: Vec<Vec<f32>>,
+}
+
+/// Rules do not hold together.
+#[derive(Debug, Error)]
+pub enum RulesError {
+    /// Not such a file.
+    #[error("the rules cannot be read: {0}")]
+    Text(#[from] toml::de::Error),
+    /// It can be read, and cannot be so.
+    #[error("the rules do not hold together: {}", .0.join("; "))]
+    Faults(Vec<String>),
+}
+
+/// Rules ready to be used.
+#[derive(Debug, Clone)]
+pub struct Rules {
+    /// By sparseness, channel and symbol: how likely each doing makes it look so, its weight applied.
+    pub(super) looks: [Vec<Vec<Lanes>>; 2],
+    /// Likewise: how much that speaks for each behaviour against the rest, nats.
+    pub(super) speaks: [Vec<Vec<Spoken>>; 2],
+    /// By whole seconds: the chance of still being at it.
+    pub(super) stays: Vec<Lanes>,
+    pub(super) begins: Lanes,
+    pub(super) confidence: Vec<f32>,
+}
+
+impl Rules {
+    /// The rules that come with this version.
+    ///
+    /// # Errors
+    /// Never, once its tests have passed.
+    pub fn built_in() -> Result<Self, RulesError> {
+        Self::read(TEXT)
+    }
+
+    /// Reads a file's text.
+    ///
+    /// # Errors
+    /// Every fault at once.
+    pub fn read(text: &str) -> Result<Self, RulesError> {
+        Self::of(&toml::from_str(text)?)
+    }
+
+    /// Of a file that was read.
+    ///
+    /// # Errors
+    /// Every fault at once.
+    pub fn of(file: &File) -> Result<Self, RulesError> {
+        let faults = faults(file);
+        if !faults.is_empty() {
+            return Err(RulesError::Faults(faults));
+        }
+        let lanes = |figure: &dyn Fn(&Row) -> f32| {
+            let mut lanes = [0.0; LANES];
+            lanes.iter_mut().zip(&file.doings).for_each(|(lane, row)| *lane = figure(row));
+            lanes
+        };
+        let looks = |weights: &[f32], of: &dyn Fn(&Row) -> &Vec<Vec<f32>>| {
+            let channel = |(nth, (_, symbols, _)): (usize, &(&str, usize, &str))| {
+                let weight = weights[nth];
+                // Of what was not seen every doing is as likely.
+                let mut table = vec![[1.0; LANES]];
+                table.extend((1..*symbols).map(|symbol| lanes(&|row| of(row)[nth][symbol - 1].powf(weight))));
+                table
+            };
+            CHANNELS.iter().enumerate().map(channel).collect::<Vec<_>>()
+        };
+        let looks =
+            [looks(&file.dense_weights, &|row| &row.dense), looks(&file.sparse_weights, &|row| &row.sparse)];
+        let speaks = looks.each_ref().map(|channels| {
+            let spoken = |table: &Vec<Lanes>| table.iter().map(|look| speaks(file, look)).collect();
+            channels.iter().map(spoken).collect()
+        });
+        Ok(Self {
+            looks,
+            speaks,
+            stays: (0..=LONGEST_S).map(|s| lanes(&|row| (-f32::from(s) / row.lasts_s).exp())).collect(),
+            begins: lanes(&|row| row.begins),
+            confidence: file.confidence.clone(),
+        })
+    }
+}
+
+/// How much likelier a behaviour's doings look so than the others', each as common as it is.
+fn speaks(file: &File, look: &Lanes) -> Spoken {
+    let mut spoken = [0.0; Behavior::ALL.len()];
+    for behavior in Behavior::ALL {
+        let (mut own, mut rest) = ((0.0, 0.0), (0.0, 0.0));
+        for (row, look) in file.doings.iter().zip(look) {
+            let common = row.begins * row.lasts_s;
+            let sums = if row.doing.behavior() == behavior { &mut own } else { &mut rest };
+            *sums = (sums.0 + common * look, sums.1 + common);
+        }
+        // Every share is above 0, and so is every sum.
+        spoken[behavior as usize] = ((own.0 / own.1) / (rest.0 / rest.1)).ln();
+    }
+    spoken
+}
+
+fn faults(file: &File) -> Vec<String> {
+    let mut faults = Vec::new();
+    let mut check = |right: bool, fault: String| {
+        if !right {
+            faults.push(fault);
+        }
+    };
+    check(file.version == VERSION, format!("version is {:?}, this code reads {VERSION:?}", file.version));
+    for (name, source) in [
+        ("source", &file.source),
+        ("weights_source", &file.weights_source),
+        ("confidence_source", &file.confidence_source),
+    ] {
+        check(!source.trim().is_empty(), format!("{name} names none"));
+    }
+    for weights in [&file.dense_weights, &file.sparse_weights] {
+        check(weights.len() == COUNT, format!("{} weights for {COUNT} channels", weights.len()));
+        check(weights.iter().all(|weight| (0.0..=2.0).contains(weight)), "a weight is not 0 to 2".to_owned());
+    }
+    check(
+        file.confidence.len() == CONFIDENCES,
+        format!("{} confidences, not {CONFIDENCES}", file.confidence.len()),
+    );
+    check(
+        file.confidence.iter().all(|share| (0.0..=1.0).contains(share)),
+        "a confidence is not 0 to 1".to_owned(),
+    );
+    check(file.confidence.is_sorted(), "confidences do not rise".to_owned());
+    let doings: Vec<Doing> = file.doings.iter().map(|row| row.doing).collect();
+    check(doings == Doing::ALL, format!("doings are {doings:?}, not all in order"));
+    let begins: f32 = file.doings.iter().map(|row| row.begins).sum();
+    check((begins - 1.0).abs() < 0.01, format!("begins sum to {begins}"));
+    for row in &file.doings {
+        let name = row.doing;
+        check(row.lasts_s >= 5.0 && row.lasts_s.is_finite(), format!("{name:?} lasts {} s", row.lasts_s));
+        check((0.0..=1.0).contains(&row.begins), format!("{name:?} begins {}", row.begins));
+        for (kind, tables) in [("dense", &row.dense), ("sparse", &row.sparse)] {
+            check(tables.len() == COUNT, format!("{name:?} {kind}: {} channels", tables.len()));
+            for (table, (channel, symbols, _)) in tables.iter().zip(CHANNELS) {
+                check(
+                    table.len() + 1 == symbols,
+                    format!("{name:?} {kind} {channel}: {} symbols", table.len()),
+                );
+                let sum: f32 = table.iter().sum();
+                let shares = table.iter().all(|share| *share > 0.0 && *share <= 1.0);
+                check(
+                    shares && (sum - 1.0).abs() < 0.01,
+                    format!("{name:?} {kind} {channel}: sums to {sum}"),
+                );
+            }
+        }
+    }
+    faults
+}
+
+/// No epoch reaches back further: readings further apart are not adjacent.
+const LONGEST_S: u16 = 600;
+/// Steps of the confidence table.
+pub const CONFIDENCES: usize = 20;
