@@ -157,7 +157,10 @@ impl CredentialServiceHandler for Grpc {
         let (Some(token), Some(password)) = (token, password) else { return Err(fields.into_error()) };
         let token = &seal::digest(token);
         let found = self.find_link(token).await?.filter(|link| link.purpose == Purpose::Reset);
-        let account_id = found.and_then(|link| link.account_id).ok_or(Error::LinkInvalid)?;
+        let Some(account_id) = found.and_then(|link| link.account_id) else {
+            self.wrong_secret(&call).await?;
+            return Err(Error::LinkInvalid.into());
+        };
         let account = &self.account(account_id).await?.ok_or(Error::LinkInvalid)?;
         let factors = self.factors(account_id).await?;
         let words = ContextWords::of(&account.email, account.name.as_deref());

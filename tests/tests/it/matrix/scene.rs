@@ -21,8 +21,9 @@ use super::samples::personal_token;
 /// The collar of the household's pet.
 pub(crate) const COLLAR: &str = "collar-own";
 const OTHERS: &str = "collar-others";
-/// The tables that move by themselves, and where refusals are kept and counted: the chains of the audit log, the throttles.
-const RESTLESS: &[&str] = &["event_relay_shards", "audit_heads", "audit_links", "throttles"];
+/// The tables that move by themselves, mail on its way among them, and where refusals are kept and counted: the chains of
+/// the audit log, the throttles.
+const RESTLESS: &[&str] = &["event_relay_shards", "audit_heads", "audit_links", "throttles", "mails"];
 
 /// Everything there is.
 pub(crate) struct Scene {
