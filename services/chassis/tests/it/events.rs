@@ -17,6 +17,8 @@ use uuid::Uuid;
 
 use crate::world::{HANDLING_DEADLINE, Node, Setup, eventually};
 
+mod backlog;
+
 /// Notes every part that it applies; refuses the poisoned pet's.
 #[derive(Default)]
 struct Notebook {
@@ -338,31 +340,6 @@ async fn what_a_flushed_redis_lost_is_fetched_from_the_outbox() {
     consumer.consume(Arc::new(Notebook::default()));
     let expected = sorted(expected);
     eventually("everything is applied once", || async { applied(&consumer.base.db).await == expected }).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn what_waits_in_its_stream_is_not_taken_for_lost() {
-    let world = World::new("backlog").await;
-    let producer = world.producer().await;
-    let pet = pets(1);
-    let mut expected = Vec::new();
-    for round in 0..20_u8 {
-        expected.extend(flush(&producer, &pet, f64::from(round)).await);
-    }
-    let turnstile = Arc::new(Turnstile::default());
-    let notebook = Arc::new(Notebook { turnstile: Some(turnstile.clone()), ..Notebook::default() });
-    // Nothing is claimed from the one that works on it.
-    let consumer = world.consumer_with(&producer, "60s").await;
-    consumer.consume(notebook.clone());
-    turnstile.inside.notified().await;
-    // Time itself is what is tested: four times the grace, in which the others wait behind the first.
-    tokio::time::sleep(Duration::from_secs(2)).await;
-    assert_eq!(notebook.splits.load(Ordering::Acquire), 1, "nothing was fetched");
-    turnstile.open.store(true, Ordering::Release);
-    turnstile.go.notify_one();
-    let expected = sorted(expected);
-    eventually("everything is applied once", || async { applied(&consumer.base.db).await == expected }).await;
-    assert_eq!(notebook.splits.load(Ordering::Acquire), 20, "each was handled once");
 }
 
 #[tokio::test(flavor = "multi_thread")]
