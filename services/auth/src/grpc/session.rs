@@ -75,17 +75,17 @@ impl SessionServiceHandler for Grpc {
         let mut fields = Fields::default();
         let session: Option<SessionId> = fields.parse("session_id", &request.session_id);
         let Some(session) = session else { return Err(fields.into_error()) };
-        // As with a log-out: whoever ended their own waits again.
-        let caller = match call.claimed_caller()? {
-            own if own.session_id() == session => own,
-            _ => call.caller().await?,
+        // As with a log-out: whoever ended their own waits again; one that is not there was never theirs.
+        let (caller, missing) = match call.claimed_caller()? {
+            own if own.session_id() == session => (own, Error::SessionEnded),
+            _ => (call.caller().await?, Error::SessionNotFound),
         };
         let (account, now, origin) = (caller.account_id(), self.now(), self.origin(&call));
         let told = self
             .db
             .transaction("end_session", |tx| async move {
                 let ended = sessions::lock_end(&tx, session, account).await?;
-                if let Some(event) = ended.ok_or(Error::SessionNotFound)? {
+                if let Some(event) = ended.ok_or(missing)? {
                     return Ok(event);
                 }
                 let event = announce::session_ended(&tx, &self.clock, session, account).await?;
