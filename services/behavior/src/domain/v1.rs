@@ -1,8 +1,8 @@
 //! The second interpreter, `v1`: readings into epochs, epochs into what they look like, and from there to what the pet most
 //! likely did, given what came before and after.
 //!
-//! In four steps: [`epochs`] normalises (runs without gaps, wrong heart rates and leaping fixes left out), [`features`]
-//! looks at sliding windows and names what it sees by symbols, [`rules`] says how often each doing looks so, and [`smooth`] weighs
+//! In four steps: `epochs` normalises (runs without gaps, wrong heart rates and leaping fixes left out), `features`
+//! looks at sliding windows and names what it sees by symbols, [`rules`] says how often each doing looks so, and `smooth` weighs
 //! that over time (a hidden Markov model, forward and backward), so that one odd reading does not cut an episode in two.
 //!
 //! Invariants: the episodes are a function of the set of readings; what an epoch is said to be depends on readings within
