@@ -42,6 +42,14 @@ struct Attempt {
     counted: Vec<Subject>,
 }
 
+/// What became of a log-in that proved all there is to prove.
+enum Outcome {
+    /// A session is open.
+    In(Box<wire::TokenResponse>),
+    /// Meanwhile the account has this hash; none where it is closed.
+    Changed(Option<String>),
+}
+
 impl Grpc {
     pub(super) async fn sign_in(
         &self,
@@ -52,7 +60,7 @@ impl Grpc {
         self.passwords.expect_room()?;
         let attempt = self.admit(call, &shown).await?;
         let hash = attempt.known.as_ref().map(|known| known.password_hash.clone());
-        let verified = match self.passwords.verify(shown.password.clone(), hash, call.deadline()).await {
+        let mut verified = match self.passwords.verify(shown.password.clone(), hash, call.deadline()).await {
             Ok(verified) => verified,
             Err(error) => {
                 self.take_back(&attempt.counted).await?;
@@ -61,14 +69,25 @@ impl Grpc {
         };
         let Attempt { known, device, counted } = attempt;
         let subject = known.as_ref().map(|known| known.account_id.to_string()).unwrap_or_default();
-        let Some(known) = known.filter(|_| verified.is_right()) else {
+        let Some(mut known) = known.filter(|_| verified.is_right()) else {
             return Err(self.refused_credentials("LOG_IN", subject, self.origin(call)).await);
         };
         if !self.second_factor(&known, device, shown.otp.as_ref(), &counted).await? {
             return Err(self.refused_credentials("LOG_IN", subject, self.origin(call)).await);
         }
-        let stronger = self.stronger(verified, shown.password, call).await;
-        self.let_in(call, &known, device, &counted, stronger.as_deref()).await
+        loop {
+            let stronger = self.stronger(verified, shown.password.clone(), call).await;
+            let hash = match self.let_in(call, &known, device, &counted, stronger.as_deref()).await? {
+                Outcome::In(answer) => return Ok(*answer),
+                Outcome::Changed(hash) => hash,
+            };
+            // Another hash is kept by now: of another passphrase, or made anew by another log-in.
+            verified = self.passwords.verify(shown.password.clone(), hash.clone(), call.deadline()).await?;
+            match hash.filter(|_| verified.is_right()) {
+                Some(hash) => known.password_hash = hash,
+                None => return Err(self.refused_credentials("LOG_IN", subject, self.origin(call)).await),
+            }
+        }
     }
 
     /// Counts an attempt: against the device, where the account knows it; otherwise against where it comes from and whom it
@@ -139,6 +158,8 @@ impl Grpc {
         }
     }
 
+    /// Opens a session, if the hash that the passphrase was verified with is still the one that is kept. It stays so until the
+    /// session is there: who changes the passphrase ends this session with the others, or comes first.
     async fn let_in(
         &self,
         call: &Call,
@@ -146,13 +167,18 @@ impl Grpc {
         device: Option<[u8; 32]>,
         counted: &[Subject],
         stronger: Option<&str>,
-    ) -> Result<wire::TokenResponse, ApiError> {
+    ) -> Result<Outcome, ApiError> {
         let scope = &domain::staff::log_in_scope(&known.scope, &known.roles);
         let opening = &self.opening(known.account_id);
         let now = opening.session.created_at;
         let new_device = &device.is_none().then(|| self.entropy.token::<32>());
-        self.db
+        let changed = self
+            .db
             .transaction("log_in", |tx| async move {
+                let hash = accounts::lock_password_hash(&tx, known.account_id).await?;
+                if hash.as_ref() != Some(&known.password_hash) {
+                    return Ok(Some(hash));
+                }
                 Throttle::succeeded(&tx, counted, now).await?;
                 if let Some(stronger) = stronger {
                     accounts::rehash(&tx, known.account_id, &known.password_hash, stronger).await?;
@@ -163,11 +189,15 @@ impl Grpc {
                 let entry = Entry::done(actor, "LOG_IN", known.account_id, self.origin(call))
                     .with(json!({"session_id": opening.session.session_id.to_string()}));
                 audit::write(&tx, now, &entry).await?;
-                Ok::<_, ApiError>(())
+                Ok::<_, ApiError>(None)
             })
             .await?;
+        if let Some(hash) = changed {
+            return Ok(Outcome::Changed(hash));
+        }
         let answer = self.signed_in(opening, scope, &known.roles)?;
-        Ok(wire::TokenResponse { device_token: new_device.clone(), ..answer })
+        let answer = wire::TokenResponse { device_token: new_device.clone(), ..answer };
+        Ok(Outcome::In(Box::new(answer)))
     }
 }
 

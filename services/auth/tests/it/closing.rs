@@ -183,7 +183,11 @@ async fn nothing_becomes_an_accounts_own_beside_its_closing() {
                 Err(status) => assert_eq!(refusal::<()>(Err(status)), ended()),
             }
         }
-        assert_eq!(harness.rows_of(&ada.account_id).await, Vec::<String>::new());
+        let mut left = harness.rows_of(&ada.account_id).await;
+        // A log-in may have been counted before it learned that the account is gone: a keyed hash and the id of nobody, which
+        // are forgotten like any count of an address without an account.
+        left.retain(|table| table != "throttles");
+        assert_eq!(left, Vec::<String>::new());
         harness.check_pet(&bob.token, &tom).await.unwrap();
     }
 }

@@ -49,18 +49,15 @@ async fn weaker_hashes_are_made_anew_on_the_next_right_passphrase() {
     assert_eq!(harness.value(HASH).await, stronger);
 }
 
-#[tokio::test]
-async fn a_passphrase_changed_meanwhile_is_not_changed_back() {
-    let harness = Harness::start().await;
+/// Logs in with a passphrase whose weak hash is replaced by another just before the session would open.
+async fn overtaken(harness: &Harness, by: &str) -> Result<wire::TokenResponse, Status> {
     harness.user("ada").await;
-    keep(&harness, &weak(PASSWORD)).await;
-    let changed = weak("some other passphrase");
-
+    keep(harness, &weak(PASSWORD)).await;
     let url = harness.database.runtime_url.expose_secret();
     let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls).await.unwrap();
     let change = async {
         client.batch_execute("BEGIN").await.unwrap();
-        client.execute("UPDATE accounts SET password_hash = $1", &[&changed]).await.unwrap();
+        client.execute("UPDATE accounts SET password_hash = $1", &[&by]).await.unwrap();
         // The log-in has verified the old one, and waits for the row.
         let waiting = "SELECT count(*) FROM pg_stat_activity
                        WHERE datname = current_database() AND wait_event_type = 'Lock'";
@@ -70,7 +67,27 @@ async fn a_passphrase_changed_meanwhile_is_not_changed_back() {
         client.batch_execute("COMMIT").await.unwrap();
         drop(client);
     };
-    let (answer, (), _) = tokio::join!(log_in(&harness, PASSWORD), change, connection);
-    answer.unwrap();
-    assert_eq!(harness.value(HASH).await, changed);
+    let (answer, (), _) = tokio::join!(log_in(harness, PASSWORD), change, connection);
+    answer
+}
+
+#[tokio::test]
+async fn a_passphrase_changed_meanwhile_lets_nobody_in_who_knew_the_old_one() {
+    let harness = Harness::start().await;
+    let changed = weak("some other passphrase");
+    let refused = refusal(overtaken(&harness, &changed).await);
+    assert_eq!(refused, (Code::Unauthenticated, "BAD_CREDENTIALS".to_owned()));
+    assert_eq!(harness.value(HASH).await, changed, "it is not changed back");
+    assert_eq!(harness.value("SELECT count(*) FROM sessions").await, "1", "the one of the sign-up");
+}
+
+#[tokio::test]
+async fn a_hash_made_anew_meanwhile_keeps_nobody_out() {
+    let harness = Harness::start().await;
+    let parameters = Params::new(8 * 1024, 2, 1, None).unwrap();
+    let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, parameters);
+    let anew = argon2.hash_password_with_salt(PASSWORD.as_bytes(), &[9; 16]).unwrap().to_string();
+    overtaken(&harness, &anew).await.unwrap();
+    let kept = harness.value(HASH).await;
+    assert!(kept.starts_with(TODAY), "{kept}");
 }
