@@ -197,8 +197,6 @@ impl Db {
         W: Future<Output = Result<T, E>>,
     {
         let client = self.pool.get().await.map_err(Error::from)?;
-        let begin = if read_only { "BEGIN READ ONLY" } else { "BEGIN" };
-        client.batch_execute(begin).await.map_err(Error::from)?;
         let inner = Inner {
             client: Some(client),
             finished: AtomicBool::new(false),
@@ -207,6 +205,10 @@ impl Db {
             at_refused_commit: Mutex::default(),
         };
         let tx = Tx { inner: Arc::new(inner) };
+        // From here on the connection goes down with a future that is dropped: a `BEGIN` that is on its way would begin the
+        // transaction of whoever got the connection next.
+        let begin = if read_only { "BEGIN READ ONLY" } else { "BEGIN" };
+        tx.client()?.batch_execute(begin).await.map_err(Error::from)?;
         let value = match work(tx.clone()).await {
             Ok(value) => value,
             Err(error) => {

@@ -2,8 +2,10 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
+use std::task::Poll;
 use std::time::Duration;
 
+use petty_chassis::config::PostgresConfig;
 use petty_chassis::postgres::requests::{self, Before};
 use petty_chassis::postgres::{Class, Db, Error, Tx};
 use petty_chassis::types::Clock;
@@ -100,6 +102,45 @@ async fn what_fails_or_is_dropped_midway_leaves_nothing_behind() {
         db.transaction("grow", |tx| async move { tx.execute(GROW, &[&id]).await }).await;
     assert_eq!(grown.unwrap(), 1);
     assert_eq!(length(db, id).await, 1);
+}
+
+/// A call may be given up at any moment, so also while its `BEGIN READ ONLY` is on its way: who gets the connection next must
+/// not find itself in that transaction.
+#[tokio::test]
+async fn what_is_dropped_while_it_begins_leaves_the_next_a_connection_that_can_write() {
+    let node = node("postgres_begin").await;
+    let id = Uuid::from_u128(4);
+    put(&node.base.db, id).await;
+    let stack = petty_provision::shared().await.unwrap();
+    let runtime_url = stack.postgres().ensure_database("postgres_begin").await.unwrap().runtime_url;
+    let only_one = PostgresConfig { runtime_url, owner_url: None, pool_size: 1 };
+    let db = &Db::connect(&only_one).unwrap();
+    let mut ended = 0;
+    for polls in 1..=20 {
+        let look = db.read("look", |tx| async move { tx.query(LOOK, &[&id]).await });
+        ended += u32::from(given_up_after(polls, look).await.is_some());
+        let grown: Result<u64, Error> =
+            db.transaction("grow", |tx| async move { tx.execute(GROW, &[&id]).await }).await;
+        assert_eq!(grown.unwrap(), 1, "after a read that was given up at its poll {polls}");
+    }
+    assert!((1..20).contains(&ended), "some were given up and some were not: {ended} ended");
+    assert_eq!(length(db, id).await, 20);
+}
+
+const LOOK: &str = "-- look\nSELECT body FROM applied WHERE event_id = $1";
+
+/// What a future ends with, if it does within so many polls.
+async fn given_up_after<F: Future>(polls: u32, future: F) -> Option<F::Output> {
+    let (mut future, mut polled) = (std::pin::pin!(future), 0);
+    std::future::poll_fn(|context| {
+        polled += 1;
+        match future.as_mut().poll(context) {
+            Poll::Ready(output) => Poll::Ready(Some(output)),
+            Poll::Pending if polled >= polls => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        }
+    })
+    .await
 }
 
 #[tokio::test(flavor = "multi_thread")]
