@@ -68,6 +68,7 @@ impl Service for Gateway {
             context.clock.clone(),
             &context.tasks,
         );
+        verifier.prepare(&context);
         let mut upstreams = Upstreams::default();
         for service in UPSTREAMS {
             upstreams = upstreams.with(service, mesh.channel(service));

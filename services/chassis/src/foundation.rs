@@ -85,11 +85,13 @@ impl Foundation {
         Ok(Self { context: context.clone(), db, redis, events, wake, mesh, tokens: config.tokens.clone() })
     }
 
-    /// The gate of a service that asks auth: tokens by auth's keys, decisions remembered while the broadcast is heard.
+    /// The gate of a service that asks auth: tokens by auth's keys, decisions remembered while the broadcast is heard. The
+    /// service is ready once it has heard those keys a first time; that auth is away later does not make it unready.
     #[must_use]
     pub fn gate(&self) -> Gate {
         let Context { clock, tasks, shutdown, .. } = &self.context;
         let verifier = self.verifier(Box::new(RemoteKeys::new(self.mesh.channel("auth"))));
+        verifier.prepare(&self.context);
         let broadcast = Broadcast::listen(self.redis.clone(), tasks, shutdown.clone());
         let source = Box::new(RemoteAccess::new(self.mesh.channel("auth")));
         Gate::new(verifier, Access::remembering(source, clock.clone(), broadcast))

@@ -9,7 +9,8 @@ use super::keys::{Key, KeySource, Keys};
 use super::token::Parts;
 use super::{Caller, Claims, refused};
 use crate::Tasks;
-use crate::error::ApiError;
+use crate::error::{ApiError, chain};
+use crate::service::Context;
 use crate::telemetry::CacheMeasures;
 use crate::types::Clock;
 
@@ -18,6 +19,9 @@ const LEEWAY: i64 = 5;
 /// How many tokens are remembered, and how long at most.
 const REMEMBERED: u64 = 20_000;
 const TIME_TO_LIVE: Duration = Duration::from_secs(900);
+/// How soon a service that starts asks again for the keys that it did not get.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
 /// Verifies access tokens. Cheap to clone.
 ///
@@ -91,6 +95,27 @@ impl Verifier {
                 measures,
             }),
         }
+    }
+
+    /// Has the keys fetched until they are there, beside everything else. The service is ready once it has heard them a first
+    /// time, for until then it turns everybody away; that auth is away later does not make it unready.
+    pub fn prepare(&self, context: &Context) {
+        let (check, keys, shutdown) =
+            (context.readiness.check("keys"), self.inner.keys.clone(), context.shutdown.clone());
+        let heard = async move {
+            let mut pause = FIRST_PAUSE;
+            while let Err(error) = keys.keep_fresh().await {
+                tracing::debug!(error = chain(&error), "the public keys cannot be fetched yet");
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
+        };
+        context.tasks.spawn_background("first-keys", async move {
+            tokio::select! {
+                () = shutdown.cancelled() => {}
+                () = heard => check.ok("heard"),
+            }
+        });
     }
 
     /// Who a token stands for.
