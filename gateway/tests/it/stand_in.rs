@@ -250,7 +250,7 @@ impl IngestService for StandIn {
     ) -> Result<Response<ingest::IngestReadingsResponse>, Status> {
         self.note("ingest_readings", request.metadata(), "");
         let accepted = i32::try_from(request.get_ref().readings.len()).unwrap();
-        Ok(Response::new(ingest::IngestReadingsResponse { accepted, duplicates: 0, rejected: Vec::new() }))
+        Ok(Response::new(ingest::IngestReadingsResponse { accepted, ..Default::default() }))
     }
 }
 

@@ -2,10 +2,12 @@
 //! owner role.
 //!
 //! Invariants: parameters are bound, never formatted; a transaction that lost a race runs again as a whole, so that there
-//! is no check-then-act between two of them; the runtime role can neither define tables nor connect elsewhere.
+//! is no check-then-act between two of them; nothing is written outside of a transaction; the runtime role can neither define
+//! tables nor connect elsewhere.
 
 mod error;
 mod migrate;
+mod pipeline;
 pub mod requests;
 mod transaction;
 
@@ -18,6 +20,7 @@ use tokio_postgres::NoTls;
 
 pub use error::{Class, Error};
 pub use migrate::Migrations;
+pub use pipeline::Step;
 pub use refinery;
 pub use tokio_postgres::Row;
 pub use tokio_postgres::types::{FromSql, ToSql};
@@ -66,9 +69,11 @@ impl Db {
     pub fn connect(config: &PostgresConfig) -> anyhow::Result<Self> {
         let mut address: tokio_postgres::Config = config.runtime_url.expose_secret().parse()?;
         address.connect_timeout(std::time::Duration::from_secs(2));
-        // A statement or lock that takes longer than any deadline helps nobody, and holds what others wait for.
+        // A statement or lock that takes longer than any deadline helps nobody, and holds what others wait for. What is sent
+        // behind a BEGIN that failed must not write by itself: transactions that write say so.
         address.options(
-            "-c statement_timeout=30s -c lock_timeout=10s -c idle_in_transaction_session_timeout=60s",
+            "-c statement_timeout=30s -c lock_timeout=10s -c idle_in_transaction_session_timeout=60s \
+             -c default_transaction_read_only=on",
         );
         address.keepalives_idle(std::time::Duration::from_secs(30));
         let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };

@@ -31,6 +31,8 @@ pub struct Grpc {
 struct Counters {
     accepted: Counter<u64>,
     duplicates: Counter<u64>,
+    /// Of the duplicates, those with other values.
+    conflicting: Counter<u64>,
     rejected: Counter<u64>,
 }
 
@@ -47,6 +49,7 @@ impl Grpc {
             counters: Counters {
                 accepted: counter("petty_readings_accepted"),
                 duplicates: counter("petty_readings_duplicate"),
+                conflicting: counter("petty_readings_conflicting"),
                 rejected: counter("petty_readings_rejected"),
             },
         }
@@ -70,14 +73,15 @@ impl IngestServiceHandler for Grpc {
             self.counters.rejected.add(1, &[]);
             ApiError { reason: violation.code, ..ApiError::from(violation) }
         })?;
-        let outcomes = self.store.append(std::slice::from_ref(&stamped)).await?;
-        let new = match outcomes.first() {
-            Some(Outcome::New) => true,
-            Some(Outcome::Duplicate) => false,
+        let outcomes = self.store.submit(vec![stamped]).await?;
+        let (accepted, duplicates, conflicting) = match outcomes.first() {
+            Some(Outcome::New) => (1, 0, 0),
+            Some(Outcome::Duplicate) => (0, 1, 0),
+            Some(Outcome::Conflicting) => (0, 1, 1),
+            Some(Outcome::Refused) => return Err(ApiError::internal("the database refused a reading")),
             Some(Outcome::Erased) | None => return Err(collar_not_found()),
         };
-        let (accepted, duplicates) = if new { (1, 0) } else { (0, 1) };
-        self.count(accepted, duplicates, 0);
+        self.count(accepted, duplicates, conflicting, 0);
         Ok(wire::IngestReadingResponse { success: true, accepted, duplicates })
     }
 
@@ -124,9 +128,10 @@ impl ReadingServiceHandler for Grpc {
 }
 
 impl Grpc {
-    fn count(&self, accepted: i32, duplicates: i32, rejected: usize) {
+    fn count(&self, accepted: i32, duplicates: i32, conflicting: i32, rejected: usize) {
         self.counters.accepted.add(u64::try_from(accepted).unwrap_or_default(), &[]);
         self.counters.duplicates.add(u64::try_from(duplicates).unwrap_or_default(), &[]);
+        self.counters.conflicting.add(u64::try_from(conflicting).unwrap_or_default(), &[]);
         self.counters.rejected.add(u64::try_from(rejected).unwrap_or_default(), &[]);
     }
 }

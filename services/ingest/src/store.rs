@@ -4,20 +4,24 @@
 //! flush locks, it locks in one order (shards, readings, pets' collars, latest states, each sorted), so that two flushes
 //! cannot deadlock; nothing of an erased pet is written after its tombstone.
 
+mod announce;
 mod append;
 mod collars;
 mod columns;
+mod copy;
 mod erase;
+mod group;
 mod latest;
 mod list;
 mod partitions;
 
 use jiff::Timestamp;
-use petty_chassis::Context;
 use petty_chassis::postgres::Db;
 use petty_chassis::types::{Clock, CollarId, PetId};
+use petty_chassis::{Context, Tasks};
 
 pub use append::Outcome;
+pub use group::Unwritten;
 pub use list::{Page, Place};
 
 use crate::domain::reading::Signals;
@@ -29,13 +33,26 @@ pub struct Store {
     clock: Clock,
     shards: i16,
     keys: collars::Keys,
+    pairs: collars::Pairs,
+    group: group::Group,
+    doubt: append::Doubt,
+    tasks: Tasks,
 }
 
 impl Store {
     /// Over a migrated database.
     #[must_use]
     pub fn new(context: &Context, db: &Db, shards: i16) -> Self {
-        Self { db: db.clone(), clock: context.clock.clone(), shards, keys: collars::Keys::default() }
+        Self {
+            db: db.clone(),
+            clock: context.clock.clone(),
+            shards,
+            keys: collars::Keys::default(),
+            pairs: collars::Pairs::default(),
+            group: group::Group::default(),
+            doubt: append::Doubt::default(),
+            tasks: context.tasks.clone(),
+        }
     }
 }
 

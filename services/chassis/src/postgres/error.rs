@@ -74,6 +74,22 @@ impl Error {
         }
     }
 
+    /// Whether the database refused what a row holds (a value out of range, a missing partition, a constraint that is not
+    /// about uniqueness): the same statement without that row may succeed.
+    #[must_use]
+    pub fn refuses_a_row(&self) -> bool {
+        match self {
+            Self::Db(error) => error
+                .code()
+                .is_some_and(|state| state.code().starts_with("22") || state.code().starts_with("23")),
+            Self::Pool(_)
+            | Self::Closed
+            | Self::Conflict { .. }
+            | Self::Inconsistent { .. }
+            | Self::TooManyRetries { .. } => false,
+        }
+    }
+
     /// Reads a column, or says which one is inconsistent.
     ///
     /// # Errors

@@ -14,6 +14,8 @@ use super::error::{Class, Error};
 use crate::error::ApiError;
 use crate::types::Entropy;
 
+/// Connections read only but within this: nothing is written outside of a transaction.
+pub(super) const BEGIN: &str = "BEGIN READ WRITE";
 /// A transaction that loses a race is run again this often.
 const ATTEMPTS: u32 = 8;
 
@@ -108,7 +110,7 @@ impl Tx {
         self.inner.at_refused_commit.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(effect));
     }
 
-    fn client(&self) -> Result<&Object, Error> {
+    pub(super) fn client(&self) -> Result<&Object, Error> {
         self.inner.client.as_ref().ok_or(Error::Closed)
     }
 
@@ -207,7 +209,7 @@ impl Db {
         let tx = Tx { inner: Arc::new(inner) };
         // From here on the connection goes down with a future that is dropped: a `BEGIN` that is on its way would begin the
         // transaction of whoever got the connection next.
-        let begin = if read_only { "BEGIN READ ONLY" } else { "BEGIN" };
+        let begin = if read_only { "BEGIN READ ONLY" } else { BEGIN };
         tx.client()?.batch_execute(begin).await.map_err(Error::from)?;
         let value = match work(tx.clone()).await {
             Ok(value) => value,

@@ -48,16 +48,21 @@ impl Grpc {
                 Err(violation) => drop(rejected.insert(index, violation)),
             }
         }
-        let outcomes = if taken.is_empty() { Vec::new() } else { self.store.append(&taken).await? };
-        let (mut accepted, mut duplicates) = (0, 0);
+        let outcomes = self.store.submit(taken).await?;
+        let (mut accepted, mut duplicates, mut conflicting) = (0, 0, 0);
         for (index, outcome) in indices.into_iter().zip(outcomes) {
             match outcome {
                 Outcome::New => accepted += 1,
                 Outcome::Duplicate => duplicates += 1,
+                Outcome::Conflicting => {
+                    duplicates += 1;
+                    conflicting += 1;
+                }
+                Outcome::Refused => drop(rejected.insert(index, not_stored())),
                 Outcome::Erased => drop(rejected.insert(index, refused(&collar_not_found()))),
             }
         }
-        self.count(accepted, duplicates, rejected.len());
+        self.count(accepted, duplicates, conflicting, rejected.len());
         let rejected = rejected
             .into_iter()
             .map(|(index, violation)| wire::RejectedReading {
@@ -68,7 +73,7 @@ impl Grpc {
                 code: violation.code.to_owned(),
             })
             .collect();
-        Ok(wire::IngestReadingsResponse { accepted, duplicates, rejected })
+        Ok(wire::IngestReadingsResponse { accepted, duplicates, rejected, conflicting })
     }
 
     /// The readings that are within their bounds; of the others, the first fault.
@@ -120,6 +125,11 @@ fn stamp(reading: Reading, accesses: &Accesses) -> Result<Stamped, FieldError> {
         Some(Err(refused)) => Err(refused.clone()),
         None => Err(refused(&collar_not_found())),
     }
+}
+
+/// A reading that the database refused: not the sender's fault.
+fn not_stored() -> FieldError {
+    FieldError { field: "".into(), reason: "it could not be stored".into(), code: "NOT_STORED" }
 }
 
 /// A refused collar, as a field at fault.

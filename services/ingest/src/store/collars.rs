@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use moka::sync::Cache;
 use petty_chassis::postgres::{Error, Tx};
 use petty_chassis::types::CollarId;
+use uuid::Uuid;
 
 use super::Store;
 
@@ -20,6 +21,26 @@ pub(super) struct Keys(Cache<CollarId, i32>);
 impl Default for Keys {
     fn default() -> Self {
         Self(Cache::new(REMEMBERED))
+    }
+}
+
+/// Which collars are known to have been worn by which pets: what need not be noted again.
+#[derive(Clone, Debug)]
+pub(super) struct Pairs(Cache<(Uuid, i32), ()>);
+
+impl Default for Pairs {
+    fn default() -> Self {
+        Self(Cache::new(REMEMBERED))
+    }
+}
+
+impl Pairs {
+    pub(super) fn contains(&self, pair: (Uuid, i32)) -> bool {
+        self.0.get(&pair).is_some()
+    }
+
+    pub(super) fn insert(&self, pair: (Uuid, i32)) {
+        self.0.insert(pair, ());
     }
 }
 

@@ -26,7 +26,7 @@ pub(super) struct Columns {
 }
 
 impl Columns {
-    pub(super) fn of<'a>(rows: impl Iterator<Item = &'a Keyed<'a>>) -> Self {
+    pub(super) fn of<'a, 'b: 'a>(rows: impl Iterator<Item = &'a Keyed<'b>>) -> Self {
         let mut columns = Self::default();
         for row in rows {
             let signals = &row.stamped.reading.signals;

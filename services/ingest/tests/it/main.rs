@@ -6,6 +6,7 @@ mod access;
 mod batch;
 mod concurrency;
 mod erasure;
+mod group;
 mod list;
 mod realtime;
 mod service;
