@@ -12,6 +12,7 @@ mod gate;
 mod mtls;
 mod otlp;
 mod partitions;
+mod pipeline;
 mod postgres;
 mod process;
 mod wake;
