@@ -2,6 +2,8 @@
 //! is what takes the time.
 
 use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
 use std::process::Output;
 use std::time::{Duration, Instant};
 
@@ -64,6 +66,8 @@ fn a_mesh_is_looked_at_fed_and_stopped_from_elsewhere() {
     assert!(!text.contains("redis://") && !text.contains("postgres://"), "no credentials: {text}");
 
     signing_keys_are_listed_and_turned(data_dir);
+    wrapping_keys_are_rolled(data_dir);
+    the_audit_log_is_verified(&path, &ready);
     simulated_days_are_stored_once_and_recognised(data_dir, ready["gateway"].as_str().unwrap());
 
     kill(Pid::from_raw(pid_listening(ready["redis"]["port"].as_u64().unwrap())), Signal::SIGKILL).unwrap();
@@ -105,6 +109,34 @@ fn signing_keys_are_listed_and_turned(data_dir: &str) {
     let after = check(&petty(&["keys", "list", "--data-dir", data_dir]), 0, &["current "]);
     assert_eq!(kid(&after, "current"), next);
     assert!(!after.contains(&current), "{after}");
+}
+
+fn wrapping_keys_are_rolled(data_dir: &str) {
+    let rolled = petty(&["keys", "reencrypt", "--data-dir", data_dir]);
+    check(&rolled, 0, &["0 keys were wrapped anew; all are wrapped under "]);
+}
+
+/// Through auth and in its database, by what was noted before; a log that does not go on from there is a failure.
+fn the_audit_log_is_verified(data_dir: &Path, ready: &Value) {
+    let (notes, data_dir) = (data_dir.join("anchors.json"), data_dir.to_str().unwrap());
+    let anchors = notes.to_str().unwrap();
+    let through_auth = || petty(&["audit", "--data-dir", data_dir, "verify", "--anchors", anchors]);
+    check(&through_auth(), 0, &["entries in 16 chains: as they were written.", "noted in"]);
+    check(&through_auth(), 0, &["they go on from what was noted"]);
+    let admin = ready["postgres"]["admin_url"].as_str().unwrap();
+    let database = format!("{}/petty_auth", admin.rsplit_once('/').unwrap().0);
+    let directly = || petty(&["audit", "verify", "--database-url", &database, "--anchors", anchors]);
+    check(&directly(), 0, &["they go on from what was noted"]);
+
+    let mut noted: Value = serde_json::from_slice(&fs::read(&notes).unwrap()).unwrap();
+    let begun = noted.as_array_mut().unwrap().iter_mut().find(|head| head["place"] != 0).unwrap();
+    begun["hash"] = Value::from("00".repeat(32));
+    fs::write(&notes, noted.to_string()).unwrap();
+    for verified in [through_auth(), directly()] {
+        check(&verified, 1, &["1 faults: the audit log is not what was written"]);
+    }
+    let away = ["audit", "verify", "--database-url", "postgres://127.0.0.1:1/petty_auth"];
+    check(&petty(&away), 1, &["read the audit log"]);
 }
 
 fn simulated_days_are_stored_once_and_recognised(data_dir: &str, gateway: &str) {

@@ -109,8 +109,10 @@ impl CredentialServiceHandler for Grpc {
             return Err(fields.into_error());
         };
         self.count_source(&call).await?;
-        let (email, now) = (&email, self.now());
-        self.db.transaction("ask_again", |tx| async move { self.ask_again(&tx, now, email).await }).await?;
+        let (email, now, origin) = (&email, self.now(), self.origin(&call));
+        self.db
+            .transaction("ask_again", |tx| async move { self.ask_again(&tx, now, email, origin).await })
+            .await?;
         Ok(wire::ResendVerificationResponse {})
     }
 

@@ -109,9 +109,18 @@ impl Grpc {
     }
 
     /// Sends another link, where an address waits to be confirmed; else does as much for nothing.
-    pub(super) async fn ask_again(&self, tx: &Tx, now: Timestamp, email: &Email) -> Result<(), StoreError> {
+    pub(super) async fn ask_again(
+        &self,
+        tx: &Tx,
+        now: Timestamp,
+        email: &Email,
+        origin: Origin<'_>,
+    ) -> Result<(), StoreError> {
         let subject = accounts::email_index(&self.vault, email);
         let known = account_changes::holder(tx, &self.vault, email).await?;
+        let holder = known.map(|(account, _)| account.to_string()).unwrap_or_default();
+        let entry = Entry::done(Actor::Anybody, "ASK_FOR_LINK_AGAIN", holder, origin);
+        audit::write(tx, now, &entry).await?;
         let waiting = links::waiting_sign_up(tx, &subject, now).await?;
         if self.post.is_flooded(tx, now, email).await? {
             return Ok(());

@@ -22,7 +22,7 @@ async fn start(mailbox: &Mailbox, mode: &str) -> Harness {
 }
 
 impl Harness {
-    fn credentials(&self) -> CredentialServiceClient<Channel> {
+    pub(crate) fn credentials(&self) -> CredentialServiceClient<Channel> {
         CredentialServiceClient::new(self.channel())
     }
 

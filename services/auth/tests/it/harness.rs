@@ -103,11 +103,16 @@ impl Harness {
 
     /// Another replica on the same databases.
     pub(crate) async fn replica(&self) -> Self {
-        let (channel, shutdown) = serve(&self.environment, &self.clock).await;
+        self.set_up_as(self.environment.clone()).await
+    }
+
+    /// Another replica, set up in another way.
+    pub(crate) async fn set_up_as(&self, environment: Environment) -> Self {
+        let (channel, shutdown) = serve(&environment, &self.clock).await;
         Self {
             clock: self.clock.clone(),
             database: self.database.clone(),
-            environment: self.environment.clone(),
+            environment,
             minters: self.minters.clone(),
             channel,
             shutdown,

@@ -53,7 +53,7 @@ async fn jwks(harness: &Harness) -> wire::Jwks {
 }
 
 /// The `kid` of a token.
-fn kid(token: &str) -> String {
+pub(crate) fn kid(token: &str) -> String {
     let header = URL_SAFE_NO_PAD.decode(token.split('.').next().unwrap()).unwrap();
     let header: serde_json::Value = serde_json::from_slice(&header).unwrap();
     header["kid"].as_str().unwrap().to_owned()

@@ -42,6 +42,11 @@ impl Mailbox {
         panic!("{} mails, not {count}", self.files().len());
     }
 
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.files().len()
+    }
+
     /// The newest of so many mails.
     pub(crate) async fn newest(&self, count: usize) -> String {
         self.mails(count).await.pop().unwrap()

@@ -30,7 +30,7 @@ impl Owner {
     }
 }
 
-fn code(secret: &[u8; 20], harness: &Harness, steps: i64) -> String {
+pub(crate) fn code(secret: &[u8; 20], harness: &Harness, steps: i64) -> String {
     let totp = totp_rs::Builder::new().with_secret(*secret).build().unwrap();
     totp.generate(u64::try_from(harness.clock.now().as_second() + 30 * steps).unwrap()).to_string()
 }
@@ -41,16 +41,17 @@ fn wrong(secret: &[u8; 20], harness: &Harness) -> String {
     (0..4).map(|digit| digit.to_string().repeat(6)).find(|code| !right.contains(code)).unwrap()
 }
 
-async fn enrol(harness: &Harness, user: &User) -> [u8; 20] {
+pub(crate) async fn enrol(harness: &Harness, user: &User) -> [u8; 20] {
     let request = wire::EnrolSecondFactorRequest { password: PASSWORD.to_owned() };
     let answer =
         harness.factors().enrol_second_factor(harness.with(&user.token, request)).await.unwrap().into_inner();
-    let uri = format!("otpauth://totp/Petty:ada%40example%2Eorg?secret={}&issuer=Petty", answer.secret);
+    let label = user.email.replace('@', "%40").replace('.', "%2E");
+    let uri = format!("otpauth://totp/Petty:{label}?secret={}&issuer=Petty", answer.secret);
     assert!(answer.otpauth_uri.starts_with(&uri), "{}", answer.otpauth_uri);
     data_encoding::BASE32_NOPAD.decode(answer.secret.as_bytes()).unwrap().try_into().unwrap()
 }
 
-async fn confirm(harness: &Harness, user: &User, otp: &str) -> Result<Vec<String>, Status> {
+pub(crate) async fn confirm(harness: &Harness, user: &User, otp: &str) -> Result<Vec<String>, Status> {
     let request = wire::ConfirmSecondFactorRequest { otp: otp.to_owned() };
     let answer = harness.factors().confirm_second_factor(harness.with(&user.token, request)).await?;
     Ok(answer.into_inner().recovery_codes)

@@ -12,7 +12,7 @@ impl Harness {
         SessionServiceClient::new(self.channel())
     }
 
-    async fn list(&self, token: &str) -> Vec<wire::Session> {
+    pub(crate) async fn list(&self, token: &str) -> Vec<wire::Session> {
         let request = self.with(token, wire::ListSessionsRequest::default());
         self.sessions().list_sessions(request).await.unwrap().into_inner().sessions
     }

@@ -1,6 +1,7 @@
 //! Refresh tokens, sessions, signing keys.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use futures::future::join_all;
 use petty_proto::auth::v1 as wire;
@@ -108,6 +109,58 @@ async fn sessions_expire_after_seven_idle_days_and_after_thirty_anyway() {
     assert_eq!(last.expires_in, 4);
     harness.pass(5);
     assert_eq!(refusal(harness.refresh(&last.refresh_token).await), invalid());
+}
+
+#[tokio::test]
+async fn lifetimes_are_what_they_were_set_to() {
+    let stack = petty_provision::shared().await.unwrap();
+    let more = [
+        ("PETTY_ACCESS_TOKEN_TTL", "2m"),
+        ("PETTY_REFRESH_TOKEN_TTL", "10m"),
+        ("PETTY_SESSION_LIFETIME", "25m"),
+    ];
+    let harness = Harness::start_with(stack, &more).await;
+    let idle = harness.user("ada").await;
+    let busy = harness.user("bob").await;
+    harness.pass(119);
+    harness.me(&idle.token).await.unwrap();
+    harness.pass(8);
+    assert_eq!(refusal(harness.me(&idle.token).await), (Code::Unauthenticated, "TOKEN_EXPIRED".to_owned()));
+    // A minute is left of ten, then of ten again, and then two of the session's twenty-five.
+    let mut refresh = busy.refresh;
+    for (seconds, left) in [(413, 120), (540, 120), (300, 120)] {
+        harness.pass(seconds);
+        let next = harness.refresh(&refresh).await.unwrap();
+        assert_eq!(next.expires_in, left);
+        refresh = next.refresh_token;
+    }
+    assert_eq!(refusal(harness.refresh(&idle.refresh).await), invalid());
+    harness.pass(119);
+    let last = harness.refresh(&refresh).await.unwrap();
+    assert_eq!(last.expires_in, 1);
+    harness.pass(1);
+    assert_eq!(refusal(harness.refresh(&last.refresh_token).await), invalid());
+}
+
+#[tokio::test]
+async fn a_sealed_successor_is_forgotten_once_its_grace_is_over() {
+    let harness = Harness::start().await;
+    let user = harness.user("ada").await;
+    harness.refresh(&user.refresh).await.unwrap();
+    let sealed = "SELECT count(*) FROM refresh_tokens WHERE successor_sealed IS NOT NULL";
+    assert_eq!(harness.value(sealed).await, "1");
+    harness.pass(11);
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
+    while harness.value(sealed).await != "0" {
+        assert!(tokio::time::Instant::now() < deadline, "it is kept");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    // Whoever shows its predecessor then is still known to have it from somewhere else.
+    assert_eq!(refusal(harness.refresh(&user.refresh).await), invalid());
+    assert_eq!(
+        harness.value("SELECT count(*) FROM audit_log WHERE action = 'END_REUSED_SESSION'").await,
+        "1"
+    );
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use tonic::{Code, Status};
 
 use crate::harness::{Harness, PASSWORD, User, fields, refusal};
 
-const ADMIN: &str = "admin@example.org";
+pub(crate) const ADMIN: &str = "admin@example.org";
 
 /// auth with the admin it made at boot, who is signed in.
 pub(crate) async fn with_admin() -> (Harness, User) {

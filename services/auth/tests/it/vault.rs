@@ -8,8 +8,8 @@ use tokio::time::Instant;
 use crate::harness::{Harness, PASSWORD, User, boot, refusal};
 
 /// The wrapping key of every harness, and others.
-const ONE: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
-const TWO: &str = "HwECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+pub(crate) const ONE: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+pub(crate) const TWO: &str = "HwECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 
 impl Harness {
     async fn log_in(&self, user: &User) -> Result<wire::TokenResponse, tonic::Status> {
