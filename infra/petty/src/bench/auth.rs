@@ -2,6 +2,7 @@
 //! does to the readings that come in meanwhile. Each floor is measured in the same run, in turns with what stands on it.
 
 mod log_ins;
+mod memories;
 mod storm;
 mod verify;
 
@@ -113,6 +114,7 @@ async fn report(
         "reading sent to acknowledged, p99 in the storm, ms",
         &mut storms.iter().map(|round| round.stormy),
     );
+    memories::tell(&petty_chassis::telemetry::prometheus_text(), &mut details);
     details.insert("rounds".to_owned(), json!(args.rounds));
     details.insert("seconds of each measurement".to_owned(), json!(args.seconds));
     Ok(Report {

@@ -8,8 +8,12 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use async_trait::async_trait;
-use jsonwebtoken::jwk::Jwk;
-use jsonwebtoken::{Algorithm, DecodingKey};
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_FIXED, ED25519, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents,
+};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::Algorithm;
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::Counter;
 use petty_proto::auth::v1 as wire;
@@ -39,10 +43,11 @@ pub trait KeySource: Send + Sync + 'static {
     async fn keys(&self) -> Result<wire::Jwks, ApiError>;
 }
 
-/// A key that verifies. Held by [`Keys`] alone: who holds it weakly sees whether it is still believed.
+/// A key that verifies. Held by [`Keys`] alone: who holds it weakly sees whether it is still believed. It is read once: reading
+/// an RSA key takes a fifth of the time that a verification with it does.
 pub(super) struct Key {
     pub(super) algorithm: Algorithm,
-    pub(super) decoding: DecodingKey,
+    public: ParsedPublicKey,
     published: wire::Jwk,
 }
 
@@ -273,9 +278,37 @@ impl Key {
     fn read(published: wire::Jwk) -> Option<Self> {
         let algorithm: Algorithm = published.alg.parse().ok()?;
         let ours = token::ALGORITHMS.contains(&algorithm) && token::is_kid(&published.kid);
-        let jwk: Jwk = serde_json::from_value(serde_json::to_value(&published).ok()?).ok()?;
-        let decoding = DecodingKey::from_jwk(&jwk).ok()?;
-        ours.then_some(Self { algorithm, decoding, published })
+        let public = parse(algorithm, &published)?;
+        ours.then_some(Self { algorithm, public, published })
+    }
+
+    /// Whether it signed this.
+    pub(super) fn signed(&self, message: &str, signature: &str) -> bool {
+        let Ok(signature) = URL_SAFE_NO_PAD.decode(signature) else { return false };
+        self.public.verify_sig(message.as_bytes(), &signature).is_ok()
+    }
+}
+
+/// A public key (RFC 7518, 6; RFC 8037, 2) for the one algorithm that it is published for.
+fn parse(algorithm: Algorithm, published: &wire::Jwk) -> Option<ParsedPublicKey> {
+    let member = |member: &Option<String>| URL_SAFE_NO_PAD.decode(member.as_deref()?).ok();
+    let is = |kty: &str, crv: Option<&str>| published.kty == kty && published.crv.as_deref() == crv;
+    match algorithm {
+        Algorithm::RS256 if is("RSA", None) => {
+            let components = RsaPublicKeyComponents { n: member(&published.n)?, e: member(&published.e)? };
+            components.to_parsed_public_key(&RSA_PKCS1_2048_8192_SHA256).ok()
+        }
+        Algorithm::ES256 if is("EC", Some("P-256")) => {
+            // Uncompressed (SEC 1, 2.3.3).
+            let coordinates = [member(&published.x)?, member(&published.y)?];
+            let fit = coordinates.iter().all(|coordinate| coordinate.len() == 32);
+            let point = [[4].as_slice(), &coordinates[0], &coordinates[1]].concat();
+            ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point).ok().filter(|_| fit)
+        }
+        Algorithm::EdDSA if is("OKP", Some("Ed25519")) => {
+            ParsedPublicKey::new(&ED25519, member(&published.x)?).ok()
+        }
+        _ => None,
     }
 }
 

@@ -159,9 +159,7 @@ impl Inner {
         if key.algorithm != parts.algorithm {
             return Err(invalid());
         }
-        let message = parts.message.as_bytes();
-        let signed = jsonwebtoken::crypto::verify(parts.signature, message, &key.decoding, key.algorithm);
-        if !signed.unwrap_or(false) {
+        if !key.signed(parts.message, parts.signature) {
             return Err(invalid());
         }
         let claims: Claims = parts.claims().ok_or_else(invalid)?;
