@@ -7,8 +7,11 @@ use petty_chassis::FoundationConfig;
 use petty_chassis::config::{Reader, Section};
 
 use crate::domain::reading::Window;
+use crate::store::Retention;
 
 const HOUR: Duration = Duration::from_secs(3_600);
+/// A century.
+const LONGEST: SignedDuration = SignedDuration::from_hours(100 * 8_760);
 const DAY: Duration = Duration::from_secs(24 * 3_600);
 
 /// What ingest reads.
@@ -19,6 +22,10 @@ pub struct IngestConfig {
     /// Which times are taken: `PETTY_INGEST_MAX_AHEAD`, default 1h, at most 24h; `PETTY_INGEST_MAX_AGE`, default 720h, 1h to
     /// 8760h.
     pub window: Window,
+    /// How long readings, minutes' and hours' means are kept: `PETTY_INGEST_KEEP_RAW`, default two days longer than readings are
+    /// taken back, and that at least; `PETTY_INGEST_KEEP_MINUTES`, default 8760h, at least as long; `PETTY_INGEST_KEEP_HOURS`,
+    /// default 43800h, at least as long again.
+    pub retention: Retention,
 }
 
 impl Section for IngestConfig {
@@ -26,7 +33,22 @@ impl Section for IngestConfig {
         let foundation = FoundationConfig::read(reader);
         let max_ahead = within(reader, "PETTY_INGEST_MAX_AHEAD", HOUR, Duration::ZERO, DAY, "0s to 24h");
         let max_age = within(reader, "PETTY_INGEST_MAX_AGE", 30 * DAY, HOUR, 365 * DAY, "1h to 8760h");
-        Some(Self { foundation: foundation?, window: Window { max_ahead, max_age } })
+        let mut kept = |name, default: SignedDuration, least: SignedDuration, than| {
+            let default = default.max(least).unsigned_abs();
+            let kept =
+                SignedDuration::try_from(reader.duration(name, default)).unwrap_or(SignedDuration::MAX);
+            if kept < least || kept > LONGEST {
+                reader.fault(name, format!("must be {least:#} ({than}) to {LONGEST:#}"));
+            }
+            kept
+        };
+        let least = max_age.saturating_add(SignedDuration::from_hours(48));
+        let raw = kept("PETTY_INGEST_KEEP_RAW", least, least, "two days more than PETTY_INGEST_MAX_AGE");
+        let year = SignedDuration::from_hours(8_760);
+        let minutes = kept("PETTY_INGEST_KEEP_MINUTES", year, raw, "PETTY_INGEST_KEEP_RAW");
+        let hours = kept("PETTY_INGEST_KEEP_HOURS", year * 5, minutes, "PETTY_INGEST_KEEP_MINUTES");
+        let retention = Retention { raw, minutes, hours };
+        Some(Self { foundation: foundation?, window: Window { max_ahead, max_age }, retention })
     }
 }
 

@@ -6,6 +6,7 @@
 mod batch;
 mod convert;
 
+use jiff::SignedDuration;
 use opentelemetry::metrics::Counter;
 use petty_chassis::access::{CollarAccess, collar_not_found};
 use petty_chassis::grpc::gate::{Call, IngestServiceHandler, ReadingServiceHandler};
@@ -15,7 +16,7 @@ use petty_proto::ingest::v1 as wire;
 
 use crate::domain::reading::{Reading, Stamped, Window};
 use crate::domain::stamp::pet_at;
-use crate::domain::view::{Freshness, Precision};
+use crate::domain::view::{Freshness, Points, Precision};
 use crate::store::{Outcome, Store};
 
 /// Answers IngestService and ReadingService.
@@ -24,6 +25,8 @@ pub struct Grpc {
     store: Store,
     clock: Clock,
     window: Window,
+    /// So long each reading is kept.
+    kept: SignedDuration,
     counters: Counters,
 }
 
@@ -37,15 +40,16 @@ struct Counters {
 }
 
 impl Grpc {
-    /// Over a store, taking times within the window.
+    /// Over a store, taking times within the window, each reading kept for so long.
     #[must_use]
-    pub fn new(context: &Context, store: &Store, window: Window) -> Self {
+    pub fn new(context: &Context, store: &Store, window: Window, kept: SignedDuration) -> Self {
         let meter = petty_chassis::telemetry::meter();
         let counter = |name| meter.u64_counter(name).build();
         Self {
             store: store.clone(),
             clock: context.clock.clone(),
             window,
+            kept,
             counters: Counters {
                 accepted: counter("petty_readings_accepted"),
                 duplicates: counter("petty_readings_duplicate"),
@@ -114,16 +118,33 @@ impl ReadingServiceHandler for Grpc {
         call: Call,
         request: wire::ListReadingsRequest,
     ) -> Result<wire::ListReadingsResponse, ApiError> {
-        let (page, seconds) = &convert::page(&request, self.clock.now())?;
+        let now = self.clock.now();
+        let asked = convert::points(&request);
+        let known = asked.clone().unwrap_or_default().or_else(|| convert::points_before(&request, now));
+        let first = convert::page(&request, known.unwrap_or(Points::Each), now);
+        let (asked, page) = match (asked, first) {
+            (Ok(_), Ok(page)) => (known, page),
+            (asked, first) => {
+                let faults = asked.err().into_iter().chain(first.err().into_iter().flatten());
+                return Err(ApiError::invalid(faults.collect()));
+            }
+        };
         let access = call.pet().await?;
-        let precision = Precision::of(access.role);
-        let mut found = match seconds {
-            None => self.store.list(access.pet_id, page).await?,
-            Some(seconds) => self.store.list_means(access.pet_id, page, *seconds).await?,
+        let (points, page) = match asked {
+            Some(points) => (points, page),
+            None => {
+                let points = self.store.fitting(access.pet_id, page.span, self.kept).await?;
+                (points, convert::page(&request, points, now)?)
+            }
+        };
+        let (page, precision) = (&page, Precision::of(access.role));
+        let mut found = match points {
+            Points::Each => self.store.list(access.pet_id, page).await?,
+            Points::Means(seconds) => self.store.list_means(access.pet_id, page, seconds).await?,
         };
         let next_page_token = page.cut(&mut found, |(_, place)| *place);
         let readings = found.into_iter().map(|(stored, _)| convert::reading(stored, precision)).collect();
-        Ok(wire::ListReadingsResponse { readings, next_page_token })
+        Ok(wire::ListReadingsResponse { readings, next_page_token, point_seconds: points.seconds() })
     }
 }
 

@@ -39,10 +39,12 @@ impl petty_chassis::Service for Ingest {
     async fn run(context: Context, config: IngestConfig) -> anyhow::Result<()> {
         let base = Foundation::lay(&context, &config.foundation, migrations()).await?;
         let store = store::Store::new(&context, &base.db, base.events.shards());
-        worker::keep_partitions(&context, &store, config.window).await?;
+        worker::keep_partitions(&context, &store, config.window, config.retention).await?;
+        worker::roll_up(&context, &store);
         base.events.consume(Arc::new(worker::Events::new(&store)), &base.mesh);
         let gate = base.gate();
-        let guarded = gate.guard(Arc::new(grpc::Grpc::new(&context, &store, config.window)));
+        let guarded =
+            gate.guard(Arc::new(grpc::Grpc::new(&context, &store, config.window, config.retention.raw)));
         Server::new(&context)
             .add(IngestServiceServer::new(guarded.clone()).max_decoding_message_size(MAX_REQUEST_BYTES))
             .add(ReadingServiceServer::new(guarded))

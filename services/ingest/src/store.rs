@@ -2,7 +2,7 @@
 //!
 //! Invariants: a reading, its collar's latest state and its place in `readings.accepted` are committed together; what a
 //! flush locks, it locks in one order (shards, readings, pets' collars, latest states, each sorted), so that two flushes
-//! cannot deadlock; nothing of an erased pet is written after its tombstone.
+//! cannot deadlock; sums of minutes and hours follow from readings, and are never behind a note that is gone; nothing of an erased pet is written after its tombstone.
 
 mod announce;
 mod append;
@@ -14,6 +14,8 @@ mod group;
 mod latest;
 mod list;
 mod partitions;
+mod points;
+mod rollups;
 
 use jiff::Timestamp;
 use petty_chassis::postgres::Db;
@@ -23,6 +25,7 @@ use petty_chassis::{Context, Tasks};
 pub use append::Outcome;
 pub use group::Unwritten;
 pub use list::{Page, Place};
+pub use partitions::Retention;
 
 use crate::domain::reading::Signals;
 

@@ -1,4 +1,4 @@
-//! What ingest does beside requests: keeps partitions ahead, and forgets pets.
+//! What ingest does beside requests: keeps partitions, sums minutes and hours, and forgets pets.
 
 use std::time::Duration;
 
@@ -9,22 +9,49 @@ use petty_chassis::{Context, periodic};
 use petty_proto::events::v1::PetChanged;
 
 use crate::domain::reading::Window;
-use crate::store::Store;
+use crate::store::{Retention, Store};
 
 const PARTITIONS_INTERVAL: Duration = Duration::from_secs(3_600);
 
-/// Makes partitions now, so that there is one for every reading, and every hour from now on.
+/// A minute that is still being written into is summed this often at most.
+const ROLLUP_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Makes partitions now, so that there is one for every reading, and every hour from now on; then drops what is too old.
 ///
 /// # Errors
 /// Where the database says no the first time.
-pub async fn keep_partitions(context: &Context, store: &Store, window: Window) -> Result<(), Error> {
+pub async fn keep_partitions(
+    context: &Context,
+    store: &Store,
+    window: Window,
+    retention: Retention,
+) -> Result<(), Error> {
     store.make_partitions(window).await?;
     let store = store.clone();
     periodic::every(context, "partitions", PARTITIONS_INTERVAL, move || {
         let store = store.clone();
-        async move { store.make_partitions(window).await }
+        async move {
+            store.make_partitions(window).await?;
+            let dropped = store.drop_partitions(retention).await?;
+            if dropped > 0 {
+                tracing::info!(dropped, "dropped partitions that are older than they are kept");
+            }
+            Ok::<_, Error>(())
+        }
     });
     Ok(())
+}
+
+/// Sums minutes and hours that were written into.
+pub fn roll_up(context: &Context, store: &Store) {
+    let store = store.clone();
+    periodic::every(context, "rollups", ROLLUP_INTERVAL, move || {
+        let store = store.clone();
+        async move {
+            while store.roll_up().await? {}
+            Ok::<_, Error>(())
+        }
+    });
 }
 
 /// What ingest does with other services' events: it forgets pets that are gone.

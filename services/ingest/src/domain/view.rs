@@ -43,6 +43,39 @@ impl Precision {
     }
 }
 
+/// What a point of a list is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Points {
+    /// A reading.
+    Each,
+    /// The means of so many seconds.
+    Means(i32),
+}
+
+impl Points {
+    /// About so many at most, where nobody said how fine they are to be.
+    pub const MOST: i64 = 1_000;
+    /// What means are made of where nobody said so: divisors of a day.
+    pub const STEPS: [i32; 9] = [60, 120, 300, 900, 3_600, 10_800, 21_600, 43_200, 86_400];
+
+    /// The shortest means that leave at most [`Points::MOST`] points of a span; the longest, where none do.
+    #[must_use]
+    pub fn spanning(span: SignedDuration) -> Self {
+        let fits = |step: &&i32| span.as_secs() <= i64::from(**step) * Self::MOST;
+        let [.., longest] = Self::STEPS;
+        Self::Means(Self::STEPS.iter().find(fits).copied().unwrap_or(longest))
+    }
+
+    /// 0 where each reading is a point.
+    #[must_use]
+    pub fn seconds(self) -> i32 {
+        match self {
+            Self::Each => 0,
+            Self::Means(seconds) => seconds,
+        }
+    }
+}
+
 /// How old the newest reading is, and what follows from that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Freshness {
@@ -86,6 +119,25 @@ mod tests {
             assert_eq!(freshness, Freshness { stale, poll_after_seconds: poll }, "{age_seconds}");
         }
         assert!(Freshness::of(now - STALE_AFTER - SignedDuration::from_micros(1), now).stale);
+    }
+
+    #[test]
+    fn points_are_a_thousand_at_most_and_as_fine_as_that_allows() {
+        for (hours, seconds) in
+            [(1, 60), (16, 60), (17, 120), (24, 120), (48, 300), (168, 900), (720, 3_600), (8_760, 43_200)]
+        {
+            assert_eq!(
+                Points::spanning(SignedDuration::from_hours(hours)),
+                Points::Means(seconds),
+                "{hours}"
+            );
+        }
+        assert_eq!(Points::spanning(SignedDuration::from_hours(1_000_000)), Points::Means(86_400));
+        assert_eq!(Points::spanning(SignedDuration::from_secs(60_000)), Points::Means(60));
+        assert_eq!(Points::spanning(SignedDuration::from_secs(60_001)), Points::Means(120));
+        assert!(
+            Points::STEPS.iter().all(|step| 86_400 % step == 0 && (step % 3_600 == 0 || 3_600 % step == 0))
+        );
     }
 
     #[test]

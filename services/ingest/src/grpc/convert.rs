@@ -7,7 +7,7 @@ use petty_proto::ingest::v1 as wire;
 use petty_proto::ingest::v1::list_readings_request::Resolution;
 
 use crate::domain::reading::{Draft, DraftLocation, Fault, FaultKind, Moment, Position};
-use crate::domain::view::{Freshness, Precision};
+use crate::domain::view::{Freshness, Points, Precision};
 use crate::store::{Page, Stored};
 
 /// Where `start_time` of a list is absent.
@@ -52,37 +52,44 @@ pub(super) fn unflattened(request: wire::IngestReadingRequest) -> wire::Reading 
     }
 }
 
-/// The page of readings that is wanted, and how many seconds a point's span has; `None`: every reading is a point.
+/// How finely readings are asked for; `None`: as is fitting.
+pub(super) fn points(request: &wire::ListReadingsRequest) -> Result<Option<Points>, FieldError> {
+    match Resolution::try_from(request.resolution) {
+        Ok(Resolution::Unspecified) => Ok(None),
+        Ok(Resolution::Raw) => Ok(Some(Points::Each)),
+        Ok(Resolution::Minute) => Ok(Some(Points::Means(60))),
+        Ok(Resolution::Hour) => Ok(Some(Points::Means(3_600))),
+        Err(_) => Err(FieldError::malformed("resolution", "must be RAW, MINUTE or HOUR")),
+    }
+}
+
+/// The points that the page before was of, where nobody said how fine they are to be: its token names them.
+pub(super) fn points_before(request: &wire::ListReadingsRequest, now: Timestamp) -> Option<Points> {
+    if request.page_token.is_empty() {
+        return None;
+    }
+    let means = Points::STEPS.into_iter().map(Points::Means);
+    [Points::Each].into_iter().chain(means).find(|points| page(request, *points, now).is_ok())
+}
+
+/// The page of readings that is wanted.
 pub(super) fn page(
     request: &wire::ListReadingsRequest,
+    points: Points,
     now: Timestamp,
-) -> Result<(Page, Option<i32>), Vec<FieldError>> {
-    let mut faults = Vec::new();
-    let seconds = match Resolution::try_from(request.resolution) {
-        Ok(Resolution::Unspecified | Resolution::Raw) => None,
-        Ok(Resolution::Minute) => Some(60),
-        Ok(Resolution::Hour) => Some(3_600),
-        Err(_) => {
-            faults.push(FieldError::malformed("resolution", "must be RAW, MINUTE or HOUR"));
-            None
-        }
-    };
-    let list = format!("pets/{}/readings/{}", request.pet_id, seconds.unwrap_or_default());
+) -> Result<Page, Vec<FieldError>> {
+    let list = format!("pets/{}/readings/{}", request.pet_id, points.seconds());
     let asked = Asked {
         start_time: request.start_time,
         end_time: request.end_time,
         page_size: request.page_size,
         page_token: &request.page_token,
     };
-    match Page::read_span(list, &asked, DEFAULT_SPAN, now) {
-        Err(more) => faults.extend(more),
-        Ok(page) if page.span.start == page.span.end => {
-            faults.push(FieldError::out_of_range("start_time", "must be before end_time"));
-        }
-        Ok(page) if faults.is_empty() => return Ok((page, seconds)),
-        Ok(_) => {}
+    let page = Page::read_span(list, &asked, DEFAULT_SPAN, now)?;
+    if page.span.start == page.span.end {
+        return Err(vec![FieldError::out_of_range("start_time", "must be before end_time")]);
     }
-    Err(faults)
+    Ok(page)
 }
 
 /// A reading as it was sent.

@@ -16,10 +16,12 @@ impl Store {
     pub(super) fn announcement(&self, inserted: &[&Keyed<'_>]) -> outbox::Batch {
         let mut shards: BTreeMap<i16, BTreeMap<PetId, Vec<&Stamped>>> = BTreeMap::new();
         let mut traces: BTreeMap<i16, &str> = BTreeMap::new();
-        for row in inserted {
+        for run in inserted.chunk_by(|a, b| a.stamped.pet == b.stamped.pet) {
+            let Some(row) = run.first() else { continue };
             let pet = row.stamped.pet;
             let shard = shard_of(pet, self.shards);
-            shards.entry(shard).or_default().entry(pet).or_default().push(row.stamped);
+            let readings = shards.entry(shard).or_default().entry(pet).or_default();
+            readings.extend(run.iter().map(|row| row.stamped));
             let trace = traces.entry(shard).or_default();
             if trace.is_empty() {
                 *trace = row.traceparent;

@@ -4,19 +4,20 @@
 //! refuses it whole where one is there already, or its pet is erased. Then, and while duplicates keep coming, it goes the
 //! careful way, which finds out about each. A reading that the database refuses takes no other with it.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use jiff::Timestamp;
-use petty_chassis::calendar::utc_date;
 use petty_chassis::events::shard_of;
 use petty_chassis::postgres::{Class, Error, Step, ToSql, Tx};
-use petty_chassis::types::PetId;
+use petty_chassis::types::{CollarId, PetId};
 use uuid::Uuid;
 
+use super::collars::Key as CollarKey;
 use super::columns::{self, Columns};
 use super::group::Unwritten;
+use super::rollups::Note;
 use super::{Store, copy};
 use crate::domain::reading::{Signals, Stamped};
 
@@ -24,6 +25,8 @@ use crate::domain::reading::{Signals, Stamped};
 pub(super) const SHARD_LOCKS: i32 = 7_239;
 /// After a flush with duplicates so many more go the careful way at once.
 const DOUBTED: u32 = 16;
+
+const DAY_US: i64 = 86_400_000_000;
 
 /// What became of a reading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +47,11 @@ pub enum Outcome {
 #[derive(Debug)]
 pub(super) struct Keyed<'a> {
     index: usize,
+    /// Days since 1970: the partition.
+    day: i64,
     pub(super) collar_key: i32,
+    /// Which part of its day it is in.
+    part: i32,
     pub(super) stamped: &'a Stamped,
     /// Of the request that it came with.
     pub(super) traceparent: &'a str,
@@ -94,14 +101,20 @@ impl Store {
     ) -> Result<Vec<Result<Outcome, Unwritten>>, Error> {
         let keys = self.keys_of(readings.iter().map(|(stamped, _)| &stamped.reading.collar)).await?;
         let mut rows = Vec::with_capacity(readings.len());
+        // Requests are of few collars, most of one.
+        let mut last: Option<(&CollarId, CollarKey)> = None;
         for (index, (stamped, traceparent)) in readings.iter().copied().enumerate() {
-            let collar_key = keys.get(&stamped.reading.collar).copied();
-            let collar_key = collar_key
-                .ok_or(Error::Inconsistent { table: "collars", column: "collar_key".to_owned() })?;
-            rows.push(Keyed { index, collar_key, stamped, traceparent });
+            let collar = &stamped.reading.collar;
+            let key = last.filter(|(last, _)| *last == collar).map(|(_, key)| key);
+            let key = key.or_else(|| keys.get(collar).copied());
+            let key = key.ok_or(Error::Inconsistent { table: "collars", column: "collar_key".to_owned() })?;
+            last = Some((collar, key));
+            let CollarKey { collar_key, part } = key;
+            let day = stamped.reading.measured_at.as_microsecond().div_euclid(DAY_US);
+            rows.push(Keyed { index, day, collar_key, part, stamped, traceparent });
         }
         // As the partitions are, then by key: two flushes wait for each other in one order. Of equals the first stays.
-        rows.sort_by_key(|row| (utc_date(row.stamped.reading.measured_at), row.key(), row.index));
+        rows.sort_unstable_by_key(|row| (row.day, row.part, row.key(), row.index));
         let mut unique: Vec<&Keyed<'_>> = Vec::with_capacity(rows.len());
         // The row that stands for each reading.
         let mut stands = vec![0; readings.len()];
@@ -221,7 +234,8 @@ impl Store {
     }
 
     fn shards_and_pets(&self, rows: &[&Keyed<'_>]) -> (Vec<i32>, Vec<Uuid>) {
-        let pets: BTreeSet<PetId> = rows.iter().map(|row| row.stamped.pet).collect();
+        let runs = rows.chunk_by(|a, b| a.stamped.pet == b.stamped.pet);
+        let pets: BTreeSet<PetId> = runs.filter_map(|run| Some(run.first()?.stamped.pet)).collect();
         let shards: BTreeSet<i32> = pets.iter().map(|pet| i32::from(shard_of(*pet, self.shards))).collect();
         (shards.into_iter().collect(), pets.into_iter().map(|pet| pet.0).collect())
     }
@@ -274,9 +288,9 @@ fn ends(rows: &[&Keyed<'_>]) -> Option<(Timestamp, Timestamp)> {
 }
 
 /// The keys that were inserted.
-async fn insert_missing(tx: &Tx, rows: &[&Keyed<'_>]) -> Result<std::collections::HashSet<Key>, Error> {
+async fn insert_missing(tx: &Tx, rows: &[&Keyed<'_>]) -> Result<HashSet<Key>, Error> {
     if rows.is_empty() {
-        return Ok(std::collections::HashSet::new());
+        return Ok(HashSet::new());
     }
     let columns = Columns::of(rows.iter().copied());
     let sql = "-- insert_readings
@@ -301,23 +315,27 @@ struct Following {
     pair_pets: Vec<Uuid>,
     pair_collars: Vec<i32>,
     newest: Columns,
+    note: Note,
     events: petty_chassis::events::outbox::Batch,
 }
 
 impl Following {
     fn of(store: &Store, inserted: &[&Keyed<'_>]) -> Self {
-        let mut pairs: BTreeSet<(Uuid, i32)> =
-            inserted.iter().map(|row| (row.stamped.pet.0, row.collar_key)).collect();
+        let pair = |row: &Keyed<'_>| (row.stamped.pet.0, row.collar_key);
+        let runs = || inserted.chunk_by(|a, b| pair(a) == pair(b));
+        let mut pairs: BTreeSet<(Uuid, i32)> = runs().filter_map(|run| Some(pair(run.first()?))).collect();
         pairs.retain(|pair| !store.pairs.contains(*pair));
         let (pair_pets, pair_collars) = pairs.iter().copied().unzip();
-        // Sorted by day, collar and time: the last one of a collar stays.
-        let newest: BTreeMap<i32, &Keyed<'_>> = inserted.iter().map(|row| (row.collar_key, *row)).collect();
+        // Sorted by day, part, collar and time: the last one of a collar stays.
+        let newest: BTreeMap<i32, &Keyed<'_>> =
+            runs().filter_map(|run| run.last().map(|row| (row.collar_key, *row))).collect();
         let newest = Columns::of(newest.into_values());
-        Self { pairs, pair_pets, pair_collars, newest, events: store.announcement(inserted) }
+        let note = Note::of(inserted);
+        Self { pairs, pair_pets, pair_collars, newest, note, events: store.announcement(inserted) }
     }
 
     fn steps(&self) -> Vec<Step<'_>> {
-        let mut steps = Vec::with_capacity(2);
+        let mut steps = Vec::with_capacity(3);
         if !self.pairs.is_empty() {
             let sql = "-- note_pets_collars
                 INSERT INTO pet_collars (pet_id, collar_key)
@@ -346,6 +364,7 @@ impl Following {
             WHERE EXCLUDED.measured_at > s.measured_at";
         let parameters: [&(dyn ToSql + Sync); 13] = self.newest.parameters();
         steps.push(Step::Execute { sql, parameters: parameters.to_vec() });
+        steps.push(self.note.step());
         steps
     }
 

@@ -14,9 +14,16 @@ use super::Store;
 /// So many collars are remembered, about 100 bytes each.
 const REMEMBERED: u64 = 100_000;
 
+/// A collar's key, and which part of a day its readings are in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Key {
+    pub(super) collar_key: i32,
+    pub(super) part: i32,
+}
+
 /// The keys of collars that were seen lately.
 #[derive(Clone, Debug)]
-pub(super) struct Keys(Cache<CollarId, i32>);
+pub(super) struct Keys(Cache<CollarId, Key>);
 
 impl Default for Keys {
     fn default() -> Self {
@@ -49,10 +56,14 @@ impl Store {
     pub(super) async fn keys_of<'a>(
         &self,
         collars: impl Iterator<Item = &'a CollarId>,
-    ) -> Result<BTreeMap<&'a CollarId, i32>, Error> {
+    ) -> Result<BTreeMap<&'a CollarId, Key>, Error> {
         let mut keys = BTreeMap::new();
         let mut unknown = BTreeSet::new();
+        let mut last = None;
         for collar in collars {
+            if last.replace(collar) == Some(collar) {
+                continue;
+            }
             match self.keys.0.get(collar) {
                 Some(key) => drop(keys.insert(collar, key)),
                 None => drop(unknown.insert(collar)),
@@ -89,11 +100,18 @@ impl Store {
     }
 }
 
-async fn find(tx: &Tx, ids: &[&str]) -> Result<BTreeMap<String, i32>, Error> {
-    let sql = "-- collar_keys\nSELECT collar_id, collar_key FROM collars WHERE collar_id = ANY($1)";
+async fn find(tx: &Tx, ids: &[&str]) -> Result<BTreeMap<String, Key>, Error> {
+    let sql = "-- collar_keys
+        SELECT collar_id, collar_key, ingest_part(collar_key) FROM collars WHERE collar_id = ANY($1)";
     tx.query(sql, &[&ids])
         .await?
         .iter()
-        .map(|row| Ok((Error::column(row, "collars", 0)?, Error::column(row, "collars", 1)?)))
+        .map(|row| {
+            let key = Key {
+                collar_key: Error::column(row, "collars", 1)?,
+                part: Error::column(row, "collars", 2)?,
+            };
+            Ok((Error::column(row, "collars", 0)?, key))
+        })
         .collect()
 }

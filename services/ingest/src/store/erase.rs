@@ -1,7 +1,7 @@
 //! Forgetting a pet.
 //!
-//! Invariant: once this transaction is committed, no reading of the pet is there, and none can come: flushes hold their
-//! pets' shards until they are committed, and look for tombstones once they do.
+//! Invariant: once this transaction is committed, no reading of the pet is there, nor a sum, and none can come: flushes hold
+//! their pets' shards until they are committed, and look for tombstones once they do; whoever sums holds all shards.
 
 use petty_chassis::Service as _;
 use petty_chassis::events::{inbox, outbox, shard_of};
@@ -13,7 +13,7 @@ use super::append::SHARD_LOCKS;
 use crate::Ingest;
 
 impl Store {
-    /// Forgets a pet for good: tombstone, readings, latest states. Returns how many readings went.
+    /// Forgets a pet for good: tombstone, readings, their sums, latest states. Returns how many readings went.
     ///
     /// # Errors
     /// Where the database says no.
@@ -26,6 +26,16 @@ impl Store {
             DELETE FROM readings r USING pet_collars p
             WHERE p.pet_id = $1 AND r.collar_key = p.collar_key AND r.pet_id = p.pet_id";
         let readings = tx.execute(sql, &[&pet.0]).await?;
+        for sql in [
+            "-- erase_minutes
+                DELETE FROM readings_minute r USING pet_collars p
+                WHERE p.pet_id = $1 AND r.collar_key = p.collar_key AND r.pet_id = p.pet_id",
+            "-- erase_hours
+                DELETE FROM readings_hour r USING pet_collars p
+                WHERE p.pet_id = $1 AND r.collar_key = p.collar_key AND r.pet_id = p.pet_id",
+        ] {
+            tx.execute(sql, &[&pet.0]).await?;
+        }
         let sql = "-- hold_latest
             SELECT collar_key FROM latest_states WHERE pet_id = $1 ORDER BY collar_key FOR UPDATE";
         let rows = tx.query(sql, &[&pet.0]).await?;

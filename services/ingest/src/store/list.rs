@@ -43,7 +43,8 @@ impl Store {
             .await
     }
 
-    /// The means of each span of `seconds`; the collar is the one of the span's newest reading. Positions and sequence
+    /// The means of each span of `seconds`, whole minutes that divide a day or whole hours: of every span that begins within
+    /// the page's, or that its start lies in. The collar is the one of the span's newest reading. Positions and sequence
     /// numbers have no mean.
     ///
     /// # Errors
@@ -54,23 +55,8 @@ impl Store {
         page: &Page,
         seconds: i32,
     ) -> Result<Vec<(Stored, Place)>, Error> {
-        let (start, below, limit) = (page.span.start, below(page), page.limit());
-        let sql = "-- list_means
-            SELECT m.span_start, m.collar_key, c.collar_id, m.heart_rate, m.respiratory_rate, m.temperature,
-                   m.skin_temperature, m.battery_level, NULL::float8 AS accuracy_m, NULL::int4 AS longitude_e6,
-                   NULL::int4 AS latitude_e6, NULL::int4 AS sequence_id, m.activity_level
-            FROM (
-                SELECT date_bin(make_interval(secs => $4::int4), r.measured_at, 'epoch'::timestamptz) AS span_start,
-                       (array_agg(r.collar_key ORDER BY r.measured_at DESC, r.collar_key DESC))[1] AS collar_key,
-                       avg(r.heart_rate) AS heart_rate, avg(r.respiratory_rate) AS respiratory_rate,
-                       avg(r.temperature) AS temperature, avg(r.skin_temperature) AS skin_temperature,
-                       avg(r.battery_level) AS battery_level, round(avg(r.activity_level))::int2 AS activity_level
-                FROM pet_collars p
-                JOIN readings r ON r.collar_key = p.collar_key AND r.pet_id = p.pet_id
-                WHERE p.pet_id = $1 AND r.measured_at >= $2 AND r.measured_at < $3
-                GROUP BY 1 ORDER BY 1 DESC LIMIT $5
-            ) m
-            JOIN collars c ON c.collar_key = m.collar_key ORDER BY m.span_start DESC";
+        let (start, below, limit) = (floor(page.span.start, seconds), below(page), page.limit());
+        let sql = if seconds % 3_600 == 0 { HOURS } else { MINUTES };
         self.db
             .read("list_means", |tx| async move {
                 let rows = tx.query(sql, &[&pet.0, &start, &below.time, &seconds, &limit]).await?;
@@ -83,6 +69,46 @@ impl Store {
             })
             .await
     }
+}
+
+/// The same statement over two tables: sums are added up before they are divided.
+macro_rules! list_means {
+    ($name:literal, $table:literal) => {
+        concat!(
+            "-- ",
+            $name,
+            "
+            SELECT m.span_start, m.collar_key, c.collar_id, m.heart_rate, m.respiratory_rate, m.temperature,
+                   m.skin_temperature, m.battery_level, NULL::float8 AS accuracy_m, NULL::int4 AS longitude_e6,
+                   NULL::int4 AS latitude_e6, NULL::int4 AS sequence_id, m.activity_level
+            FROM (
+                SELECT date_bin(make_interval(secs => $4::int4), r.span_start, 'epoch'::timestamptz) AS span_start,
+                       (array_agg(r.collar_key ORDER BY r.newest_at DESC, r.collar_key DESC))[1] AS collar_key,
+                       sum(r.heart_rate_sum) / nullif(sum(r.heart_rate_count), 0) AS heart_rate,
+                       sum(r.respiratory_rate_sum) / nullif(sum(r.respiratory_rate_count), 0) AS respiratory_rate,
+                       sum(r.temperature_sum) / nullif(sum(r.temperature_count), 0) AS temperature,
+                       sum(r.skin_temperature_sum) / nullif(sum(r.skin_temperature_count), 0) AS skin_temperature,
+                       sum(r.battery_level_sum) / nullif(sum(r.battery_level_count), 0) AS battery_level,
+                       round(sum(r.activity_level_sum) / nullif(sum(r.activity_level_count), 0))::int2
+                           AS activity_level
+                FROM pet_collars p
+                JOIN ",
+            $table,
+            " r ON r.collar_key = p.collar_key AND r.pet_id = p.pet_id
+                WHERE p.pet_id = $1 AND r.span_start >= $2 AND r.span_start < $3
+                GROUP BY 1 ORDER BY 1 DESC LIMIT $5
+            ) m
+            JOIN collars c ON c.collar_key = m.collar_key ORDER BY m.span_start DESC"
+        )
+    };
+}
+const MINUTES: &str = list_means!("list_minutes", "readings_minute");
+const HOURS: &str = list_means!("list_hours", "readings_hour");
+
+/// The start of the span that a time is in.
+fn floor(time: Timestamp, seconds: i32) -> Timestamp {
+    let second = time.as_microsecond().div_euclid(1_000_000);
+    Timestamp::from_second(second - second.rem_euclid(i64::from(seconds.max(1)))).unwrap_or(time)
 }
 
 /// Where the page before ended, or the place above all that is before the span's end.

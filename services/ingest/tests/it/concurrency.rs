@@ -7,6 +7,7 @@ use petty_proto::ingest::v1 as wire;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
+use crate::rollups::{summed, sums};
 use crate::world::{World, ago, reading};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -63,14 +64,22 @@ async fn overlapping_batches_at_once_store_each_reading_exactly_once() {
     }
 }
 
+/// A collar's beats at a second: not the same sum in another order, unless summed in one.
+fn beats(collar: u8, second: i64) -> f64 {
+    60.1 + f64::from(collar) / 3.0 + f64::from(i32::try_from(second % 1_000).unwrap()) / 7.0
+}
+
 /// Batches of (collar, second): with repetitions within and between them.
 fn batches() -> impl Strategy<Value = Vec<Vec<(u8, i64)>>> {
-    let one = (0..3_u8, 0..12_i64);
+    // Of several minutes, hours and days.
+    let second =
+        (0..12_i64, prop::sample::select(vec![0, 55, 3_595, 86_395])).prop_map(|(n, around)| around + n);
+    let one = (0..3_u8, second);
     prop::collection::vec(prop::collection::vec(one, 1..12), 1..8)
 }
 
 #[test]
-fn any_split_order_and_repetition_ends_in_the_same_table() {
+fn any_split_order_and_repetition_ends_in_the_same_table_sums_and_latest_states() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let world = runtime.block_on(World::new("any_order"));
     let owner = world.person();
@@ -88,17 +97,29 @@ fn any_split_order_and_repetition_ends_in_the_same_table() {
         let pets: Vec<_> = (0..3).map(|collar| world.owned(&owner, &name(collar))).collect();
         let requests: Vec<Vec<wire::Reading>> = batches
             .iter()
-            .map(|batch| batch.iter().map(|(collar, second)| reading(&name(*collar), ago(*second))).collect())
+            .map(|batch| {
+                let one = |(collar, second): &(u8, i64)| wire::Reading {
+                    heart_rate: Some(beats(*collar, *second)),
+                    ..reading(&name(*collar), ago(*second))
+                };
+                batch.iter().map(one).collect()
+            })
             .collect();
         runtime.block_on(async {
             let sending = requests.into_iter().map(|request| world.ingest_batch(&owner, request));
             if at_once {
-                for answer in join_all(sending).await {
+                // Sums are made meanwhile as well.
+                let (answers, summed) = futures::join!(join_all(sending), world.store.roll_up());
+                for answer in answers {
                     answer.unwrap();
                 }
+                summed.unwrap();
             } else {
-                for sent in sending {
+                for (nth, sent) in sending.enumerate() {
                     sent.await.unwrap();
+                    if nth % 2 == 0 {
+                        world.store.roll_up().await.unwrap();
+                    }
                 }
             }
         });
@@ -115,6 +136,24 @@ fn any_split_order_and_repetition_ends_in_the_same_table() {
         };
         prop_assert_eq!(own(runtime.block_on(world.stored())), expected.clone());
         prop_assert_eq!(own(runtime.block_on(world.announced())), expected);
+        runtime.block_on(world.rolled_up());
+        let mut once: Vec<(String, i64, f64)> = unique
+            .iter()
+            .map(|(collar, second)| (name(*collar), ago(-second).as_microsecond(), beats(*collar, -second)))
+            .collect();
+        once.sort_by(|a, b| (&a.0, a.1).cmp(&(&b.0, b.1)));
+        for (table, seconds) in [("readings_minute", 60), ("readings_hour", 3_600)] {
+            let mut found = runtime.block_on(sums(&world, table));
+            found.retain(|(collar, _), _| collar.starts_with(&prefix));
+            let expected = summed(&once, seconds);
+            prop_assert_eq!(found.keys().collect::<Vec<_>>(), expected.keys().collect::<Vec<_>>());
+            for (key, (readings, beats, newest)) in expected {
+                let (found_readings, found_beats, found_newest) = found[&key];
+                prop_assert_eq!((found_readings, found_newest), (readings, newest));
+                // An hour's is the sum of its minutes' sums.
+                prop_assert!((found_beats - beats).abs() < 1e-9, "{} {}", found_beats, beats);
+            }
+        }
         for collar in 0..3 {
             let newest = unique
                 .iter()

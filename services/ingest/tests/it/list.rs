@@ -117,6 +117,7 @@ async fn points_of_a_minute_and_an_hour_are_means_without_positions() {
         .ingest_batch(&owner, vec![beat(1, 100.0), beat(59, 80.0), beat(62, 60.0), lively, beat(3_601, 50.0)])
         .await
         .unwrap();
+    world.rolled_up().await;
 
     let points = async |resolution: Resolution| {
         let request = wire::ListReadingsRequest { resolution: resolution.into(), page_size: 2, ..of(pet) };

@@ -9,6 +9,8 @@ mod erasure;
 mod group;
 mod list;
 mod realtime;
+mod rollups;
 mod service;
 mod single;
+mod takeover;
 mod world;

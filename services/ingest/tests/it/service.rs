@@ -40,6 +40,9 @@ async fn a_window_out_of_bounds_is_named() {
         ("PETTY_INGEST_MAX_AGE", "1s"),
         ("PETTY_INGEST_MAX_AGE", "9000h"),
         ("PETTY_INGEST_MAX_AHEAD", "25h"),
+        ("PETTY_INGEST_KEEP_RAW", "767h"),
+        ("PETTY_INGEST_KEEP_MINUTES", "767h"),
+        ("PETTY_INGEST_KEEP_HOURS", "8759h"),
     ] {
         let environment = world.environment.clone().with(name, value);
         let faults = config::load::<Both>(&environment).err().unwrap();

@@ -54,7 +54,7 @@ impl World {
         let (context, config) = (&bench.base.context, bench.config::<IngestConfig>());
         let store = Store::new(context, &bench.base.db, bench.base.events.shards());
         store.make_partitions(config.window).await.unwrap();
-        let guarded = bench.guard(Grpc::new(context, &store, config.window));
+        let guarded = bench.guard(Grpc::new(context, &store, config.window, config.retention.raw));
         bench.employ(Arc::new(Events::new(&store)));
         Self { bench, store, guarded }
     }
@@ -199,6 +199,11 @@ impl World {
                    WHERE collar_id = $1";
         let rows = self.query(sql, &[&collar]).await;
         rows.first().map(|row| (row.get::<_, Timestamp>(0).as_microsecond(), PetId(row.get(1))))
+    }
+
+    /// Sums all minutes and hours that were written into.
+    pub(crate) async fn rolled_up(&self) {
+        while self.store.roll_up().await.unwrap() {}
     }
 
     /// Runs `work` in a transaction, as a consumer would.
