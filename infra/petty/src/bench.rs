@@ -6,6 +6,7 @@
 mod auth;
 mod first;
 mod floor;
+mod ingest;
 mod report;
 mod spread;
 mod stream;
@@ -37,6 +38,7 @@ pub async fn run(args: BenchArgs) -> anyhow::Result<ExitCode> {
     let report = match args.bench {
         Bench::Stream { events, rounds } => stream::run(events, rounds).await?,
         Bench::Auth(args) => auth::run(args).await?,
+        Bench::Ingest(args) => ingest::run(args).await?,
     };
     report.print()?;
     if let Some(path) = &args.json {

@@ -29,6 +29,25 @@ pub enum Bench {
     },
     /// Verifications beside RSA alone, log-ins beside Argon2 alone, readings while log-ins storm in.
     Auth(AuthBench),
+    /// Readings in, by batches, by gRPC and singly, and out again, beside what PostgreSQL does by itself.
+    Ingest(IngestBench),
+}
+
+/// `petty bench ingest`.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct IngestBench {
+    /// In how many rounds.
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub rounds: u32,
+    /// How many readings a measurement of batches sends, about.
+    #[arg(long, value_name = "N", default_value_t = 512_000, value_parser = clap::value_parser!(u32).range(256..=2_000_000))]
+    pub readings: u32,
+    /// How long a measurement of single readings lasts, in seconds.
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=600))]
+    pub seconds: u32,
+    /// Beside how many stored readings it is measured at the end, and a day of them read; 0: not at all.
+    #[arg(long, value_name = "N", default_value_t = 50_000_000, value_parser = clap::value_parser!(u32).range(0..=100_000_000))]
+    pub stored: u32,
 }
 
 /// `petty bench auth`.

@@ -1,0 +1,342 @@
+//! What readings cost on their way in and out, beside what PostgreSQL does by itself: the same rows in the same table of the same
+//! server, in turns within one run.
+//!
+//! The whole mesh runs meanwhile, behavior included; what it takes until behavior has handled everything and all sums are made is
+//! told as well. The senders run on the same cores, in the same process.
+
+mod floor;
+mod herd;
+mod http;
+mod profile;
+mod send;
+mod tables;
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use petty_chassis::config::{BaseConfig, Environment, load};
+use petty_chassis::grpc::{Channel, Mesh as Channels};
+use petty_chassis::{Context, Shutdown, Tasks};
+use petty_proto::ingest::v1::ingest_service_client::IngestServiceClient;
+use secrecy::ExposeSecret as _;
+use serde_json::{Map, Value, json};
+
+use super::report::environment;
+use super::spread::quantile_ms;
+use super::{Check, Mesh, Report, Spread};
+use crate::cli::IngestBench;
+use crate::mesh::GATEWAY;
+use crate::progress;
+use herd::{COLLARS, Herd};
+use send::Batches;
+use tables::Tables;
+
+/// Of what COPY stores over one connection, what comes in over REST must reach these parts, and by gRPC this one.
+const OF_COPY_1000: f64 = 0.60;
+const OF_COPY_100: f64 = 0.45;
+const OF_COPY_GRPC: f64 = 0.85;
+/// Of what pgbench commits by single rows, single readings over REST must reach this part.
+const OF_PGBENCH: f64 = 1.0;
+/// A single reading is acknowledged within this time at four fifths of the peak, at the 99th percentile.
+const SINGLE_MS: f64 = 30.0;
+/// What is stored makes it at most so much slower, in percent.
+const SLOWER_PERCENT: f64 = 8.0;
+/// A day is read within this time at the 99th percentile.
+const READ_MS: f64 = 25.0;
+const READERS: usize = 8;
+const READS_EACH: usize = 100;
+
+/// Everything in so many rounds.
+pub(super) async fn run(args: IngestBench) -> anyhow::Result<Report> {
+    ensure!(args.rounds > 0, "there must be a round");
+    let mesh = Mesh::start().await?;
+    let outcome = measure(&mesh, args).await;
+    mesh.stop().await?;
+    outcome
+}
+
+struct Scene<'a> {
+    mesh: &'a Mesh,
+    args: IngestBench,
+    gateway: SocketAddr,
+    url: String,
+    herd: Herd,
+    tables: Tables,
+    grpc: IngestServiceClient<Channel>,
+    /// The second that comes next, of every collar, and of the floor's.
+    next: i64,
+    copied: i32,
+    drains: Vec<(Duration, Duration)>,
+    checks: Vec<Check>,
+    details: Map<String, Value>,
+}
+
+async fn measure(mesh: &Mesh, args: IngestBench) -> anyhow::Result<Report> {
+    let databases = mesh.plan.databases();
+    let url = |service| {
+        let database = databases.get(service).with_context(|| format!("no database of {service}"))?;
+        anyhow::Ok(database.owner_url.expose_secret().to_owned())
+    };
+    let herd = Herd::gather(&mesh.gateway()).await?;
+    let tables = Tables::open(&url("ingest")?, &url("behavior")?).await?;
+    let mut scene = Scene {
+        mesh,
+        args,
+        gateway: mesh.plan.http,
+        url: url("ingest")?,
+        herd,
+        tables,
+        grpc: as_gateway(mesh)?,
+        // Duplicates are of seconds that were sent before.
+        next: 0,
+        copied: 0,
+        drains: Vec::new(),
+        checks: Vec::new(),
+        details: Map::new(),
+    };
+    let bar = progress::steps(4 + u64::from(args.stored > 0))?;
+    // Before anything counts: caches fill, pools connect.
+    scene.batches(1_000, 1, 0).await?;
+    scene.singles_for(Duration::from_secs(1), None).await?;
+    bar.inc(1);
+    scene.against_copy().await?;
+    bar.inc(1);
+    scene.against_pgbench().await?;
+    bar.inc(1);
+    scene.profiled().await?;
+    bar.inc(1);
+    if args.stored > 0 {
+        scene.growing().await?;
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    scene.report().await
+}
+
+/// Speaks to ingest as the gateway does.
+fn as_gateway(mesh: &Mesh) -> anyhow::Result<IngestServiceClient<Channel>> {
+    let mut environment = Environment::default();
+    for (name, value) in mesh.plan.environment(GATEWAY, 0)? {
+        environment.set(name, value);
+    }
+    let base: BaseConfig = load(&environment).map_err(|faults| anyhow::anyhow!("{faults}"))?;
+    let shutdown = Shutdown::new();
+    let tasks = Tasks::new(shutdown.clone());
+    let channels = Channels::new(&Context::new(GATEWAY, base, shutdown, &tasks))?;
+    Ok(IngestServiceClient::new(channels.channel("ingest")))
+}
+
+impl Scene<'_> {
+    /// Every collar's next seconds over REST; readings a second. Counts must be exact.
+    async fn batches(&mut self, size: i64, rounds: i64, again: i64) -> anyhow::Result<f64> {
+        let batches = Batches::make(&self.herd, self.next, rounds, size, again);
+        let new = u64::try_from((size - again) * rounds)? * COLLARS as u64;
+        let stored = self.tables.stored().await?;
+        let (took, counts) = batches.send(self.gateway).await?;
+        self.next += (size - again) * rounds;
+        ensure!(
+            counts.accepted == new && counts.duplicates == batches.readings - new,
+            "{counts:?} of {} readings, {new} new",
+            batches.readings
+        );
+        ensure!(self.tables.stored().await? == stored + new, "what is stored is not what was acknowledged");
+        self.drains.push(self.tables.drained().await?);
+        Ok(per_second(batches.readings, took))
+    }
+
+    async fn by_grpc(&mut self, rounds: i64) -> anyhow::Result<f64> {
+        let (took, accepted) = send::by_grpc(&self.grpc, &self.herd, self.next, rounds, 1_000).await?;
+        self.next += 1_000 * rounds;
+        ensure!(accepted == u64::try_from(rounds * 1_000)? * COLLARS as u64, "{accepted} accepted by gRPC");
+        self.drains.push(self.tables.drained().await?);
+        Ok(per_second(accepted, took))
+    }
+
+    async fn singles_for(
+        &mut self,
+        span: Duration,
+        pace: Option<f64>,
+    ) -> anyhow::Result<(f64, Vec<Duration>)> {
+        let (count, taken, next) = send::singles(self.gateway, &self.herd, self.next, span, pace).await?;
+        self.next = next;
+        self.drains.push(self.tables.drained().await?);
+        Ok((per_second(count, span), taken))
+    }
+
+    async fn copies(&mut self, connections: usize) -> anyhow::Result<f64> {
+        self.copied += i32::try_from(COLLARS)?;
+        let seconds = i64::from(self.args.readings) / i64::try_from(COLLARS)?;
+        floor::copies(&self.url, &self.herd, connections, self.copied, 0..seconds.max(1)).await
+    }
+
+    async fn against_copy(&mut self) -> anyhow::Result<()> {
+        let rounds = |size: i64| (i64::from(self.args.readings) / 256 / size).max(1);
+        let (thousands, hundreds) = (rounds(1_000), rounds(100));
+        let mut figures: Vec<(&str, Vec<f64>)> = Vec::new();
+        let mut note = |name, figure| match figures.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, all)) => all.push(figure),
+            None => figures.push((name, vec![figure])),
+        };
+        for _ in 0..self.args.rounds {
+            note("floor: COPY BINARY, one connection, rows/s", self.copies(1).await?);
+            note("floor: COPY BINARY, two connections, rows/s", self.copies(2).await?);
+            note("REST of 1,000, readings/s", self.batches(1_000, thousands, 0).await?);
+            note("REST of 100, readings/s", self.batches(100, hundreds, 0).await?);
+            note("gRPC of 1,000, readings/s", self.by_grpc(thousands).await?);
+            note("REST of 1,000, 10 % duplicates, readings/s", self.batches(1_000, thousands, 100).await?);
+            note("REST of 1,000, 50 % duplicates, readings/s", self.batches(1_000, thousands, 500).await?);
+        }
+        let mut medians = Vec::new();
+        for (name, all) in figures {
+            medians.push(self.tell(name, &all));
+        }
+        let [copy, _, thousand, hundred, grpc, tenth, half] = medians[..] else {
+            anyhow::bail!("a figure is missing");
+        };
+        self.checks.extend([
+            Check::at_least("REST of 1,000 over COPY", thousand / copy, "x", OF_COPY_1000),
+            Check::at_least("REST of 100 over COPY", hundred / copy, "x", OF_COPY_100),
+            Check::at_least("gRPC of 1,000 over COPY", grpc / copy, "x", OF_COPY_GRPC),
+        ]);
+        self.details.insert("10 % duplicates over none".to_owned(), json!(tenth / thousand));
+        self.details.insert("50 % duplicates over none".to_owned(), json!(half / thousand));
+        Ok(())
+    }
+
+    async fn against_pgbench(&mut self) -> anyhow::Result<()> {
+        let span = Duration::from_secs(u64::from(self.args.seconds));
+        let (mut floors, mut peaks) = (Vec::new(), Vec::new());
+        for _ in 0..self.args.rounds {
+            floors.push(floor::pgbench(&self.url, span).await?);
+            peaks.push(self.singles_for(span, None).await?.0);
+        }
+        let floor = self.tell("floor: pgbench, 32 clients, transactions/s", &floors);
+        let peak = self.tell("POST /v1/ingest from 256 collars, readings/s", &peaks);
+        let (rate, taken) = self.singles_for(span, Some(peak * 0.8)).await?;
+        self.details.insert("single readings at four fifths of the peak, 1/s".to_owned(), json!(rate));
+        let quantiles = [0.5, 0.99, 1.0].map(|quantile| quantile_ms(&taken, quantile));
+        self.details.insert(
+            "of these, sent to acknowledged, ms".to_owned(),
+            json!({"p50": quantiles[0], "p99": quantiles[1], "max": quantiles[2]}),
+        );
+        self.checks.extend([
+            Check::at_least("singles over pgbench", peak / floor, "x", OF_PGBENCH),
+            Check::at_most("single at 80 % of peak, p99", quantiles[1], "ms", SINGLE_MS),
+        ]);
+        Ok(())
+    }
+
+    /// What the time goes to, while batches and then singles come in.
+    async fn profiled(&mut self) -> anyhow::Result<()> {
+        let span = Duration::from_secs(u64::from(self.args.seconds).min(5));
+        let batches = Batches::make(&self.herd, self.next, 40, 100, 0);
+        let (seen, sent) = futures::join!(profile::watch(Duration::from_secs(2)), batches.send(self.gateway));
+        sent?;
+        self.next += 4_000;
+        self.details.insert("profile: batches of 100".to_owned(), Value::Array(seen));
+        self.drains.push(self.tables.drained().await?);
+        let (seen, sent) = futures::join!(
+            profile::watch(span),
+            send::singles(self.gateway, &self.herd, self.next, span + Duration::from_secs(1), None)
+        );
+        self.next = sent?.2;
+        self.details.insert("profile: single readings".to_owned(), Value::Array(seen));
+        self.drains.push(self.tables.drained().await?);
+        Ok(())
+    }
+
+    /// The same beside more and more that is stored, and reads of a day at the end.
+    async fn growing(&mut self) -> anyhow::Result<()> {
+        let first = self.next;
+        let mut filled = 0;
+        let mut base = None;
+        let all = u64::from(self.args.stored);
+        let steps: Vec<u64> =
+            [1_000_000, 10_000_000].into_iter().filter(|step| *step < all).chain([all]).collect();
+        for step in steps {
+            let seconds = i64::try_from(step / COLLARS as u64)?;
+            self.tables.fill(&self.herd, first + filled..first + seconds).await?;
+            filled = seconds;
+            self.next = first + filled;
+            self.drains.push(self.tables.drained().await?);
+            let mut rates = Vec::new();
+            for _ in 0..self.args.rounds {
+                let rounds = (i64::from(self.args.readings) / 256 / 1_000).max(1);
+                rates.push(self.batches(1_000, rounds, 0).await?);
+            }
+            // What was sent meanwhile lies within what the next step fills.
+            filled = self.next - first;
+            let name = format!("REST of 1,000 beside {step} stored, readings/s");
+            let rate = self.tell(&name, &rates);
+            let base = *base.get_or_insert(rate);
+            if step > 1_000_000 {
+                let slower = (1.0 - rate / base) * 100.0;
+                self.checks.push(Check::at_most(
+                    &format!("slower beside {step} than 1 M"),
+                    slower,
+                    "%",
+                    SLOWER_PERCENT,
+                ));
+            }
+        }
+        let days = (self.next - first) / 86_400;
+        let start = self.herd.at(first + (days.min(1) - 1) * 86_400);
+        let end = self.herd.at(first + days.min(1) * 86_400);
+        for (name, resolution) in [("RAW", "RAW"), ("MINUTE", "MINUTE"), ("HOUR", "HOUR"), ("fitting", "")] {
+            let query = format!("start_time={start}&end_time={end}&page_size=1000&resolution={resolution}");
+            let query = query.trim_end_matches("&resolution=");
+            let taken = send::reads(self.gateway, &self.herd, READERS, READS_EACH, query).await?;
+            let p99 = quantile_ms(&taken, 0.99);
+            self.checks.push(Check::at_most(&format!("a day's readings, {name}, p99"), p99, "ms", READ_MS));
+        }
+        Ok(())
+    }
+
+    fn tell(&mut self, name: &str, figures: &[f64]) -> f64 {
+        let spread = Spread::of(figures.iter().copied());
+        let shown = spread
+            .map(|Spread { median, least, most }| json!({"median": median, "least": least, "most": most}));
+        self.details.insert(name.to_owned(), json!(shown));
+        spread.map_or(0.0, |spread| spread.median)
+    }
+
+    async fn report(mut self) -> anyhow::Result<Report> {
+        let longest =
+            |of: fn(&(Duration, Duration)) -> Duration| self.drains.iter().map(of).max().unwrap_or_default();
+        let (handled, summed) = (longest(|drain| drain.0), longest(|drain| drain.1));
+        self.details.insert(
+            "longest drain after a measurement: behavior, s".to_owned(),
+            json!(handled.as_secs_f64()),
+        );
+        self.details
+            .insert("longest drain after a measurement: sums, s".to_owned(), json!(summed.as_secs_f64()));
+        self.details
+            .insert("resident memory of the whole process at the end, MB".to_owned(), json!(resident_mb()));
+        self.details.insert("rounds".to_owned(), json!(self.args.rounds));
+        self.details.insert("readings of a measurement, about".to_owned(), json!(self.args.readings));
+        Ok(Report {
+            name: "ingest",
+            environment: environment(&self.mesh.stack).await?,
+            checks: self.checks,
+            details: self.details,
+        })
+    }
+}
+
+/// All services, the bench and its requests.
+fn resident_mb() -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let kilobytes =
+        status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().split(' ').next()?.parse().ok());
+    kilobytes.map_or(0.0, |kilobytes: f64| kilobytes / 1_024.0)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts far below 2^53")]
+fn count(count: u64) -> f64 {
+    count as f64
+}
+
+fn per_second(things: u64, span: Duration) -> f64 {
+    count(things) / span.as_secs_f64()
+}
