@@ -33,6 +33,7 @@ const PROTOS: &[&str] = &[
     "petty/timeline/v1/timeline.proto",
     "petty/feedback/v1/feedback.proto",
     "petty/events/v1/events.proto",
+    "petty/events/v1/operations.proto",
 ];
 
 #[expect(clippy::disallowed_methods, reason = "this is how cargo talks to a build script")]

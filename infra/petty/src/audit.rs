@@ -53,7 +53,7 @@ async fn through_auth(
 ) -> anyhow::Result<VerifyAuditLogResponse> {
     let request = operator.request(VerifyAuditLogRequest { anchors })?;
     let answer = operator.operations().verify_audit_log(request).await;
-    Ok(answer.map_err(|status| refused(&status))?.into_inner())
+    Ok(answer.map_err(|status| refused("auth", &status))?.into_inner())
 }
 
 async fn in_database(url: String, noted: &[AuditHead]) -> anyhow::Result<VerifyAuditLogResponse> {

@@ -3,9 +3,11 @@
 mod audit;
 mod bench;
 mod control;
+mod dlq;
 mod eval;
 mod help;
 mod keys;
+mod outbox;
 mod replay;
 mod simulate;
 mod up;
@@ -19,8 +21,10 @@ use petty_chassis::types::Clock;
 pub use audit::{AuditArgs, AuditCommand};
 pub use bench::{AuthBench, Bench, BenchArgs, IngestBench};
 pub use control::{DownArgs, StatusArgs};
+pub use dlq::{Chosen, DlqArgs, DlqCommand, LetterId, Which};
 pub use eval::{BehaviorArgs, Eval, EvalArgs};
 pub use keys::{KeysArgs, KeysCommand, OperatorArgs};
+pub use outbox::{OutboxArgs, OutboxCommand, Since};
 pub use replay::ReplayArgs;
 pub use simulate::SimulateArgs;
 pub use up::UpArgs;
@@ -58,6 +62,12 @@ pub enum Command {
     /// See to the audit log.
     #[command(after_long_help = help::AUDIT)]
     Audit(AuditArgs),
+    /// See to what consumers could not handle: dead letters.
+    #[command(after_long_help = help::DLQ)]
+    Dlq(DlqArgs),
+    /// See to the events that services sent.
+    #[command(after_long_help = help::OUTBOX)]
+    Outbox(OutboxArgs),
     /// Measure how fast Petty is here, beside a floor, on a mesh of its own.
     #[command(after_long_help = help::BENCH)]
     Bench(BenchArgs),
@@ -122,6 +132,8 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Replay(args) => runtime.block_on(crate::replay::run(args, clock.now())),
         Command::Keys(args) => runtime.block_on(crate::keys::run(args)),
         Command::Audit(args) => runtime.block_on(crate::audit::run(args)),
+        Command::Dlq(args) => runtime.block_on(crate::dlq::run(args)),
+        Command::Outbox(args) => runtime.block_on(crate::outbox::run(args, clock.now())),
         Command::Bench(args) => runtime.block_on(crate::bench::run(args)),
         Command::Eval(args) => crate::eval::run(&args),
     }
@@ -170,6 +182,22 @@ mod tests {
             ("petty audit verify --anchors f", true),
             ("petty audit verify --database-url postgres://auditor@db/petty_auth", true),
             ("petty audit", false),
+            ("petty dlq list", true),
+            ("petty dlq list --service behavior --topic readings.accepted --limit 5 --json", true),
+            ("petty dlq list --service nobody", false),
+            ("petty dlq show behavior/e/p", true),
+            ("petty dlq show e/p", false),
+            ("petty dlq redrive behavior/e/p timeline/e/q --data-dir d", true),
+            ("petty dlq redrive --all --service behavior", true),
+            ("petty dlq redrive", false),
+            ("petty dlq drop", false),
+            ("petty dlq drop --all behavior/e/p", false),
+            ("petty outbox replay --since 2026-11-28T03:00:00Z --service ingest", true),
+            ("petty outbox replay --since 36h --topic readings.accepted", true),
+            ("petty outbox replay --since 8d", false),
+            ("petty outbox replay --since yesterday", false),
+            ("petty outbox replay --since 0h", false),
+            ("petty outbox replay", false),
             ("petty eval behavior", true),
             ("petty eval behavior --pets 5 --days 2 --seed 7 --missing 40 --json f --card c --data d", true),
             ("petty eval behavior --missing 101", false),

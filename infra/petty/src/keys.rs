@@ -34,7 +34,7 @@ pub async fn run(args: KeysArgs) -> anyhow::Result<ExitCode> {
 async fn keys(operator: &Operator) -> anyhow::Result<Vec<SigningKey>> {
     let request = operator.request(ListSigningKeysRequest {})?;
     let answer = operator.operations().list_signing_keys(request).await;
-    Ok(answer.map_err(|status| refused(&status))?.into_inner().keys)
+    Ok(answer.map_err(|status| refused("auth", &status))?.into_inner().keys)
 }
 
 async fn list(operator: &Operator) -> anyhow::Result<()> {
@@ -58,7 +58,7 @@ async fn rotate(operator: &Operator, compromised: bool) -> anyhow::Result<()> {
     let kid = current.context("no key signs")?.kid;
     let request = operator.request(RotateSigningKeysRequest { kid: kid.clone(), compromised })?;
     let answer = operator.operations().rotate_signing_keys(request).await;
-    let answer = answer.map_err(|status| refused(&status))?.into_inner();
+    let answer = answer.map_err(|status| refused("auth", &status))?.into_inner();
     let at = answer.rotate_time.and_then(|time| Timestamp::try_from(time).ok()).unwrap_or_default();
     let next = if answer.next_kid.is_empty() { "a key that is being made" } else { &answer.next_kid };
     let told = if compromised {
@@ -75,7 +75,7 @@ async fn reencrypt(operator: &Operator) -> anyhow::Result<()> {
     loop {
         let request = operator.request(ReencryptDataRequest { batch_size: 0 })?;
         let answer = operator.operations().reencrypt_data(request).await;
-        let step = answer.map_err(|status| refused(&status))?.into_inner();
+        let step = answer.map_err(|status| refused("auth", &status))?.into_inner();
         total += i64::from(step.rewrapped);
         let mut out = std::io::stdout();
         if step.remaining == 0 {

@@ -1,16 +1,17 @@
-//! The operator's way to auth: gRPC, with both identities: the service identity `operator`, and a staff account's token.
+//! The operator's way to the services: gRPC, with both identities: the service identity `operator`, and a staff account's token.
 
 use anyhow::Context as _;
 use petty_chassis::config::{BaseConfig, Environment, load};
 use petty_chassis::grpc::{Channel, Mesh};
 use petty_chassis::{Context, Shutdown, Tasks};
 use petty_proto::auth::v1::operations_service_client::OperationsServiceClient;
+use petty_proto::events::v1::event_operations_service_client::EventOperationsServiceClient;
 use secrecy::{ExposeSecret as _, SecretString};
 use tonic::{Request, Status};
 
 use crate::cli::OperatorArgs;
 use crate::client::{Account, Client};
-use crate::mesh::{Keys, OPERATOR};
+use crate::mesh::{Keys, OPERATOR, SERVICES};
 use crate::ready;
 
 /// Where auth is, for whoever names it.
@@ -21,6 +22,8 @@ const TOKEN: &str = "PETTY_OPERATOR_TOKEN";
 /// Somebody who may operate a mesh.
 pub struct Operator {
     mesh: Mesh,
+    /// Those that it knows the addresses of.
+    services: Vec<&'static str>,
     token: SecretString,
 }
 
@@ -47,11 +50,13 @@ impl Operator {
             // Nobody calls an operator.
             environment.set("PETTY_SERVICE_KEYS", "{}");
         }
+        let known = |service: &&str| environment.get(&endpoint(service)).is_some();
+        let services = SERVICES.into_iter().filter(known).collect();
         let base: BaseConfig = load(&environment).map_err(|faults| anyhow::anyhow!("{faults}"))?;
         let shutdown = Shutdown::new();
         let tasks = Tasks::new(shutdown.clone());
         let mesh = Mesh::new(&Context::new(OPERATOR, base, shutdown, &tasks))?;
-        Ok(Self { mesh, token })
+        Ok(Self { mesh, services, token })
     }
 
     /// Finds everything in the data directory of `petty up`, and signs the staff account in.
@@ -66,8 +71,12 @@ impl Operator {
                 path.display()
             )
         })?;
-        let auth = ready.services.get("auth").and_then(|auth| auth.grpc.clone());
-        environment.set(AUTH, auth.context("the ready file does not say where auth is")?);
+        for service in SERVICES {
+            let address = ready.services.get(service).and_then(|addresses| addresses.grpc.clone());
+            let address =
+                address.with_context(|| format!("the ready file does not say where {service} is"))?;
+            environment.set(endpoint(service), address);
+        }
         let keys = Keys::load_or_make(&args.data_dir.join("keys.json"))?;
         environment.set("PETTY_SERVICE_KEY", keys.private(OPERATOR)?.expose_secret());
         let staff = ready.staff.context("the ready file names no staff account")?;
@@ -80,6 +89,18 @@ impl Operator {
     #[must_use]
     pub fn operations(&self) -> OperationsServiceClient<Channel> {
         OperationsServiceClient::new(self.mesh.channel("auth"))
+    }
+
+    /// The services that it knows the addresses of.
+    #[must_use]
+    pub fn services(&self) -> &[&'static str] {
+        &self.services
+    }
+
+    /// Calls what a service lets an operator do with its events.
+    #[must_use]
+    pub fn events_of(&self, service: &str) -> EventOperationsServiceClient<Channel> {
+        EventOperationsServiceClient::new(self.mesh.channel(service))
     }
 
     /// A request of the staff account's.
@@ -96,6 +117,10 @@ impl Operator {
 
 /// What an operator is told of a refusal.
 #[must_use]
-pub fn refused(status: &Status) -> anyhow::Error {
-    anyhow::anyhow!("auth refused: {} ({:?})", status.message(), status.code())
+pub fn refused(service: &str, status: &Status) -> anyhow::Error {
+    anyhow::anyhow!("{service} refused: {} ({:?})", status.message(), status.code())
+}
+
+fn endpoint(service: &str) -> String {
+    format!("PETTY_ENDPOINT_{}", service.to_uppercase())
 }

@@ -39,6 +39,7 @@ use petty_proto::auth::v1::second_factor_service_server::SecondFactorServiceServ
 use petty_proto::auth::v1::session_service_server::SessionServiceServer;
 use petty_proto::auth::v1::staff_service_server::StaffServiceServer;
 use petty_proto::auth::v1::token_service_server::TokenServiceServer;
+use petty_proto::events::v1::event_operations_service_server::EventOperationsServiceServer;
 use petty_proto::events::v1::outbox_service_server::OutboxServiceServer;
 
 use crate::config::AuthConfig;
@@ -132,6 +133,7 @@ pub async fn bind(context: Context, config: AuthConfig) -> anyhow::Result<BoundS
         .add(StaffServiceServer::new(gate.guard(handler.clone())))
         .add(AccessServiceServer::new(gate.guard(handler.clone())))
         .add(OperationsServiceServer::new(gate.guard(handler)))
-        .add(OutboxServiceServer::new(gate.guard(base.events.outbox_handler())));
+        .add(OutboxServiceServer::new(gate.guard(base.events.outbox_handler())))
+        .add(EventOperationsServiceServer::new(gate.guard(base.events.operations_handler())));
     Ok(server.bind().await?)
 }

@@ -20,6 +20,7 @@ use petty_chassis::pets::RemotePets;
 use petty_chassis::postgres::Migrations;
 use petty_chassis::{Context, Foundation, Service};
 use petty_proto::behavior::v1::behavior_service_server::BehaviorServiceServer;
+use petty_proto::events::v1::event_operations_service_server::EventOperationsServiceServer;
 use petty_proto::events::v1::outbox_service_server::OutboxServiceServer;
 
 pub use config::{Config, DayConfig};
@@ -55,6 +56,7 @@ impl Service for Behavior {
         Server::new(&context)
             .add(BehaviorServiceServer::new(gate.guard(handler)))
             .add(OutboxServiceServer::new(gate.guard(base.events.outbox_handler())))
+            .add(EventOperationsServiceServer::new(gate.guard(base.events.operations_handler())))
             .serve()
             .await?;
         Ok(())

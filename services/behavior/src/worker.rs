@@ -4,6 +4,7 @@
 //! episodes are a function of the set of readings, so it does not matter in which order, or how often, these arrive.
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use futures::future::try_join_all;
 use petty_chassis::error::chain;
 use petty_chassis::events::payload::same_pet;
@@ -13,7 +14,7 @@ use petty_chassis::events::{
 use petty_chassis::pets::PetSource;
 use petty_chassis::postgres::{Error, Tx};
 use petty_chassis::types::{Clock, PetId, TimelineEventId};
-use petty_proto::events::v1::{BehaviorChanged, PetChanged, PetErasing, ReadingsAccepted};
+use petty_proto::events::v1::{BehaviorChanged, PetChanged, PetErasing, ReadingsAccepted, ReadingsSilent};
 
 use crate::config::DayConfig;
 use crate::days;
@@ -64,6 +65,10 @@ impl Handler for Worker {
         Ok(vec![Part { pet: PetId(event.subject), body: event.payload.clone() }])
     }
 
+    fn alone(&self, event: &Event, part: &Part) -> Bytes {
+        if *event.topic == topics::READINGS_ACCEPTED { convert::alone(part) } else { event.payload.clone() }
+    }
+
     async fn apply(&self, tx: &Tx, event: &Event, part: &Part) -> Result<(), Failure> {
         if *event.topic == topics::READINGS_ACCEPTED {
             self.take_readings(tx, part).await
@@ -71,6 +76,10 @@ impl Handler for Worker {
             self.change_pet(tx, event, part.pet).await
         } else if *event.topic == topics::PET_ERASING {
             self.erase_pet(tx, event, part.pet).await
+        } else if *event.topic == topics::READINGS_SILENT {
+            // For the alert of a silent collar. Episodes end by their own rule.
+            let silent: ReadingsSilent = event.read()?;
+            Ok(same_pet(&silent.pet_id, part.pet)?)
         } else {
             Err(Failure::Poison(format!("{} is not consumed here", event.topic.name)))
         }

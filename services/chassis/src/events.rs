@@ -14,6 +14,8 @@ mod dead_letters;
 pub mod gaps;
 pub mod inbox;
 mod maintenance;
+mod measures;
+mod operations;
 pub mod outbox;
 mod outbox_service;
 pub mod payload;
@@ -23,7 +25,7 @@ pub mod topics;
 pub mod versions;
 pub mod wake;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use anyhow::Context as _;
 use bytes::Bytes;
@@ -34,6 +36,7 @@ use uuid::Uuid;
 
 pub use config::EventsConfig;
 pub use consumer::{Consumer, Failure, Handler, Part};
+pub use operations::OperationsHandler;
 pub use outbox::Outgoing;
 pub use outbox_service::OutboxHandler;
 pub use payload::Unusable;
@@ -52,6 +55,8 @@ pub struct Events {
     db: Db,
     redis: redis::Connector,
     config: EventsConfig,
+    /// Once the service consumes.
+    consumer: Arc<OnceLock<Arc<Consumer>>>,
 }
 
 impl Events {
@@ -73,9 +78,11 @@ impl Events {
             );
         }
         maintenance::start(context, db).await.context("make the events tables' partitions")?;
+        measures::start(context, db);
         redis.watch(context);
         relay::Relay::start(context, db, redis, config.shards);
-        Ok(Self { context: context.clone(), db: db.clone(), redis: redis.clone(), config })
+        let (context, db, redis) = (context.clone(), db.clone(), redis.clone());
+        Ok(Self { context, db, redis, config, consumer: Arc::default() })
     }
 
     /// Starts to consume the service's topics, and to repair gaps.
@@ -87,13 +94,23 @@ impl Events {
             handler,
             config: self.config.clone(),
         };
-        gaps::start(&consumer.start(), mesh);
+        let consumer = consumer.start();
+        gaps::start(&consumer, mesh);
+        if self.consumer.set(consumer).is_err() {
+            tracing::error!("the service consumes twice: dead letters are redriven through the first");
+        }
     }
 
     /// What answers other services that missed events of this one.
     #[must_use]
     pub fn outbox_handler(&self) -> Arc<OutboxHandler> {
         Arc::new(OutboxHandler::new(self.context.service, self.db.clone()))
+    }
+
+    /// What an operator does with this service's events.
+    #[must_use]
+    pub fn operations_handler(&self) -> Arc<OperationsHandler> {
+        Arc::new(OperationsHandler::new(&self.context, &self.db, self.consumer.clone()))
     }
 
     /// The number of shards, fixed at install.

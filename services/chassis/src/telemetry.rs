@@ -27,7 +27,7 @@ use tracing_subscriber::{Layer as _, Registry};
 
 use crate::config::{BaseConfig, Environment};
 
-pub(crate) use cache::CacheMeasures;
+pub use cache::CacheMeasures;
 pub use filter::{FilterError, log_filter, set_log_filter};
 pub use json::JsonLayer;
 pub use metrics::{meter, prometheus_text};

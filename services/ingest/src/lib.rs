@@ -7,6 +7,8 @@
 pub mod config;
 pub mod domain;
 pub mod grpc;
+pub mod realtime;
+pub mod silent;
 pub mod store;
 pub mod worker;
 
@@ -16,9 +18,11 @@ mod embedded {
 
 use std::sync::Arc;
 
+use petty_chassis::events::redis::Connector;
 use petty_chassis::grpc::server::Server;
 use petty_chassis::postgres::Migrations;
 use petty_chassis::{Context, Foundation};
+use petty_proto::events::v1::event_operations_service_server::EventOperationsServiceServer;
 use petty_proto::events::v1::outbox_service_server::OutboxServiceServer;
 use petty_proto::ingest::v1::ingest_service_server::IngestServiceServer;
 use petty_proto::ingest::v1::reading_service_server::ReadingServiceServer;
@@ -38,9 +42,12 @@ impl petty_chassis::Service for Ingest {
 
     async fn run(context: Context, config: IngestConfig) -> anyhow::Result<()> {
         let base = Foundation::lay(&context, &config.foundation, migrations()).await?;
-        let store = store::Store::new(&context, &base.db, base.events.shards());
+        let cache = Connector::new(&config.foundation.redis.cache_url)?;
+        let store = store::Store::new(&context, &base.db, base.events.shards())
+            .serving_from(realtime::Realtime::start(&context, &cache));
         worker::keep_partitions(&context, &store, config.window, config.retention).await?;
         worker::roll_up(&context, &store);
+        silent::notice(&context, &store);
         base.events.consume(Arc::new(worker::Events::new(&store)), &base.mesh);
         let gate = base.gate();
         let guarded =
@@ -49,6 +56,7 @@ impl petty_chassis::Service for Ingest {
             .add(IngestServiceServer::new(guarded.clone()).max_decoding_message_size(MAX_REQUEST_BYTES))
             .add(ReadingServiceServer::new(guarded))
             .add(OutboxServiceServer::new(gate.guard(base.events.outbox_handler())))
+            .add(EventOperationsServiceServer::new(gate.guard(base.events.operations_handler())))
             .serve()
             .await?;
         Ok(())

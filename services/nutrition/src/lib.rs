@@ -19,6 +19,7 @@ use petty_chassis::grpc::Server;
 use petty_chassis::pets::RemotePets;
 use petty_chassis::postgres::Migrations;
 use petty_chassis::{Context, Foundation, Service};
+use petty_proto::events::v1::event_operations_service_server::EventOperationsServiceServer;
 use petty_proto::events::v1::outbox_service_server::OutboxServiceServer;
 use petty_proto::nutrition::v1::nutrition_service_server::NutritionServiceServer;
 
@@ -52,6 +53,7 @@ impl Service for Nutrition {
         Server::new(&context)
             .add(NutritionServiceServer::new(gate.guard(handler)))
             .add(OutboxServiceServer::new(gate.guard(base.events.outbox_handler())))
+            .add(EventOperationsServiceServer::new(gate.guard(base.events.operations_handler())))
             .serve()
             .await?;
         Ok(())

@@ -15,6 +15,7 @@ mod grants;
 mod kill_auth;
 mod matrix;
 mod older_clients;
+mod operating;
 mod replay;
 mod roles;
 mod simulated;

@@ -1,6 +1,7 @@
 //! What the matrices go through: every method, with a request that is good, in a household whose every part is there.
 
 mod account_samples;
+mod event_samples;
 pub(crate) mod samples;
 pub(crate) mod scene;
 

@@ -111,6 +111,38 @@ Examples:
 
 Exit codes: 0 done, 1 not so, 2 a wrong argument.";
 
+/// `petty dlq`.
+pub(super) const DLQ: &str = "\
+One pet's part of an event that failed five times in a way that it would fail again is put aside by its consumer, and all
+else goes on. It is kept for 14 days. `list` says which and why; `show` adds the outline of the payload: which fields are
+there and how often, with the values of ids, versions and switches alone. `redrive` has the program as it is now handle it
+again, `drop` gives it up. Both may be repeated: what was applied once is not applied again.
+
+Who is asked, and as whom: see `cargo petty keys --help`; every service is named by PETTY_ENDPOINT_<SERVICE>.
+
+Examples:
+  cargo petty dlq list
+  cargo petty dlq show behavior/019…/018…           as listed
+  cargo petty dlq redrive --all --service behavior  after the fault was mended
+  cargo petty dlq drop behavior/019…/018…
+
+Exit codes: 0 done, 1 something failed again, or it could not be asked, 2 a wrong argument.";
+
+/// `petty outbox`.
+pub(super) const OUTBOX: &str = "\
+Services keep the events that they sent for seven days. `replay` has those since a time go out again, for a Redis that lost
+them. Consumers know what they have handled by its id, so the state that they end in is the same. Without it they fetch by
+themselves what they find missing; it is for streams that must be whole, and for those who cannot wait.
+
+Who is asked, and as whom: see `cargo petty keys --help`; every service is named by PETTY_ENDPOINT_<SERVICE>.
+
+Examples:
+  cargo petty outbox replay --since 2h
+  cargo petty outbox replay --since 2026-11-28T03:00:00Z --service ingest
+  cargo petty outbox replay --since 7d --topic behavior.changed
+
+Exit codes: 0 done, 1 not so, 2 a wrong argument.";
+
 /// `petty bench`.
 pub(super) const BENCH: &str = "\
 Each bench starts a mesh of its own on a private PostgreSQL and Redis, with the durability settings that Petty runs with,

@@ -68,6 +68,7 @@ fn a_mesh_is_looked_at_fed_and_stopped_from_elsewhere() {
     signing_keys_are_listed_and_turned(data_dir);
     wrapping_keys_are_rolled(data_dir);
     the_audit_log_is_verified(&path, &ready);
+    dead_letters_and_outboxes_are_seen_to(data_dir);
     simulated_days_are_stored_once_and_recognised(data_dir, ready["gateway"].as_str().unwrap());
 
     kill(Pid::from_raw(pid_listening(ready["redis"]["port"].as_u64().unwrap())), Signal::SIGKILL).unwrap();
@@ -89,6 +90,17 @@ fn a_mesh_is_looked_at_fed_and_stopped_from_elsewhere() {
     gone(&pids);
     check(&petty(&["status", "--data-dir", data_dir]), 3, &["not running"]);
     check(&petty(&["down", "--data-dir", data_dir]), 0, &["nothing to stop"]);
+}
+
+fn dead_letters_and_outboxes_are_seen_to(data_dir: &str) {
+    let dlq = |words: &[&str]| petty(&[&["dlq"], words, &["--data-dir", data_dir]].concat());
+    check(&dlq(&["list"]), 0, &["There are no dead letters."]);
+    check(&dlq(&["redrive", "--all"]), 0, &["0 redriven, 0 failed again."]);
+    let nobody = "behavior/018f3b2e-7c1a-7d60-9c1b-1f4e5a6b7c8d/018f3b2e-7c1a-7d60-9c1b-1f4e5a6b7c8e";
+    check(&dlq(&["show", nobody]), 1, &["behavior refused", "no such dead letter"]);
+    check(&dlq(&["drop", nobody]), 0, &["not there (any more)", "0 dropped."]);
+    let replay = petty(&["outbox", "replay", "--since", "1h", "--data-dir", data_dir]);
+    check(&replay, 0, &["auth       ", "events go out again", "feedback   "]);
 }
 
 /// As the operator, with both identities, from the data directory alone.

@@ -68,6 +68,13 @@ pub(crate) fn parts(flush: events::ReadingsAccepted) -> Vec<Part> {
     encoded.map(|(pet, body)| Part { pet, body }).collect()
 }
 
+/// A flush with one part alone.
+pub(crate) fn alone(part: &Part) -> Bytes {
+    // Where a part is none, it could not be told from another pet's: none is left.
+    let pets = events::PetReadings::decode(part.body.clone()).into_iter().collect();
+    events::ReadingsAccepted { pets }.encode_to_vec().into()
+}
+
 /// One pet's readings.
 pub(crate) fn readings(part: &Part) -> Result<Vec<Reading>, Unusable> {
     let flushed = events::PetReadings::decode(part.body.clone()).map_err(|_| Unusable("payload"))?;

@@ -5,6 +5,7 @@
 //! acknowledged after the last commit. Entries whose reader died are claimed after twice the handling deadline.
 
 mod reader;
+mod redrive;
 mod worker;
 
 use std::sync::Arc;
@@ -87,6 +88,12 @@ pub trait Handler: Send + Sync + 'static {
     /// `Poison`, where the payload cannot be read.
     fn split(&self, event: &Event) -> Result<Vec<Part>, Failure> {
         Ok(vec![Part { pet: PetId(event.subject), body: event.payload.clone() }])
+    }
+
+    /// The payload with one pet's part alone, as it is kept where that is given up on, so that no other pet's is kept with it.
+    /// By default all of it: it is about one.
+    fn alone(&self, event: &Event, _part: &Part) -> Bytes {
+        event.payload.clone()
     }
 
     /// Applies one pet's part. Every effect, outbox rows included, goes through the transaction.

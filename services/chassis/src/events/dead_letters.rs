@@ -1,11 +1,24 @@
 //! Failures that would happen again, counted in the consumer's own database, and what is given up on.
+//!
+//! Invariants: a dead letter's row is there exactly as long as its part was not applied, dropped or forgotten; it holds its own
+//! pet's part of the event and nobody else's, but where the event could not be split.
 
+mod letter;
+pub(super) mod outline;
+
+use jiff::SignedDuration;
+use opentelemetry::KeyValue;
 use petty_proto::events::v1::Envelope;
 use prost::Message as _;
+
+pub(super) use letter::{Letter, Reason, delete, failed_again, find, hold, list, waiting};
 
 use super::{Event, inbox};
 use crate::postgres::{Error, Tx};
 use crate::types::{Clock, PetId};
+
+/// How long they are kept.
+pub(super) const KEPT: SignedDuration = SignedDuration::from_hours(14 * 24);
 
 /// So many deterministic failures of one pet's part end in a dead letter.
 pub(super) const LIMIT: i32 = 5;
@@ -26,13 +39,14 @@ pub(super) async fn count(
     Error::column(&row, "event_failures", 0)
 }
 
-/// Gives up on one pet's part: a row beside the inbox row, so that it is neither lost nor handled again.
+/// Gives up on one pet's part: a row beside the inbox row, so that it is neither lost nor handled again. `event` is the event
+/// with that part alone.
 pub(super) async fn bury(
     tx: &Tx,
     clock: &Clock,
     event: &Event,
     pet: PetId,
-    reason: &str,
+    reason: Reason,
     error: &str,
 ) -> Result<(), Error> {
     inbox::take(tx, event, pet).await?;
@@ -76,7 +90,7 @@ pub(super) async fn bury_bytes(
             source: "",
             shard,
             number: 0,
-            reason: "BAD_ENVELOPE",
+            reason: Reason::BadEnvelope,
             error,
             envelope: bytes,
         },
@@ -91,7 +105,7 @@ struct Row<'a> {
     source: &'a str,
     shard: i16,
     number: i64,
-    reason: &'a str,
+    reason: Reason,
     error: &'a str,
     envelope: &'a [u8],
 }
@@ -101,8 +115,15 @@ async fn insert(tx: &Tx, clock: &Clock, row: &Row<'_>) -> Result<(), Error> {
                (event_id, pet_id, topic, source, shard, number, reason, error, envelope, created_at)
                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT DO NOTHING";
     let Row { event_id, pet, topic, source, shard, number, reason, error, envelope } = row;
-    tx.execute(sql, &[event_id, &pet.0, topic, source, shard, number, reason, error, envelope, &clock.now()])
+    let now = clock.now();
+    let reason = reason.as_str();
+    tx.execute(sql, &[event_id, &pet.0, topic, source, shard, number, &reason, error, envelope, &now])
         .await?;
-    crate::telemetry::meter().u64_counter("petty_dead_letters").build().add(1, &[]);
+    let labels = [KeyValue::new("topic", (*topic).to_owned()), KeyValue::new("reason", reason)];
+    tx.after_commit(move || {
+        let meter = crate::telemetry::meter();
+        let counter = meter.u64_counter("petty_dead_letters");
+        counter.with_description("Parts of events that were given up on").build().add(1, &labels);
+    });
     Ok(())
 }

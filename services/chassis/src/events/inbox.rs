@@ -26,13 +26,15 @@ pub async fn is_erased(tx: &Tx, pet: PetId) -> Result<bool, Error> {
     Ok(tx.query_opt(sql, &[&pet.0]).await?.is_some())
 }
 
-/// Forgets a pet for good: nothing about it is applied from this transaction on.
+/// Forgets a pet for good: nothing about it is applied from this transaction on, and what could not be handled goes too.
 ///
 /// # Errors
 /// Where the database says no.
 pub async fn erase(tx: &Tx, clock: &Clock, pet: PetId) -> Result<(), Error> {
     let sql = "-- erase_pet\nINSERT INTO event_tombstones (pet_id, created_at) VALUES ($1, $2) ON CONFLICT DO NOTHING";
-    tx.execute(sql, &[&pet.0, &clock.now()]).await.map(|_| ())
+    tx.execute(sql, &[&pet.0, &clock.now()]).await?;
+    let sql = "-- erase_dead_letters\nDELETE FROM event_dead_letters WHERE pet_id = $1";
+    tx.execute(sql, &[&pet.0]).await.map(|_| ())
 }
 
 /// Whether an event is older than the inbox remembers.

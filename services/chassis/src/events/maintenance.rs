@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::dead_letters;
 use crate::calendar::utc_date;
 use crate::periodic;
 use crate::postgres::{Db, Error};
@@ -31,7 +32,7 @@ async fn run(db: &Db, clock: &Clock) -> Result<(), Error> {
             .await?;
         tx.execute(
             "-- forget_dead_letters\nDELETE FROM event_dead_letters WHERE created_at < $1",
-            &[&hours(14 * 24)],
+            &[&(now - dead_letters::KEPT)],
         )
         .await?;
         tx.execute("-- forget_failures\nDELETE FROM event_failures WHERE failed_at < $1", &[&hours(22 * 24)])

@@ -50,6 +50,8 @@ pub(super) struct Relay {
     holder: Uuid,
     shards: i16,
     held: Vec<i16>,
+    /// How often it was asked to send again, of each shard that is held.
+    replays: Vec<(i16, i64)>,
     renewed: Option<Instant>,
     beaten: Option<Instant>,
     trimmed: Instant,
@@ -67,6 +69,7 @@ impl Relay {
             holder: crate::types::EventId::new(&context.clock).0,
             shards,
             held: Vec::new(),
+            replays: Vec::new(),
             renewed: None,
             beaten: None,
             trimmed: Instant::now(),
@@ -119,10 +122,12 @@ impl Relay {
     /// One round; how many events were sent.
     async fn round(&mut self) -> Result<usize, Fault> {
         if self.renewed.is_none_or(|at| at.elapsed() >= RENEW_INTERVAL) {
-            let held = self.lease().await?;
-            // What the former holder of a shard left unsent is now ours to send.
-            self.unsent |= held != self.held;
-            self.held = held;
+            let mut replays = self.lease().await?;
+            replays.sort_unstable();
+            // What the former holder of a shard left unsent is now ours to send; so is what is to be sent again.
+            self.unsent |= replays != self.replays;
+            self.held = replays.iter().map(|(shard, _)| *shard).collect();
+            self.replays = replays;
             self.renewed = Some(Instant::now());
         }
         if self.held.is_empty() {
@@ -138,7 +143,7 @@ impl Relay {
         Ok(sent)
     }
 
-    async fn lease(&self) -> Result<Vec<i16>, Error> {
+    async fn lease(&self) -> Result<Vec<(i16, i64)>, Error> {
         let shards = &(0..self.shards).collect::<Vec<i16>>();
         self.db
             .transaction("lease_shards", |tx| async move {
@@ -149,9 +154,12 @@ impl Relay {
                 }
                 let sql = "-- lease_shards\nUPDATE event_relay_shards SET holder = $1, lease_until = now() + make_interval(secs => $2)
                            WHERE shard IN (SELECT shard FROM event_relay_shards WHERE holder = $1 OR lease_until < now()
-                                           ORDER BY shard FOR UPDATE SKIP LOCKED) RETURNING shard";
+                                           ORDER BY shard FOR UPDATE SKIP LOCKED) RETURNING shard, replays";
                 let rows = tx.query(sql, &[&self.holder, &LEASE.as_secs_f64()]).await?;
-                rows.iter().map(|row| Error::column(row, "event_relay_shards", 0)).collect()
+                let leased = |row| {
+                    Ok((Error::column(row, "event_relay_shards", 0)?, Error::column(row, "event_relay_shards", 1)?))
+                };
+                rows.iter().map(leased).collect()
             })
             .await
     }

@@ -55,6 +55,8 @@ topics! {
     ACCOUNT_ERASING = "account.erasing", from ["auth"], to ["nutrition", "feedback"];
     /// Readings are on disk.
     READINGS_ACCEPTED = "readings.accepted", from ["ingest"], to ["behavior"];
+    /// A collar has stopped.
+    READINGS_SILENT = "readings.silent", from ["ingest"], to ["behavior"];
     /// An episode began, grew, ended, was revised or superseded.
     BEHAVIOR_CHANGED = "behavior.changed", from ["behavior"], to ["timeline", "feedback"];
     /// The totals of one of a pet's days, complete as far as is known.

@@ -7,7 +7,7 @@ use super::meter;
 
 /// The counts of one memory: `petty_cache_lookups_total` by result, and `petty_cache_forgotten_total`.
 #[derive(Clone, Debug)]
-pub(crate) struct CacheMeasures {
+pub struct CacheMeasures {
     lookups: Counter<u64>,
     forgotten: Counter<u64>,
     hit: [KeyValue; 3],
@@ -17,7 +17,9 @@ pub(crate) struct CacheMeasures {
 }
 
 impl CacheMeasures {
-    pub(crate) fn new(cache: &'static str, service: &'static str) -> Self {
+    /// Of a memory of this name.
+    #[must_use]
+    pub fn new(cache: &'static str, service: &'static str) -> Self {
         let named = [KeyValue::new("cache", cache), KeyValue::new("service", service)];
         let with = |result: &'static str| {
             let [cache, service] = named.clone();
@@ -35,22 +37,22 @@ impl CacheMeasures {
     }
 
     /// It was there.
-    pub(crate) fn hit(&self) {
+    pub fn hit(&self) {
         self.lookups.add(1, &self.hit);
     }
 
     /// It was not.
-    pub(crate) fn missed(&self) {
+    pub fn missed(&self) {
         self.lookups.add(1, &self.miss);
     }
 
     /// It was not, but somebody else was fetching it.
-    pub(crate) fn joined(&self) {
+    pub fn joined(&self) {
         self.lookups.add(1, &self.joined);
     }
 
     /// Something, or all of it, was forgotten.
-    pub(crate) fn forgot(&self) {
+    pub fn forgot(&self) {
         self.forgotten.add(1, &self.named);
     }
 }

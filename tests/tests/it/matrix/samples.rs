@@ -39,6 +39,9 @@ impl Scene {
         if let Some(sample) = self.of_the_account(policy, purpose, account).await {
             return Some(sample);
         }
+        if let Some(sample) = self.of_events(policy).await {
+            return Some(sample);
+        }
         let allowed = purpose == Purpose::Allowed;
         let pet = &self.pet;
         Some(match policy.method {

@@ -11,8 +11,9 @@ use tracing::Instrument as _;
 
 use super::reader::Entry;
 use super::{Consumer, Failure, Part};
-use crate::events::{Event, dead_letters, decode, inbox, topics};
-use crate::postgres::Error;
+use crate::events::dead_letters::{self, Reason};
+use crate::events::{Event, decode, inbox, topics};
+use crate::postgres::{Error, Tx};
 use crate::types::PetId;
 
 /// The pause before a poisoned part is tried again: short, because it will fail alike, but not none.
@@ -87,7 +88,7 @@ impl Consumer {
         .await;
     }
 
-    fn split(&self, event: &Event) -> Result<Vec<Part>, String> {
+    pub(super) fn split(&self, event: &Event) -> Result<Vec<Part>, String> {
         if inbox::is_too_old(event, &self.context.clock) {
             return Err(format!("older than {} days", inbox::KEPT_DAYS));
         }
@@ -100,13 +101,13 @@ impl Consumer {
         }
     }
 
-    async fn handle_part(&self, event: &Event, part: &Part) {
+    pub(super) async fn handle_part(&self, event: &Event, part: &Part) {
         let mut pause = Duration::from_millis(20);
         loop {
             match self.apply(event, part).await {
                 Ok(()) => return,
                 Err(Failure::Poison(error)) => {
-                    if self.count_failure(event, part, &error).await {
+                    if self.count_failure(event, part, Reason::Poison, &error).await {
                         return;
                     }
                     tokio::time::sleep(POISON_PAUSE).await;
@@ -140,20 +141,25 @@ impl Consumer {
                 if !inbox::take(&tx, event, part.pet).await? {
                     return Ok(());
                 }
-                let erasing = [&topics::PET_ERASING, &topics::ACCOUNT_ERASING].contains(&event.topic);
-                if !erasing && inbox::is_erased(&tx, part.pet).await? {
-                    return Ok(());
-                }
-                match AssertUnwindSafe(self.handler.apply(&tx, event, part)).catch_unwind().await {
-                    Ok(applied) => applied,
-                    Err(_) => Err(Failure::Poison("panicked".to_owned())),
-                }
+                self.effects(&tx, event, part).await.map(|_| ())
             })
             .await
     }
 
+    /// A part's effects, unless it is about somebody who is forgotten: false then.
+    pub(super) async fn effects(&self, tx: &Tx, event: &Event, part: &Part) -> Result<bool, Failure> {
+        let erasing = [&topics::PET_ERASING, &topics::ACCOUNT_ERASING].contains(&event.topic);
+        if !erasing && inbox::is_erased(tx, part.pet).await? {
+            return Ok(false);
+        }
+        match AssertUnwindSafe(self.handler.apply(tx, event, part)).catch_unwind().await {
+            Ok(applied) => applied.map(|()| true),
+            Err(_) => Err(Failure::Poison("panicked".to_owned())),
+        }
+    }
+
     /// Counts a deterministic failure; true where it was the last one and the part is buried.
-    async fn count_failure(&self, event: &Event, part: &Part, error: &str) -> bool {
+    async fn count_failure(&self, event: &Event, part: &Part, reason: Reason, error: &str) -> bool {
         let clock = &self.context.clock;
         self.patiently("count_failure", || async move {
             self.db
@@ -163,7 +169,8 @@ impl Consumer {
                     if failures < dead_letters::LIMIT {
                         return Ok::<bool, Error>(false);
                     }
-                    dead_letters::bury(&tx, clock, event, part.pet, "POISON", error).await?;
+                    let alone = self.alone(event, part, reason);
+                    dead_letters::bury(&tx, clock, &alone, part.pet, reason, error).await?;
                     Ok(true)
                 })
                 .await
@@ -171,8 +178,21 @@ impl Consumer {
         .await
     }
 
+    /// The event as it is kept: with the part that failed, where it is known.
+    fn alone(&self, event: &Event, part: &Part, reason: Reason) -> Event {
+        let payload = match reason {
+            Reason::Poison => {
+                // Where its own code cannot take it apart, all of it is kept.
+                let alone = std::panic::catch_unwind(AssertUnwindSafe(|| self.handler.alone(event, part)));
+                alone.unwrap_or_else(|_| event.payload.clone())
+            }
+            Reason::Unreadable | Reason::BadEnvelope => event.payload.clone(),
+        };
+        Event { payload, ..event.clone() }
+    }
+
     async fn fail_until_buried(&self, event: &Event, part: &Part, error: &str) {
-        while !self.count_failure(event, part, error).await {
+        while !self.count_failure(event, part, Reason::Unreadable, error).await {
             tokio::time::sleep(POISON_PAUSE).await;
         }
     }
