@@ -16,6 +16,7 @@ mod list;
 mod partitions;
 mod points;
 mod rollups;
+mod silence;
 
 use jiff::Timestamp;
 use petty_chassis::postgres::Db;
@@ -26,8 +27,10 @@ pub use append::Outcome;
 pub use group::Unwritten;
 pub use list::{Page, Place};
 pub use partitions::Retention;
+pub use silence::Looked;
 
 use crate::domain::reading::Signals;
+use crate::realtime::Realtime;
 
 /// Ingest's database. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -40,6 +43,7 @@ pub struct Store {
     group: group::Group,
     doubt: append::Doubt,
     tasks: Tasks,
+    realtime: Option<Realtime>,
 }
 
 impl Store {
@@ -55,7 +59,14 @@ impl Store {
             group: group::Group::default(),
             doubt: append::Doubt::default(),
             tasks: context.tasks.clone(),
+            realtime: None,
         }
+    }
+
+    /// The same, which answers what is newest from Redis where it can.
+    #[must_use]
+    pub fn serving_from(self, realtime: Realtime) -> Self {
+        Self { realtime: Some(realtime), ..self }
     }
 }
 

@@ -18,7 +18,7 @@ use super::collars::Key as CollarKey;
 use super::columns::{self, Columns};
 use super::group::Unwritten;
 use super::rollups::Note;
-use super::{Store, copy};
+use super::{Store, Stored, copy};
 use crate::domain::reading::{Signals, Stamped};
 
 /// The class of the locks that a flush holds on its shards, against the erasure of a pet. Any number, the same everywhere.
@@ -315,6 +315,8 @@ struct Following {
     pair_pets: Vec<Uuid>,
     pair_collars: Vec<i32>,
     newest: Columns,
+    /// The same, for Redis.
+    served: Vec<Stored>,
     note: Note,
     events: petty_chassis::events::outbox::Batch,
 }
@@ -329,9 +331,10 @@ impl Following {
         // Sorted by day, part, collar and time: the last one of a collar stays.
         let newest: BTreeMap<i32, &Keyed<'_>> =
             runs().filter_map(|run| run.last().map(|row| (row.collar_key, *row))).collect();
+        let served = store.to_serve(newest.values().map(|row| row.stamped));
         let newest = Columns::of(newest.into_values());
         let note = Note::of(inserted);
-        Self { pairs, pair_pets, pair_collars, newest, note, events: store.announcement(inserted) }
+        Self { pairs, pair_pets, pair_collars, newest, note, served, events: store.announcement(inserted) }
     }
 
     fn steps(&self) -> Vec<Step<'_>> {
@@ -360,7 +363,7 @@ impl Following {
                 skin_temperature = EXCLUDED.skin_temperature, battery_level = EXCLUDED.battery_level,
                 accuracy_m = EXCLUDED.accuracy_m, longitude_e6 = EXCLUDED.longitude_e6,
                 latitude_e6 = EXCLUDED.latitude_e6, sequence_id = EXCLUDED.sequence_id,
-                activity_level = EXCLUDED.activity_level
+                activity_level = EXCLUDED.activity_level, received_at = EXCLUDED.received_at
             WHERE EXCLUDED.measured_at > s.measured_at";
         let parameters: [&(dyn ToSql + Sync); 13] = self.newest.parameters();
         steps.push(Step::Execute { sql, parameters: parameters.to_vec() });
@@ -373,5 +376,6 @@ impl Following {
         for pair in self.pairs {
             store.pairs.insert(pair);
         }
+        store.serve(self.served);
     }
 }

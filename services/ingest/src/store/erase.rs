@@ -5,7 +5,7 @@
 
 use petty_chassis::Service as _;
 use petty_chassis::events::{inbox, outbox, shard_of};
-use petty_chassis::postgres::{Error, Tx};
+use petty_chassis::postgres::{Error, Row, Tx};
 use petty_chassis::types::PetId;
 
 use super::Store;
@@ -43,10 +43,27 @@ impl Store {
             rows.iter().map(|row| Error::column(row, "latest_states", 0)).collect::<Result<Vec<i32>, _>>()?;
         let sql = "-- erase_latest\nDELETE FROM latest_states WHERE collar_key = ANY($1)";
         tx.execute(sql, &[&collars]).await?;
+        self.forget_watches(tx, &collars).await?;
         restore_latest(tx, &collars).await?;
-        let sql = "-- erase_pet_collars\nDELETE FROM pet_collars WHERE pet_id = $1";
-        tx.execute(sql, &[&pet.0]).await?;
+        let sql = "-- erase_pet_collars
+            DELETE FROM pet_collars p USING collars c WHERE p.pet_id = $1 AND c.collar_key = p.collar_key
+            RETURNING c.collar_id";
+        let rows = tx.query(sql, &[&pet.0]).await?;
+        self.forget_newest(tx, pet, &rows)?;
         Ok(readings)
+    }
+
+    /// Redis forgets the pet too, once the transaction commits.
+    fn forget_newest(&self, tx: &Tx, pet: PetId, collars: &[Row]) -> Result<(), Error> {
+        let Some(realtime) = self.realtime.clone() else { return Ok(()) };
+        let mut worn = Vec::new();
+        for row in collars {
+            let id: String = Error::column(row, "collars", 0)?;
+            let inconsistent = || Error::Inconsistent { table: "collars", column: "collar_id".to_owned() };
+            worn.push(id.parse().map_err(|_| inconsistent())?);
+        }
+        tx.after_commit(move || realtime.forget(pet, worn));
+        Ok(())
     }
 
     /// Says that everything about the pet is gone, once the transaction commits.

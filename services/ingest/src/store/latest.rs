@@ -1,4 +1,5 @@
-//! A collar's newest reading.
+//! A collar's newest reading: from Redis, and from the database where Redis has none or does not answer; that is where it is
+//! rebuilt from.
 
 use jiff::Timestamp;
 use petty_chassis::access::Pairing;
@@ -7,6 +8,7 @@ use petty_chassis::types::{CollarId, PetId};
 use uuid::Uuid;
 
 use super::{Store, Stored, columns};
+use crate::domain::reading::Stamped;
 use crate::domain::stamp::seen_through;
 
 impl Store {
@@ -19,18 +21,52 @@ impl Store {
         collar: &CollarId,
         pairings: &[Pairing],
     ) -> Result<Option<(Stored, Pairing)>, Error> {
+        let Some(latest) = self.latest_of(collar).await? else { return Ok(None) };
+        if let Some(pairing) = seen_through(pairings, latest.pet, latest.measured_at) {
+            return Ok(Some((latest, *pairing)));
+        }
+        // The collar is somebody else's by now: theirs is not shown, the caller's own past is.
         self.db
-            .read("newest_reading", |tx| async move {
-                let Some(latest) = latest(&tx, collar).await? else { return Ok(None) };
-                if let Some(pairing) = seen_through(pairings, latest.pet, latest.measured_at) {
-                    return Ok(Some((latest, *pairing)));
-                }
-                // The collar is somebody else's by now: theirs is not shown, the caller's own past is.
+            .read("newest_within", |tx| async move {
                 let Some(newest) = newest_within(&tx, collar, pairings).await? else { return Ok(None) };
                 let pairing = seen_through(pairings, newest.pet, newest.measured_at).copied();
                 Ok(pairing.map(|pairing| (newest, pairing)))
             })
             .await
+    }
+
+    /// These readings, as they are served once they are committed; none where Redis serves nothing.
+    pub(super) fn to_serve<'a>(&self, newest: impl Iterator<Item = &'a Stamped>) -> Vec<Stored> {
+        if self.realtime.is_none() {
+            return Vec::new();
+        }
+        let stored = newest.map(|stamped| Stored {
+            collar: stamped.reading.collar.clone(),
+            pet: stamped.pet,
+            measured_at: stamped.reading.measured_at,
+            signals: stamped.reading.signals,
+        });
+        stored.collect()
+    }
+
+    /// These are committed: each may be its collar's newest from now on.
+    pub(super) fn serve(&self, newest: Vec<Stored>) {
+        if let Some(realtime) = self.realtime.as_ref().filter(|_| !newest.is_empty()) {
+            realtime.note(newest);
+        }
+    }
+
+    async fn latest_of(&self, collar: &CollarId) -> Result<Option<Stored>, Error> {
+        if let Some(realtime) = &self.realtime
+            && let Some(newest) = realtime.get(collar).await
+        {
+            return Ok(Some(newest));
+        }
+        let found = self.db.read("latest_state", |tx| async move { latest(&tx, collar).await }).await?;
+        if let (Some(realtime), Some(found)) = (&self.realtime, &found) {
+            realtime.note([found.clone()]);
+        }
+        Ok(found)
     }
 }
 

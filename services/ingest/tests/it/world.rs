@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use petty_chassis::access::Role;
+use petty_chassis::events::redis::Connector;
 use petty_chassis::grpc::gate::Guarded;
 use petty_chassis::postgres::Error;
 use petty_chassis::types::{AccountId, PetId};
 use petty_ingest::IngestConfig;
 use petty_ingest::grpc::Grpc;
+use petty_ingest::realtime::Realtime;
 use petty_ingest::store::Store;
 use petty_ingest::worker::Events;
 use petty_proto::events::v1::ReadingsAccepted;
@@ -50,9 +52,25 @@ pub(crate) fn plan() -> Plan {
 
 impl World {
     pub(crate) async fn new(name: &str) -> Self {
-        let mut bench = plan().lay(name).await;
+        Self::starting(name, at(NOON)).await
+    }
+
+    /// Whose clock stands elsewhere.
+    pub(crate) async fn starting(name: &str, start: Timestamp) -> Self {
+        Self::on(plan().starting(start).lay(name).await, |_, store| store).await
+    }
+
+    /// Whose newest readings stand in a Redis that `connector` leads to.
+    pub(crate) async fn served(name: &str, connector: impl Fn(&Bench) -> Connector) -> Self {
+        let serve = |bench: &Bench, store: Store| {
+            store.serving_from(Realtime::start(&bench.base.context, &connector(bench)))
+        };
+        Self::on(plan().consuming().lay(name).await, serve).await
+    }
+
+    async fn on(mut bench: Bench, with: impl Fn(&Bench, Store) -> Store) -> Self {
         let (context, config) = (&bench.base.context, bench.config::<IngestConfig>());
-        let store = Store::new(context, &bench.base.db, bench.base.events.shards());
+        let store = with(&bench, Store::new(context, &bench.base.db, bench.base.events.shards()));
         store.make_partitions(config.window).await.unwrap();
         let guarded = bench.guard(Grpc::new(context, &store, config.window, config.retention.raw));
         bench.employ(Arc::new(Events::new(&store)));

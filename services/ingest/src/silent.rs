@@ -1,0 +1,52 @@
+//! Notices collars that have stopped: each second those that are due are looked at, by whichever replica comes first.
+
+use std::time::Duration;
+
+use petty_chassis::postgres::Error;
+use petty_chassis::{Context, periodic, telemetry};
+
+use crate::store::Store;
+
+/// With the shortest interval that counts, 5 s, noticing may take 2.5 s.
+const INTERVAL: Duration = Duration::from_secs(1);
+/// So many collars at once.
+const BATCH: usize = 500;
+const MEASURE_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Begins to look.
+pub fn notice(context: &Context, store: &Store) {
+    let meter = telemetry::meter();
+    let told = meter
+        .u64_counter("petty_collars_fell_silent")
+        .with_description("Collars that were noticed to have stopped")
+        .build();
+    let looking = store.clone();
+    periodic::every(context, "silent-collars", INTERVAL, move || {
+        let (store, told) = (looking.clone(), told.clone());
+        async move {
+            loop {
+                let looked = store.look_at_collars(i64::try_from(BATCH).unwrap_or(i64::MAX)).await?;
+                told.add(u64::try_from(looked.fell_silent).unwrap_or_default(), &[]);
+                if looked.collars < BATCH {
+                    return Ok::<(), Error>(());
+                }
+            }
+        }
+    });
+    let silent = meter.u64_gauge("petty_collars_silent").with_description("Collars that are silent").build();
+    let overdue = meter
+        .f64_gauge("petty_collar_looks_overdue")
+        .with_unit("s")
+        .with_description("How long the look at a collar that has waited the longest has been due")
+        .build();
+    let store = store.clone();
+    periodic::every(context, "silence-measures", MEASURE_INTERVAL, move || {
+        let (store, silent, overdue) = (store.clone(), silent.clone(), overdue.clone());
+        async move {
+            let (count, seconds) = store.silence().await?;
+            silent.record(u64::try_from(count).unwrap_or_default(), &[]);
+            overdue.record(seconds, &[]);
+            Ok::<(), Error>(())
+        }
+    });
+}
