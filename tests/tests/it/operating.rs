@@ -37,7 +37,7 @@ async fn a_replay_refills_a_redis_that_lost_everything_and_changes_nothing_that_
     let begin = Clock::system().now() - SignedDuration::from_hours(2);
     let pet = client.pet(&owner, "Rex", "DOG").await;
     let device = client.pair(&owner, &pet, "collar-1", Some(begin)).await;
-    let path = format!("/v1/pets/{pet}/timeline?page_size=1000");
+    let path = format!("/v1/pets/{pet}/timeline");
     let entries = || async { client.all(&path, &owner.token, "entries").await.len() };
 
     // The first half is handled by all, the second one by nobody.

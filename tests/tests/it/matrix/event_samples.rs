@@ -15,7 +15,7 @@ impl Scene {
             "GetDeadLetter" | "RedriveDeadLetter" | "DropDeadLetter" => self.dead_letter().await,
             "ReplayEvents" => {
                 let since = Clock::system().now() - jiff::SignedDuration::from_secs(1);
-                json!({"since": since.to_string(), "topic": "pet.erasing"})
+                json!({"since": since.to_string()})
             }
             _ => return None,
         })
