@@ -3,7 +3,9 @@
 use petty_behavior::domain::Species;
 use petty_chassis::events::topics;
 use petty_chassis::types::EventId;
+use petty_proto::events::v1::{Envelope, ReadingsAccepted};
 use petty_testbench::{a_cat, a_dog, eventually};
+use prost::Message as _;
 
 use crate::bench::{Bench, asleep, flush, reading};
 
@@ -54,6 +56,11 @@ async fn a_poisoned_pet_is_buried_alone() {
     assert_eq!(bench.rows(owners).await, [before.to_string(), after.to_string()]);
     let said = "-- said\nSELECT error FROM event_dead_letters";
     assert_eq!(bench.rows(said).await, ["heart_rate cannot be used"]);
+    let kept = bench.query("-- kept\nSELECT envelope FROM event_dead_letters", &[]).await;
+    let envelope = Envelope::decode(kept[0].get::<_, Vec<u8>>(0).as_slice()).unwrap();
+    let kept = ReadingsAccepted::decode(envelope.payload).unwrap();
+    let pets: Vec<String> = kept.pets.into_iter().map(|pet| pet.pet_id).collect();
+    assert_eq!(pets, [poisoned.to_string()], "no other pet's readings are kept with it");
 }
 
 #[tokio::test(flavor = "multi_thread")]
