@@ -93,6 +93,9 @@ impl Scene {
         let path = format!("/v1/me/tokens/{}", ended["personal_token"]["token_id"].as_str().unwrap());
         client.delete(&path, &owner.token).await.good();
         let event = first_event(&client, &owner).await;
+        // That the collars stop is noticed by itself, while what is there must stand still.
+        let put_off = "UPDATE collar_watches SET look_at = now() + interval '1 day'";
+        assert_eq!(Tables::of(&mesh.stack, "ingest").await.refused(put_off).await, None);
         let text = |value: &Value, field: &str| value[field].as_str().unwrap().to_owned();
         let (weight, food) = (text(&weight, "weight_id"), text(&food, "food_id"));
         Self {
