@@ -53,6 +53,19 @@ impl Mesh {
         replicas: &[(&'static str, usize)],
         settings: &[(&str, &str)],
     ) -> Self {
+        Self::start_prepared(node, replicas, settings, async |_| {}).await
+    }
+
+    /// As [`Mesh::start_set`], once something was done to the servers: the databases are there, and nobody uses them yet.
+    ///
+    /// # Panics
+    /// Where anything does not start.
+    pub async fn start_prepared(
+        node: &str,
+        replicas: &[(&'static str, usize)],
+        settings: &[(&str, &str)],
+        prepare: impl AsyncFnOnce(&Stack),
+    ) -> Self {
         let stack = Stack::temporary().await.expect("a private Postgres and Redis");
         let http = free_address().expect("a free port");
         let mut plan = Plan::make(&stack, http).await.expect("databases and keys");
@@ -81,6 +94,7 @@ impl Mesh {
         {
             plan.extra.insert((*name).to_owned(), (*value).to_owned());
         }
+        prepare(&stack).await;
         let mut mesh = Self { stack, plan, node: PathBuf::from(node), running: BTreeMap::new() };
         for service in SERVICES.into_iter().chain([GATEWAY]) {
             for replica in 0..mesh.plan.replicas[service].len() {

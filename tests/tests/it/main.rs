@@ -5,6 +5,8 @@
 mod access;
 mod access_matrix;
 mod bad_input;
+mod bounds;
+mod checker;
 mod concurrency;
 mod episodes;
 mod faults;
@@ -15,6 +17,7 @@ mod grants;
 mod kill_auth;
 mod matrix;
 mod older_clients;
+mod relaying;
 mod replay;
 mod roles;
 mod simulated;

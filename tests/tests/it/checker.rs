@@ -1,0 +1,74 @@
+//! The checker. Under load everything that a reading passes is killed, over and over, at moments that nobody chose; the disk
+//! is filled, and Redis emptied. Each request is noted as acknowledged, refused or unknown. After healing the notes are held
+//! against the table, and against what behavior consumed: what was acknowledged is in both exactly once, what was refused in
+//! neither, what is unknown at most once, and in both or neither.
+
+mod blows;
+mod full_disk;
+mod ledger;
+mod load;
+mod relay;
+mod verdict;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use petty_chassis::types::Entropy;
+use petty_scenarios::chance::Chance;
+use petty_tests::eventually;
+use petty_tests::mesh::Mesh;
+
+use blows::Blow;
+use ledger::Ledger;
+use load::Load;
+
+/// Of each kind of blow that is listed.
+const ROUNDS: usize = 20;
+/// A seed to be tried again: what was printed by a run that failed.
+const SEED: Option<u64> = None;
+/// How many requests must have been acknowledged since the last blow healed before the next is waited for.
+const BETWEEN: usize = 8;
+/// The longest that a blow is waited with then, milliseconds.
+const LONGEST: u64 = 120;
+/// Healing is given so long: two cores may run several meshes.
+const HEALED: Duration = Duration::from_secs(120);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_acknowledged_reading_is_there_once_whatever_is_killed() {
+    let seed = SEED.unwrap_or_else(|| u64::from_be_bytes(Entropy.bytes()));
+    println!("seed {seed}");
+    let mut chance = Chance::of(&[seed]);
+    let mut mesh = Mesh::start(crate::NODE).await;
+    let ledger = Ledger::default();
+    let load = Load::on(&mesh, &mut chance).await;
+    let stop = AtomicBool::new(false);
+    let mut blows = blows::all(ROUNDS);
+    shuffle(&mut blows, &mut chance);
+    let began = tokio::time::Instant::now();
+    let fighting = async {
+        for (round, blow) in blows.iter().enumerate() {
+            let reached = ledger.acknowledged() + BETWEEN;
+            let told = format!("seed {seed}, before round {round}, {blow:?}: requests are acknowledged");
+            eventually(&told, HEALED, || async { ledger.acknowledged() >= reached }).await;
+            tokio::time::sleep(Duration::from_millis(chance.number() % LONGEST)).await;
+            blow.fall(&mut mesh).await;
+        }
+        let reached = ledger.acknowledged() + BETWEEN;
+        eventually("the last blow heals", HEALED, || async { ledger.acknowledged() >= reached }).await;
+        stop.store(true, Ordering::Release);
+    };
+    tokio::join!(load.run(&ledger, &stop), fighting);
+    mesh.ready().await;
+    let told = format!("seed {seed}, {} blows in {:?}, {}", blows.len(), began.elapsed(), ledger.summary());
+    println!("{told}");
+    verdict::holds(&mesh, &ledger, &told).await;
+    assert!(ledger.has_all_kinds(), "blows fall in the middle of the work: {told}");
+    assert!(!mesh.logs().contains("panicked"), "nothing panicked");
+}
+
+fn shuffle(blows: &mut [Blow], chance: &mut Chance) {
+    for last in (1..blows.len()).rev() {
+        let other = usize::try_from(chance.number() % (last as u64 + 1)).unwrap();
+        blows.swap(last, other);
+    }
+}
