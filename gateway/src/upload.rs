@@ -129,7 +129,7 @@ impl Upload<'_> {
                 self.line(line).await?;
             }
         }
-        if let Some(line) = lines.last()? {
+        while let Some(line) = lines.rest()? {
             self.line(line).await?;
         }
         if lines.count() == 0 {

@@ -88,9 +88,9 @@ impl Lines {
         }
     }
 
-    /// The last line, which need not end. Nothing more is fed.
-    pub(super) fn last(&mut self) -> Result<Option<Line>, Problem> {
-        if let Some(unpacker) = &mut self.unpacker {
+    /// The lines that are left, the last of which need not end. Nothing more is fed.
+    pub(super) fn rest(&mut self) -> Result<Option<Line>, Problem> {
+        if let Some(mut unpacker) = self.unpacker.take() {
             // What was cut short says so here.
             unpacker.try_finish().map_err(|_| broken())?;
             let more = std::mem::take(unpacker.get_mut());
@@ -100,6 +100,7 @@ impl Lines {
             return Ok(Some(line));
         }
         let text = self.plain.split_off(self.taken);
+        self.searched = self.taken;
         if text.is_empty() && !self.skipping { Ok(None) } else { Ok(Some(self.ended(text))) }
     }
 
@@ -169,7 +170,7 @@ mod tests {
             }
             assert!(lines.plain.len() <= 512 << 10, "{} bytes ahead", lines.plain.len());
         }
-        if let Some(line) = lines.last().map_err(|problem| problem.status.as_u16())? {
+        while let Some(line) = lines.rest().map_err(|problem| problem.status.as_u16())? {
             note(line);
         }
         Ok(found)
