@@ -56,8 +56,17 @@ impl Scene {
     }
 
     async fn post(&self, path: &str, body: impl Into<reqwest::Body>) -> Answer {
+        self.post_as("application/json", path, body).await
+    }
+
+    async fn post_as(&self, kind: &str, path: &str, body: impl Into<reqwest::Body>) -> Answer {
         let request = self.client.request(Method::POST, path, Some(&self.token));
-        self.client.send(request.header("content-type", "application/json").body(body)).await
+        self.client.send(request.header("content-type", kind).body(body)).await
+    }
+
+    /// An upload of two lines.
+    async fn upload(&self, first: &str, second: &str) -> Answer {
+        self.post_as("application/x-ndjson", "/v1/ingest:batch", format!("{first}\n{second}")).await
     }
 
     /// The table holds what was taken, and no more.
@@ -66,38 +75,51 @@ impl Scene {
         assert_eq!(count, self.stored, "stored after {told}");
     }
 
-    /// Taken, by both calls.
+    /// Taken, in every way.
     async fn takes(&mut self, change: Value) {
+        // A time that the change names is the same in all of them.
+        let once = change.get("timestamp").is_some();
         let reading = self.reading(&change);
         let answer = self.post("/v1/ingest", reading.to_string()).await;
         assert_eq!(answer.status.as_u16(), 201, "{change}: {}", answer.text);
         assert_eq!(answer.body["accepted"], 1, "{change}: {}", answer.text);
         let reading = self.reading(&change);
-        let answer = self.post("/v1/ingest:batch", json!({"readings": [reading]}).to_string()).await;
-        assert_eq!(answer.status.as_u16(), 200, "{change}: {}", answer.text);
-        // A time that the change names is the same in both.
-        let twice = change.get("timestamp").is_some();
-        let counted = (answer.body["accepted"].clone(), answer.body["duplicates"].clone());
-        assert_eq!(counted, if twice { (json!(0), json!(1)) } else { (json!(1), json!(0)) }, "{change}");
-        self.stored += if twice { 1 } else { 2 };
+        let batch = self.post("/v1/ingest:batch", json!({"readings": [reading]}).to_string()).await;
+        let reading = self.reading(&change).to_string();
+        let lines = self.upload(&reading, "").await;
+        for answer in [batch, lines] {
+            assert_eq!(answer.status.as_u16(), 200, "{change}: {}", answer.text);
+            let counted = (answer.body["accepted"].clone(), answer.body["duplicates"].clone());
+            let expected = if once { (json!(0), json!(1)) } else { (json!(1), json!(0)) };
+            assert_eq!(counted, expected, "{change}: {}", answer.text);
+        }
+        self.stored += if once { 1 } else { 3 };
         self.is_stored(&change.to_string()).await;
     }
 
-    /// Refused by both calls, by name: in a batch alone, while its neighbour stays.
+    /// Refused in every way, by name: in a batch and in an upload alone, while its neighbour stays.
     async fn refuses(&mut self, change: Value, field: &str) {
         let reading = self.reading(&change);
         let answer = self.post("/v1/ingest", reading.to_string()).await;
         answer.names(field);
         self.is_stored(&change.to_string()).await;
         let (good, bad) = (self.reading(&json!({})), self.reading(&change));
-        let answer = self.post("/v1/ingest:batch", json!({"readings": [good, bad]}).to_string()).await;
-        assert_eq!(answer.status.as_u16(), 200, "{change}: {}", answer.text);
-        assert_eq!((&answer.body["accepted"], &answer.body["duplicates"]), (&json!(1), &json!(0)));
-        let rejected = answer.body["rejected"].as_array().unwrap();
-        assert_eq!(rejected.len(), 1, "{change}: {}", answer.text);
-        assert_eq!((&rejected[0]["index"], &rejected[0]["field"]), (&json!(1), &json!(field)), "{change}");
-        assert!(!rejected[0]["reason"].as_str().unwrap().is_empty(), "{change}");
-        self.stored += 1;
+        let batch = self.post("/v1/ingest:batch", json!({"readings": [good, bad]}).to_string()).await;
+        let (good, bad) = (self.reading(&json!({})), self.reading(&change));
+        let lines = self.upload(&good.to_string(), &bad.to_string()).await;
+        for answer in [batch, lines] {
+            assert_eq!(answer.status.as_u16(), 200, "{change}: {}", answer.text);
+            assert_eq!((&answer.body["accepted"], &answer.body["duplicates"]), (&json!(1), &json!(0)));
+            let rejected = answer.body["rejected"].as_array().unwrap();
+            assert_eq!(rejected.len(), 1, "{change}: {}", answer.text);
+            assert_eq!(
+                (&rejected[0]["index"], &rejected[0]["field"]),
+                (&json!(1), &json!(field)),
+                "{change}"
+            );
+            assert!(!rejected[0]["reason"].as_str().unwrap().is_empty(), "{change}");
+        }
+        self.stored += 2;
         self.is_stored(&change.to_string()).await;
     }
 }

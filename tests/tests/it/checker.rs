@@ -28,8 +28,10 @@ const ROUNDS: usize = 20;
 const SEED: Option<u64> = None;
 /// How many requests must have been acknowledged since the last blow healed before the next is waited for.
 const BETWEEN: usize = 8;
-/// The longest that a blow is waited with then, milliseconds.
+/// The longest that a blow is waited with then, or after another, milliseconds.
 const LONGEST: u64 = 120;
+/// So many blows may fall before the mesh has healed from the first of them.
+const MOST_AT_ONCE: u64 = 4;
 /// Healing is given so long: two cores may run several meshes.
 const HEALED: Duration = Duration::from_secs(120);
 
@@ -46,12 +48,19 @@ async fn every_acknowledged_reading_is_there_once_whatever_is_killed() {
     shuffle(&mut blows, &mut chance);
     let began = tokio::time::Instant::now();
     let fighting = async {
-        for (round, blow) in blows.iter().enumerate() {
+        let mut left = blows.as_slice();
+        while !left.is_empty() {
+            let at_once = 1 + usize::try_from(chance.number() % MOST_AT_ONCE).unwrap();
+            let (round, rest) = left.split_at(at_once.min(left.len()));
+            left = rest;
             let reached = ledger.acknowledged() + BETWEEN;
-            let told = format!("seed {seed}, before round {round}, {blow:?}: requests are acknowledged");
+            let told =
+                format!("seed {seed}, before {round:?}, {} left: requests are acknowledged", rest.len());
             eventually(&told, HEALED, || async { ledger.acknowledged() >= reached }).await;
-            tokio::time::sleep(Duration::from_millis(chance.number() % LONGEST)).await;
-            blow.fall(&mut mesh).await;
+            for blow in round {
+                tokio::time::sleep(Duration::from_millis(chance.number() % LONGEST)).await;
+                blow.fall(&mut mesh).await;
+            }
         }
         let reached = ledger.acknowledged() + BETWEEN;
         eventually("the last blow heals", HEALED, || async { ledger.acknowledged() >= reached }).await;

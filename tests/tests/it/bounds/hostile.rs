@@ -34,7 +34,6 @@ async fn what_is_no_reading_is_4xx_that_names_the_field_and_nothing_is_stored() 
         ("heart_rate", "1e400"),
         ("heart_rate", "-1e400"),
         ("heart_rate", "\"1e400\""),
-        ("heart_rate", "9223372036854775808"),
         ("heart_rate", "true"),
         ("heart_rate", "[70]"),
         ("heart_rate", "{}"),
@@ -76,21 +75,35 @@ async fn what_is_no_reading_is_4xx_that_names_the_field_and_nothing_is_stored() 
     }
     let twice = with(&mut scene, "heart_rate", "70").replacen('{', "{\"heart_rate\":71,", 1);
     cases.push((twice, "heart_rate", "given twice".to_owned()));
-    let unknown: String = (0..10_000).map(|at| format!("\"x{at}\":1,")).collect();
+    let unknown: String = (0..10_000).map(|at| format!("\"x{at:04}\":1,")).collect();
     cases.push((
         scene.reading(&json!({})).to_string().replacen('{', &format!("{{{unknown}"), 1),
-        "x64",
+        "x0064",
         "10,000 unknown fields".to_owned(),
     ));
     for (body, field, told) in &cases {
         let answer = scene.post("/v1/ingest", body.clone()).await;
         answer.names(field);
         assert!(answer.text.len() < 8_192, "{told}: an answer repeats what it was sent");
+        let good = scene.reading(&json!({})).to_string();
+        let answer = scene.upload(&good, body).await;
+        let rejected = &answer.body["rejected"][0];
+        let named = rejected["field"].as_str().unwrap_or_default();
+        let expected = if *field == "x0064" { "body" } else { field };
+        assert!(named == expected && rejected["index"] == 1, "{told} as a line: {}", answer.text);
+        scene.stored += 1;
         // In a batch the JSON stands or falls as a whole, by the element's own path.
         let batch = format!("{{\"readings\":[{},{body}]}}", scene.reading(&json!({})));
         let answer = scene.post("/v1/ingest:batch", batch).await;
+        if answer.status.as_u16() == 200 {
+            // JSON it is, and out of its bounds: refused alone.
+            let rejected = &answer.body["rejected"];
+            assert_eq!((&rejected[0]["index"], &rejected[0]["field"]), (&json!(1), &json!(field)), "{told}");
+            scene.stored += 1;
+            continue;
+        }
         assert_eq!(answer.status.as_u16(), 400, "{told}: {}", answer.text);
-        let prefix = format!("readings[1].{}", if *field == "x64" { "x" } else { field });
+        let prefix = format!("readings[1].{}", if *field == "x0064" { "x" } else { field });
         let named = answer.body["errors"].as_array().unwrap().iter();
         let named = named.filter(|error| error["field"].as_str().unwrap().starts_with(&prefix)).count();
         assert!(named > 0, "{told} in a batch does not name {prefix}: {}", answer.text);
@@ -118,11 +131,11 @@ async fn what_is_no_reading_is_4xx_that_names_the_field_and_nothing_is_stored() 
 async fn depth_size_and_number_are_taken_up_to_their_bounds_and_no_further() {
     let mut scene = Scene::set().await;
     // 64 unknown fields are ignored by the first system's call; the reading itself is the first level.
-    let unknown = |count: usize| -> String { (0..count).map(|at| format!("\"x{at}\":1,")).collect() };
+    let unknown = |count: usize| -> String { (0..count).map(|at| format!("\"x{at:04}\":1,")).collect() };
     let widened = |reading: Value, more: &str| reading.to_string().replacen('{', &format!("{{{more}"), 1);
     for (more, field) in [
         (unknown(64), None),
-        (unknown(65), Some("x64")),
+        (unknown(65), Some("x0064")),
         (format!("\"x\":{},", nested(31)), None),
         (format!("\"x\":{},", nested(32)), Some("body")),
     ] {
@@ -138,7 +151,7 @@ async fn depth_size_and_number_are_taken_up_to_their_bounds_and_no_further() {
         scene.is_stored(&format!("{more:.80}")).await;
     }
     let body = widened(scene.reading(&json!({})), &unknown(1));
-    scene.post("/v1/ingest:batch", format!("{{\"readings\":[{body}]}}")).await.names("readings[0].x0");
+    scene.post("/v1/ingest:batch", format!("{{\"readings\":[{body}]}}")).await.names("readings[0].x0000");
 
     for (count, taken) in [(1, true), (1_000, true), (1_001, false), (0, false)] {
         let readings: Vec<Value> = (0..count).map(|_| scene.reading(&json!({}))).collect();

@@ -3,11 +3,10 @@
 
 use std::io::Write as _;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use nix::mount::{MntFlags, MsFlags, mount, umount2};
-use nix::sched::{CloneFlags, unshare};
 use petty_chassis::types::Entropy;
 use petty_provision::Stack;
 use petty_scenarios::chance::Chance;
@@ -37,7 +36,8 @@ impl Disk {
         let server = stack.postgres().pid().unwrap();
         let server = std::fs::metadata(format!("/proc/{server}")).unwrap();
         let options = format!("size={SIZE_MB}m,mode=700,uid={},gid={}", server.uid(), server.gid());
-        mount(Some("tmpfs"), &at, Some("tmpfs"), MsFlags::empty(), Some(options.as_str())).unwrap();
+        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(&at).status();
+        assert!(mounted.unwrap().success(), "the small disk is mounted");
         let disk = Self { at };
         let admin = Tables::of(stack, "auth").await;
         let tablespace = format!("CREATE TABLESPACE small LOCATION '{}'", disk.at.display());
@@ -70,29 +70,43 @@ impl Disk {
 impl Drop for Disk {
     fn drop(&mut self) {
         // What is still open there stays until it is closed.
-        let _gone = umount2(&self.at, MntFlags::MNT_DETACH);
+        let _gone = Command::new("umount").arg("-l").arg(&self.at).status();
     }
 }
 
 #[test]
 fn a_full_disk_refuses_what_does_not_fit_and_loses_nothing() {
-    // The mount is this thread's own, and that of the servers which it starts.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "a mount namespace belongs to a thread, and this one is joined"
-    )]
-    let tested = std::thread::spawn(|| {
-        let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
-        let alone = unshare(CloneFlags::CLONE_NEWNS)
-            .and_then(|()| mount(None::<&Path>, "/", None::<&Path>, private, None::<&Path>));
-        if let Err(why) = alone {
-            println!("skipped: there is no mounting here: {why}");
-            return;
-        }
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(full_disk());
-    });
-    tested.join().unwrap();
+    if is_alone() {
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+        return runtime.block_on(full_disk());
+    }
+    // This test again, in a process whose mounts are its own. Who is not root is somebody there who may mount.
+    let root = std::fs::metadata("/proc/self").unwrap().uid() == 0;
+    let user: &[&str] = if root { &[] } else { &["--user", "--map-current-user", "--keep-caps"] };
+    let alone = || {
+        let mut command = Command::new("unshare");
+        command.args(user).args(["--mount", "--propagation", "private"]);
+        command
+    };
+    if !alone().arg("true").output().is_ok_and(|output| output.status.success()) {
+        println!("skipped: nothing can be mounted here");
+        return;
+    }
+    let name = "checker::full_disk::a_full_disk_refuses_what_does_not_fit_and_loses_nothing";
+    let mut again = alone();
+    again.arg(std::env::current_exe().unwrap()).args(["--exact", name, "--nocapture"]);
+    let output = again.output().unwrap();
+    let told = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    println!("{told}");
+    assert!(output.status.success() && told.contains("1 passed"), "the full disk loses nothing");
+}
+
+/// Whether this process has mounts of its own: others than its parent's.
+fn is_alone() -> bool {
+    let mounts = |of: &str| std::fs::read_link(format!("/proc/{of}/ns/mnt")).ok();
+    let parent = std::os::unix::process::parent_id().to_string();
+    // Whose mounts cannot be seen is another user's process, which did not start this one for that.
+    mounts(&parent).is_some_and(|parents| mounts("self").is_some_and(|own| own != parents))
 }
 
 async fn full_disk() {
