@@ -173,6 +173,7 @@ impl Upload<'_> {
             let answer = self.call_patiently(IngestReadingsRequest { readings }).await?;
             self.answer.accepted = self.answer.accepted.saturating_add(answer.accepted);
             self.answer.duplicates = self.answer.duplicates.saturating_add(answer.duplicates);
+            self.answer.conflicting = self.answer.conflicting.saturating_add(answer.conflicting);
             let numbers = std::mem::take(&mut self.numbers);
             for RejectedReading { index, field, reason, code } in answer.rejected {
                 let number = usize::try_from(index).ok().and_then(|index| numbers.get(index));

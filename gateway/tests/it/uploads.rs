@@ -40,7 +40,7 @@ async fn any_number_of_lines_is_sent_on_in_batches_and_added_up() {
     let reply = upload(&world, &[], lines(2_500)).await;
     assert_eq!(
         (reply.status, reply.json()),
-        (200, json!({"accepted": 2_500, "duplicates": 0, "rejected": [], "unlisted": 0}))
+        (200, json!({"accepted": 2_500, "duplicates": 0, "conflicting": 0, "rejected": [], "unlisted": 0}))
     );
     assert_eq!(calls(&world), 3);
     // More than any other body may have, packed and not.

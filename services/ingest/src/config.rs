@@ -14,8 +14,8 @@ const HOUR: Duration = Duration::from_secs(3_600);
 const LONGEST: SignedDuration = SignedDuration::from_hours(100 * 8_760);
 const DAY: Duration = Duration::from_secs(24 * 3_600);
 
-/// A fraction of a second's work, and a few megabytes.
-const ROOM: usize = 20_000;
+/// A fraction of a second's work, and some twenty megabytes.
+const ROOM: usize = 65_536;
 
 /// What ingest reads.
 #[derive(Clone, Debug)]
@@ -29,7 +29,7 @@ pub struct IngestConfig {
     /// taken back, and that at least; `PETTY_INGEST_KEEP_MINUTES`, default 8760h, at least as long; `PETTY_INGEST_KEEP_HOURS`,
     /// default 43800h, at least as long again.
     pub retention: Retention,
-    /// How many readings may wait for the disk at once: `PETTY_INGEST_QUEUE`, default 20,000, 1,000 to 1,000,000. The rest is
+    /// How many readings may wait for the disk at once: `PETTY_INGEST_QUEUE`, default 65,536, 1,000 to 1,000,000. The rest is
     /// refused for now.
     pub room: usize,
 }

@@ -57,8 +57,8 @@ impl Grpc {
         let taken = tokio::time::timeout(call.policy().deadline, taking).await.unwrap_or_else(|_| {
             Err(ApiError::new(Code::DeadlineExceeded, "DEADLINE_EXCEEDED", "time ran out"))
         })?;
-        let wire::IngestReadingsResponse { accepted, duplicates, rejected } = taken;
-        Ok(wire::StreamReadingsResponse { number, accepted, duplicates, rejected })
+        let wire::IngestReadingsResponse { accepted, duplicates, conflicting, rejected } = taken;
+        Ok(wire::StreamReadingsResponse { number, accepted, duplicates, conflicting, rejected })
     }
 }
 
