@@ -200,6 +200,20 @@ impl Mesh {
         self.running.get_mut(&(service, replica)).is_some_and(|child| matches!(child.try_wait(), Ok(None)))
     }
 
+    /// Starts again what has ended by itself, as whatever watches over processes does: a service that does not find its
+    /// database when it starts gives up.
+    ///
+    /// # Panics
+    /// Where a process cannot be started.
+    pub fn revive(&mut self) {
+        let all: Vec<(&'static str, usize)> = self.running.keys().copied().collect();
+        for (service, replica) in all {
+            if !self.is_alive(service, replica) {
+                self.spawn(service, replica);
+            }
+        }
+    }
+
     /// Everything that was logged so far, by every service.
     #[must_use]
     pub fn logs(&self) -> String {

@@ -15,7 +15,6 @@ use std::time::Duration;
 
 use petty_chassis::types::Entropy;
 use petty_scenarios::chance::Chance;
-use petty_tests::eventually;
 use petty_tests::mesh::Mesh;
 
 use blows::Blow;
@@ -54,16 +53,15 @@ async fn every_acknowledged_reading_is_there_once_whatever_is_killed() {
             let (round, rest) = left.split_at(at_once.min(left.len()));
             left = rest;
             let reached = ledger.acknowledged() + BETWEEN;
-            let told =
-                format!("seed {seed}, before {round:?}, {} left: requests are acknowledged", rest.len());
-            eventually(&told, HEALED, || async { ledger.acknowledged() >= reached }).await;
+            let told = format!("seed {seed}, before {round:?}, {} left", rest.len());
+            heals(&mut mesh, &ledger, reached, &told).await;
             for blow in round {
                 tokio::time::sleep(Duration::from_millis(chance.number() % LONGEST)).await;
                 blow.fall(&mut mesh).await;
             }
         }
         let reached = ledger.acknowledged() + BETWEEN;
-        eventually("the last blow heals", HEALED, || async { ledger.acknowledged() >= reached }).await;
+        heals(&mut mesh, &ledger, reached, &format!("seed {seed}, after the last blow")).await;
         stop.store(true, Ordering::Release);
     };
     tokio::join!(load.run(&ledger, &stop), fighting);
@@ -73,6 +71,16 @@ async fn every_acknowledged_reading_is_there_once_whatever_is_killed() {
     verdict::holds(&mesh, &ledger, &told).await;
     assert!(ledger.has_all_kinds(), "blows fall in the middle of the work: {told}");
     assert!(!mesh.logs().contains("panicked"), "nothing panicked");
+}
+
+/// Waits until so many requests were acknowledged.
+async fn heals(mesh: &mut Mesh, ledger: &Ledger, reached: usize, told: &str) {
+    let deadline = tokio::time::Instant::now() + HEALED;
+    while ledger.acknowledged() < reached {
+        assert!(tokio::time::Instant::now() < deadline, "{told}: it does not heal");
+        mesh.revive();
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
 }
 
 fn shuffle(blows: &mut [Blow], chance: &mut Chance) {
