@@ -28,6 +28,8 @@ const PROTOS: &[&str] = &[
     "petty/auth/v1/operations.proto",
     "petty/auth/v1/second_factor.proto",
     "petty/ingest/v1/ingest.proto",
+    "petty/ingest/v1/relay.proto",
+    "petty/ingest/v1/upload.proto",
     "petty/behavior/v1/behavior.proto",
     "petty/nutrition/v1/nutrition.proto",
     "petty/timeline/v1/timeline.proto",
@@ -97,7 +99,11 @@ fn policies(pool: &DescriptorPool) -> Result<String> {
         for method in service.methods() {
             let options = method.options();
             ensure!(options.has_extension(&extension), "{}: no petty.options.v1.policy", method.full_name());
-            ensure!(!method.is_client_streaming(), "{}: callers send one message", method.full_name());
+            ensure!(
+                !method.is_client_streaming() || method.is_server_streaming(),
+                "{}: a stream of requests is answered by a stream",
+                method.full_name()
+            );
             let value = options.get_extension(&extension);
             let policy = value.as_message().context("a policy is a message")?;
             let name = shout(&format!("{}{}", service.name(), method.name()));
@@ -146,6 +152,7 @@ fn policy_constant(name: &str, method: &MethodDescriptor, policy: &DynamicMessag
     let resource = resource(method, policy)?;
     let interactive = interactive(method, policy)?;
     let streams = method.is_server_streaming();
+    let takes_stream = method.is_client_streaming();
     let lenient = policy.get_field_by_name("lenient_json").and_then(|v| v.as_bool()).unwrap_or_default();
     let accepts = policy.get_field_by_name("may_be_accepted").and_then(|v| v.as_bool()).unwrap_or_default();
     let full = method.full_name();
@@ -154,7 +161,7 @@ fn policy_constant(name: &str, method: &MethodDescriptor, policy: &DynamicMessag
         "/// `{full}`.\npub static {name}: MethodPolicy = MethodPolicy {{ path: \"/{package_service}/{rpc}\", \
          service: \"{package_service}\", method: \"{rpc}\", audience: Audience::{audience}, scope: {scope:?}, \
          roles: &{roles:?}, interactive: {interactive}, resource: {resource}, services: &{services:?}, repeat: Repeat::{repeat}, rate_class: RateClass::{rate}, \
-         deadline: std::time::Duration::from_millis({deadline}), success_status: {status}, lenient_json: {lenient}, may_be_accepted: {accepts}, streams: {streams} }};\n"
+         deadline: std::time::Duration::from_millis({deadline}), success_status: {status}, lenient_json: {lenient}, may_be_accepted: {accepts}, streams: {streams}, takes_stream: {takes_stream} }};\n"
     ))
 }
 
@@ -182,6 +189,11 @@ fn resource(method: &MethodDescriptor, policy: &DynamicMessage) -> Result<String
     let field = text(resource, "field");
     let kind = enum_value(resource, "kind")?;
     let need = enum_value(resource, "need")?;
+    // What one message names is not known when the call is let through.
+    ensure!(
+        !method.is_client_streaming() || kind == "Collars",
+        "each message of a stream is decided on by itself"
+    );
     let mut message = method.input();
     for (index, part) in field.split('.').enumerate() {
         let found = message
@@ -240,17 +252,26 @@ fn handlers(pool: &DescriptorPool) -> Result<String> {
             } else {
                 (output.clone(), output, "finish")
             };
+            let (asked, handed, given) = if method.is_client_streaming() {
+                (
+                    format!("tonic::Streaming<{input}>"),
+                    format!("Requests<{input}>"),
+                    "opened.requests(request.into_inner())",
+                )
+            } else {
+                (input.clone(), input, "request.into_inner()")
+            };
             writeln!(
                 traits,
-                "/// `{}`.\nasync fn {rpc}(&self, call: Call, request: {input}) -> Result<{answer}, ApiError>;",
+                "/// `{}`.\nasync fn {rpc}(&self, call: Call, request: {handed}) -> Result<{answer}, ApiError>;",
                 method.full_name()
             )?;
             writeln!(
                 impls,
-                "async fn {rpc}(&self, request: tonic::Request<{input}>) -> Result<tonic::Response<{response}>, tonic::Status> {{ \
+                "async fn {rpc}(&self, request: tonic::Request<{asked}>) -> Result<tonic::Response<{response}>, tonic::Status> {{ \
                  let named = {named}; \
                  let opened = self.open(&$crate::policy::{constant}, &request, named).await?; \
-                 let work = self.handler().{rpc}(opened.call(), request.into_inner()); \
+                 let work = self.handler().{rpc}(opened.call(), {given}); \
                  opened.{finish}(work).await }}"
             )?;
         }

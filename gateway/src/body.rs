@@ -11,6 +11,7 @@ use http::header::{
 use http::{HeaderMap, StatusCode};
 use http_body::Body;
 use http_body_util::BodyExt as _;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::problem::Problem;
 
@@ -22,6 +23,44 @@ const MOST_DISCARDED: usize = 8 << 20;
 const MOST_UNREAD: usize = 1 << 20;
 const UNREAD_TIME: Duration = Duration::from_secs(10);
 const UNREAD_SILENCE: Duration = Duration::from_secs(1);
+
+/// Room for bodies is taken in pieces of so many bytes.
+const PIECE: usize = 1 << 10;
+/// And, of a body whose length was not said, of so many at once.
+const STEP: usize = 64 << 10;
+
+/// The room that all bodies together have in memory, until their requests are answered.
+#[derive(Debug)]
+pub(crate) struct Room(Semaphore);
+
+/// The room that one body has.
+#[derive(Debug, Default)]
+pub(crate) struct Held<'a> {
+    permit: Option<SemaphorePermit<'a>>,
+    bytes: usize,
+}
+
+impl Room {
+    /// So many bytes of room, as packed.
+    pub(crate) fn new(bytes: usize) -> Self {
+        Self(Semaphore::new(bytes.div_ceil(PIECE)))
+    }
+}
+
+impl<'a> Held<'a> {
+    /// Holds room for so many bytes in all, if there is some.
+    fn grow(&mut self, room: &'a Room, bytes: usize) -> Result<(), Problem> {
+        let pieces = bytes.saturating_sub(self.bytes).div_ceil(PIECE);
+        let wanted = u32::try_from(pieces).unwrap_or(u32::MAX);
+        let more = room.0.try_acquire_many(wanted).map_err(|_| Problem::overloaded())?;
+        self.bytes += pieces * PIECE;
+        match &mut self.permit {
+            Some(permit) => permit.merge(more),
+            None => self.permit = Some(more),
+        }
+        Ok(())
+    }
+}
 
 /// What a body may be.
 #[derive(Clone, Copy, Debug)]
@@ -47,20 +86,29 @@ impl Default for Content {
     }
 }
 
-/// Reads a body of JSON or, where `forms` may be, of a form.
-pub(crate) async fn read<B>(
+/// Reads a body of JSON or, where `forms` may be, of a form. It holds its room for as long as its request lasts.
+pub(crate) async fn read<'a, B>(
     headers: &HeaderMap,
     body: B,
     bounds: Bounds,
     forms: bool,
-) -> Result<Content, Problem>
+    room: &'a Room,
+) -> Result<(Content, Held<'a>), Problem>
 where
     B: Body<Data = Bytes> + Unpin,
 {
     let packed = packed(headers)?;
     let declared = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     let too_large = declared.is_some_and(|length| length > bounds.bytes as u64);
-    let collected = match tokio::time::timeout(bounds.time, collect(body, bounds.bytes, too_large)).await {
+    let mut held = Held::default();
+    if let Some(declared) = declared.filter(|_| !too_large) {
+        held.grow(room, usize::try_from(declared).unwrap_or(usize::MAX))?;
+    }
+    let collecting = collect(body, bounds.bytes, too_large, |bytes| match bytes.checked_sub(held.bytes) {
+        None | Some(0) => Ok(()),
+        Some(_) => held.grow(room, bytes.max(held.bytes + STEP).min(bounds.bytes)),
+    });
+    let collected = match tokio::time::timeout(bounds.time, collecting).await {
         Ok(collected) => collected?,
         Err(_) if too_large => return Err(too_large_problem(bounds.bytes)),
         Err(_) => {
@@ -76,7 +124,8 @@ where
         expect_json(headers)?;
     }
     let whole = if packed { unpack(&collected, bounds.bytes)? } else { collected };
-    Ok(if is_form { Content::Form(whole) } else { Content::Json(whole) })
+    held.grow(room, whole.len())?;
+    Ok((if is_form { Content::Form(whole) } else { Content::Json(whole) }, held))
 }
 
 /// Throws away what is left of a body.
@@ -97,7 +146,13 @@ where
     drop(tokio::time::timeout(UNREAD_TIME, discarding).await);
 }
 
-async fn collect<B>(mut body: B, most: usize, mut too_large: bool) -> Result<Bytes, Problem>
+/// The body's bytes; `grow` is told how many there will be before there are.
+async fn collect<B>(
+    mut body: B,
+    most: usize,
+    mut too_large: bool,
+    mut grow: impl FnMut(usize) -> Result<(), Problem>,
+) -> Result<Bytes, Problem>
 where
     B: Body<Data = Bytes> + Unpin,
 {
@@ -120,6 +175,7 @@ where
                 break;
             }
         } else {
+            grow(whole.len() + data.len())?;
             whole.extend_from_slice(&data);
         }
     }
@@ -127,7 +183,7 @@ where
 }
 
 /// Whether it is packed with gzip, the one packing that is read.
-fn packed(headers: &HeaderMap) -> Result<bool, Problem> {
+pub(crate) fn packed(headers: &HeaderMap) -> Result<bool, Problem> {
     let mut packed = false;
     for value in headers.get_all(CONTENT_ENCODING) {
         match value.to_str().unwrap_or("?").trim().to_ascii_lowercase().as_str() {
@@ -176,7 +232,7 @@ fn unpack(packed: &[u8], most: usize) -> Result<Bytes, Problem> {
     if whole.len() > most { Err(too_large_problem(most)) } else { Ok(Bytes::from(whole)) }
 }
 
-fn too_large_problem(most: usize) -> Problem {
+pub(crate) fn too_large_problem(most: usize) -> Problem {
     Problem::new(
         StatusCode::PAYLOAD_TOO_LARGE,
         "BODY_TOO_LARGE",

@@ -33,6 +33,14 @@ pub struct Limits {
     pub body_bytes: usize,
     /// The most bytes of a batch: `PETTY_HTTP_BATCH_BYTES`, default 4 MiB.
     pub batch_bytes: usize,
+    /// The most bytes of all bodies that are in memory at once, while they arrive and until they are answered:
+    /// `PETTY_HTTP_BODIES_BYTES`, 1 MiB to 16 GiB, default 32 MiB; one of the largest always fits. More are answered 503.
+    pub bodies_bytes: usize,
+    /// The most bytes of an upload of lines, packed or unpacked: `PETTY_HTTP_UPLOAD_BYTES`, 1 KiB to 4 GiB, default 256 MiB. It is
+    /// taken in as it comes, and never whole in memory.
+    pub upload_bytes: usize,
+    /// The most uploads of lines at once: `PETTY_HTTP_UPLOADS`, default 16. More are answered 503.
+    pub uploads: usize,
     /// The longest time a request's head, and then its body, may take to arrive: `PETTY_HTTP_READ_TIMEOUT`, default 30s.
     pub read_timeout: Duration,
     /// The longest time a client may leave what it asked for unread: `PETTY_HTTP_WRITE_TIMEOUT`, default 30s. Then it is cut.
@@ -50,6 +58,9 @@ impl Default for Limits {
             concurrency: 1_024,
             body_bytes: 1 << 20,
             batch_bytes: 4 << 20,
+            bodies_bytes: 32 << 20,
+            upload_bytes: 256 << 20,
+            uploads: 16,
             read_timeout: Duration::from_secs(30),
             write_timeout: Duration::from_secs(30),
             streams: 10_000,
@@ -68,6 +79,13 @@ impl Section for GatewayConfig {
             concurrency: reader.in_range("PETTY_HTTP_CONCURRENCY", default.concurrency, 1..=100_000),
             body_bytes: reader.in_range("PETTY_HTTP_BODY_BYTES", default.body_bytes, 1_024..=64 << 20),
             batch_bytes: reader.in_range("PETTY_HTTP_BATCH_BYTES", default.batch_bytes, 1_024..=64 << 20),
+            bodies_bytes: reader.in_range(
+                "PETTY_HTTP_BODIES_BYTES",
+                default.bodies_bytes,
+                1 << 20..=16 << 30,
+            ),
+            upload_bytes: reader.in_range("PETTY_HTTP_UPLOAD_BYTES", default.upload_bytes, 1_024..=4 << 30),
+            uploads: reader.in_range("PETTY_HTTP_UPLOADS", default.uploads, 1..=10_000),
             read_timeout: reader.duration("PETTY_HTTP_READ_TIMEOUT", default.read_timeout),
             write_timeout: reader.duration("PETTY_HTTP_WRITE_TIMEOUT", default.write_timeout),
             streams: reader.in_range("PETTY_HTTP_STREAMS", default.streams, 1..=1_000_000),

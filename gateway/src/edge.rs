@@ -26,7 +26,7 @@ use tonic::Status;
 use tracing::Instrument as _;
 
 use crate::answer::AnswerBody;
-use crate::body::{self, Bounds, Content};
+use crate::body::{self, Bounds, Content, Held, Room};
 use crate::config::Limits;
 use crate::metrics::Metrics;
 use crate::origin::{Origin, TrustedProxies};
@@ -35,6 +35,7 @@ use crate::problem::{FieldFault, Problem};
 use crate::router::{Found, Router};
 use crate::routes::{ROUTES, Route, Way};
 use crate::stream::Streams;
+use crate::upload::{self, Uploads};
 use crate::upstream::{Answer, Channel, Exchange, Upstreams};
 use crate::{headers, probes, status, ticket};
 
@@ -50,6 +51,8 @@ pub struct Edge {
     proxies: TrustedProxies,
     permits: Semaphore,
     streams: Streams,
+    uploads: Uploads,
+    room: Room,
     metrics: Metrics,
     personal: Exchanges,
 }
@@ -107,6 +110,8 @@ impl Edge {
             proxies,
             permits,
             streams,
+            uploads: Uploads::new(limits),
+            room: Room::new(limits.bodies_bytes.max(limits.batch_bytes).max(limits.body_bytes)),
             metrics,
             personal,
         })
@@ -255,12 +260,13 @@ impl Edge {
         } else {
             None
         };
-        let body = if route.takes_body {
+        let is_upload = route.takes_lines() && upload::is_lines(&parts.headers);
+        let (content, _held) = if route.takes_body && !is_upload {
             let bytes = if route.is_batch() { self.limits.batch_bytes } else { self.limits.body_bytes };
             let bounds = Bounds { bytes, time: self.limits.read_timeout };
-            body::read(&parts.headers, body, bounds, route.takes_forms()).await?
+            body::read(&parts.headers, &mut *body, bounds, route.takes_forms(), &self.room).await?
         } else {
-            Content::default()
+            (Content::default(), Held::default())
         };
         let request_id = scope.request_id.clone();
         let exchange = Exchange {
@@ -268,7 +274,7 @@ impl Edge {
             channel: self.upstream(route.upstream)?,
             path,
             query,
-            body,
+            body: content,
             subject: caller.map(|caller| caller.subject()).unwrap_or_default(),
             authorization,
             access_reason,
@@ -276,6 +282,9 @@ impl Edge {
             last_event_id,
             scope,
         };
+        if is_upload {
+            return whole(route, self.uploads.take(exchange, &parts.headers, body).await?);
+        }
         let (call, place) = match (route.way, place) {
             (Way::Whole(call), _) => return whole(route, call(exchange).await?),
             (Way::Stream(call), Some(place)) => (call, place),

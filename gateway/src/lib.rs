@@ -29,6 +29,7 @@ mod sound;
 mod status;
 mod stream;
 mod ticket;
+mod upload;
 mod upstream;
 
 use std::sync::Arc;

@@ -45,6 +45,11 @@ impl Route {
         self.template.ends_with(":batch")
     }
 
+    /// Whether its body may be lines, any number of them.
+    pub(crate) fn takes_lines(&self) -> bool {
+        self.policy == &policy::INGEST_SERVICE_INGEST_READINGS
+    }
+
     /// Whether its body may be form-encoded: where a standard says so (RFC 7009, 2.1).
     pub(crate) fn takes_forms(&self) -> bool {
         self.policy == &policy::TOKEN_SERVICE_REVOKE_TOKEN

@@ -19,7 +19,8 @@ const DOMAIN: &str = "petty";
 const OURS: &[&str] = &["SERVICE_UNKNOWN", "SERVICE_NOT_ALLOWED"];
 
 /// Reasons of 5xx that a client may see.
-const CURATED: &[&str] = &["UPSTREAM_UNAVAILABLE", "ACCESS_UNKNOWN", "OVERLOADED", "REVOCATION_PENDING"];
+const CURATED: &[&str] =
+    &["UPSTREAM_UNAVAILABLE", "ACCESS_UNKNOWN", "OVERLOADED", "REVOCATION_PENDING", "STORAGE_FULL"];
 
 /// The problem that a status stands for.
 pub(crate) fn problem(status: &Status) -> Problem {

@@ -181,7 +181,12 @@ where
 
 /// The message, and what goes with it.
 pub(crate) fn request<Req: RequestMessage>(exchange: &Exchange) -> Result<tonic::Request<Req>, Problem> {
-    let mut request = tonic::Request::new(decode(exchange)?);
+    Ok(carrying(exchange, decode(exchange)?))
+}
+
+/// A message, with what goes with it.
+pub(crate) fn carrying<Req>(exchange: &Exchange, message: Req) -> tonic::Request<Req> {
+    let mut request = tonic::Request::new(message);
     request.set_timeout(exchange.route.policy.deadline);
     carry(request.metadata_mut(), &exchange.scope);
     let authorization = exchange.authorization.as_ref().and_then(|value| value.to_str().ok());
@@ -191,7 +196,7 @@ pub(crate) fn request<Req: RequestMessage>(exchange: &Exchange) -> Result<tonic:
     if let Some(value) = exchange.access_reason.as_ref().and_then(AccessReason::metadata) {
         request.metadata_mut().insert(ACCESS_REASON, value);
     }
-    Ok(request)
+    request
 }
 
 /// What every call of the gateway's carries of the request that it is made for. Nothing of it is a header as the client sent

@@ -39,6 +39,8 @@ pub struct MethodPolicy {
     pub may_be_accepted: bool,
     /// Whether it answers with a stream. The deadline is then that of the opening alone.
     pub streams: bool,
+    /// Whether its callers send a stream. Each message is decided on by itself.
+    pub takes_stream: bool,
 }
 
 /// Who may call.

@@ -35,7 +35,7 @@ pub struct Outcome {
     pub reason: String,
     /// Its text.
     pub message: String,
-    /// The answer's bytes; of a stream nothing.
+    /// The answer's bytes; of a stream nothing, and of one that answers a stream its first message.
     pub answer: Bytes,
 }
 
@@ -80,7 +80,8 @@ impl Grpc {
         outcome
     }
 
-    /// Calls a method with a message that is encoded already. A stream is opened and let go.
+    /// Calls a method with a message that is encoded already. A stream is opened and let go; where messages are sent by stream,
+    /// this is the one there is.
     pub async fn call(
         &self,
         (target, policy): (&'static str, &MethodPolicy),
@@ -107,12 +108,21 @@ impl Grpc {
             return outcome(Err(Status::unavailable(error.to_string())));
         }
         let path = PathAndQuery::from_static(policy.path);
+        if policy.takes_stream {
+            let request = request.map(|message| futures::stream::iter([message]));
+            return outcome(first(client.streaming(request, path, Plain).await).await);
+        }
         if policy.streams {
             let opened = client.server_streaming(request, path, Plain).await;
             return outcome(opened.map(|_stream| Bytes::new()));
         }
         outcome(client.unary(request, path, Plain).await.map(tonic::Response::into_inner))
     }
+}
+
+/// The first answer of a stream, or why there is none.
+async fn first(opened: Result<tonic::Response<tonic::Streaming<Bytes>>, Status>) -> Result<Bytes, Status> {
+    Ok(opened?.into_inner().message().await?.unwrap_or_default())
 }
 
 fn outcome(answer: Result<Bytes, Status>) -> Outcome {

@@ -6,6 +6,7 @@ pub mod grpc;
 pub mod literal;
 pub mod mesh;
 pub mod methods;
+pub mod relay;
 pub mod rest;
 pub mod sse;
 pub mod tables;

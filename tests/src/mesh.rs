@@ -53,6 +53,19 @@ impl Mesh {
         replicas: &[(&'static str, usize)],
         settings: &[(&str, &str)],
     ) -> Self {
+        Self::start_prepared(node, replicas, settings, async |_| {}).await
+    }
+
+    /// As [`Mesh::start_set`], once something was done to the servers: the databases are there, and nobody uses them yet.
+    ///
+    /// # Panics
+    /// Where anything does not start.
+    pub async fn start_prepared(
+        node: &str,
+        replicas: &[(&'static str, usize)],
+        settings: &[(&str, &str)],
+        prepare: impl AsyncFnOnce(&Stack),
+    ) -> Self {
         let stack = Stack::temporary().await.expect("a private Postgres and Redis");
         let http = free_address().expect("a free port");
         let mut plan = Plan::make(&stack, http).await.expect("databases and keys");
@@ -81,6 +94,7 @@ impl Mesh {
         {
             plan.extra.insert((*name).to_owned(), (*value).to_owned());
         }
+        prepare(&stack).await;
         let mut mesh = Self { stack, plan, node: PathBuf::from(node), running: BTreeMap::new() };
         for service in SERVICES.into_iter().chain([GATEWAY]) {
             for replica in 0..mesh.plan.replicas[service].len() {
@@ -184,6 +198,20 @@ impl Mesh {
     /// Whether a replica's process still runs.
     pub fn is_alive(&mut self, service: &'static str, replica: usize) -> bool {
         self.running.get_mut(&(service, replica)).is_some_and(|child| matches!(child.try_wait(), Ok(None)))
+    }
+
+    /// Starts again what has ended by itself, as whatever watches over processes does: a service that does not find its
+    /// database when it starts gives up.
+    ///
+    /// # Panics
+    /// Where a process cannot be started.
+    pub fn revive(&mut self) {
+        let all: Vec<(&'static str, usize)> = self.running.keys().copied().collect();
+        for (service, replica) in all {
+            if !self.is_alive(service, replica) {
+                self.spawn(service, replica);
+            }
+        }
     }
 
     /// Everything that was logged so far, by every service.

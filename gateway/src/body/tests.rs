@@ -13,8 +13,8 @@ async fn status(headers: &[(&'static str, &'static str)], body: Vec<u8>) -> Resu
         .iter()
         .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
         .collect();
-    match read(&headers, Full::new(Bytes::from(body)), BOUNDS, false).await {
-        Ok(Content::Json(bytes) | Content::Form(bytes)) => Ok(bytes.len()),
+    match read(&headers, Full::new(Bytes::from(body)), BOUNDS, false, &Room::new(1 << 20)).await {
+        Ok((Content::Json(bytes) | Content::Form(bytes), _held)) => Ok(bytes.len()),
         Err(problem) => Err(problem.status.as_u16()),
     }
 }

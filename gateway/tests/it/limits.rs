@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 
 use crate::world::World;
 
-fn gzip(text: &[u8]) -> Vec<u8> {
+pub(crate) fn gzip(text: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
     encoder.write_all(text).unwrap();
     encoder.finish().unwrap()
@@ -92,6 +92,40 @@ async fn too_many_at_once_are_told_to_come_back() {
         assert_eq!(reply.header("retry-after"), "1");
     }
     assert_eq!(world.send("GET", "/v1/realtime", &auth, "").await.status, 200);
+}
+
+#[tokio::test]
+async fn bodies_have_so_much_memory_together_and_give_it_back() {
+    let size = 64 << 10;
+    let limits = Limits { bodies_bytes: 0, batch_bytes: size, body_bytes: size, ..Limits::default() };
+    let world = World::with_limits(limits).await;
+    let token = world.account("write");
+    let auth = [("authorization", token.as_str())];
+    let small = format!("{{{}}}", " ".repeat(5_000));
+    for (how, first, rest) in [
+        ("content-length: 65000", format!("{{{}", " ".repeat(1_000)), format!("{}}}", " ".repeat(63_998))),
+        // What did not say its length takes room as it grows.
+        ("transfer-encoding: chunked", "1\r\n{\r\n".to_owned(), "1\r\n}\r\n0\r\n\r\n".to_owned()),
+    ] {
+        let mut stream = TcpStream::connect(world.address).await.unwrap();
+        let head = format!(
+            "POST /v1/ingest HTTP/1.1\r\nhost: x\r\nauthorization: {token}\r\ncontent-type: application/json\r\n{how}\r\n\r\n"
+        );
+        stream.write_all(format!("{head}{first}").as_bytes()).await.unwrap();
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
+        let refused = loop {
+            let reply = world.send("POST", "/v1/ingest", &auth, small.clone()).await;
+            if reply.status != 201 || tokio::time::Instant::now() > deadline {
+                break reply;
+            }
+        };
+        assert_eq!(refused.problem(), (503, "OVERLOADED".to_owned()), "{how}");
+        assert_eq!(refused.header("retry-after"), "1");
+        stream.write_all(rest.as_bytes()).await.unwrap();
+        let answer = read_answer(&mut stream).await;
+        assert!(answer.starts_with("HTTP/1.1 201"), "{how}: {answer}");
+        assert_eq!(world.send("POST", "/v1/ingest", &auth, small.clone()).await.status, 201, "{how}");
+    }
 }
 
 #[tokio::test]

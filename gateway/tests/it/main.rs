@@ -13,4 +13,5 @@ mod stand_in;
 mod streams;
 mod tickets;
 mod transport;
+mod uploads;
 mod world;

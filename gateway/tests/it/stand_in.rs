@@ -6,6 +6,7 @@ mod streams;
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 pub(crate) use streams::{Streams, update};
@@ -55,6 +56,8 @@ pub(crate) struct StandIn {
     /// What is streamed.
     pub(crate) streams: Streams,
     tickets: Arc<Mutex<BTreeMap<String, String>>>,
+    /// How many batches are still to be answered that the store is away.
+    pub(crate) away: Arc<AtomicUsize>,
 }
 
 impl StandIn {
@@ -249,8 +252,27 @@ impl IngestService for StandIn {
         request: Request<ingest::IngestReadingsRequest>,
     ) -> Result<Response<ingest::IngestReadingsResponse>, Status> {
         self.note("ingest_readings", request.metadata(), "");
-        let accepted = i32::try_from(request.get_ref().readings.len()).unwrap();
-        Ok(Response::new(ingest::IngestReadingsResponse { accepted, ..Default::default() }))
+        let take_one = |left: usize| left.checked_sub(1);
+        if self.away.fetch_update(Ordering::AcqRel, Ordering::Acquire, take_one).is_ok() {
+            return Err(ApiError::unavailable("STORE_UNAVAILABLE", "connection to 10.0.0.7 refused").into());
+        }
+        let readings = request.into_inner().readings;
+        let count = i32::try_from(readings.len()).unwrap();
+        let rejected = readings.iter().enumerate().filter(|(_, reading)| reading.collar_id == "nobodys");
+        let rejected: Vec<ingest::RejectedReading> = rejected
+            .map(|(index, _)| ingest::RejectedReading {
+                index: i32::try_from(index).unwrap(),
+                field: "collar_id".to_owned(),
+                reason: "no such collar".to_owned(),
+                code: "COLLAR_NOT_FOUND".to_owned(),
+            })
+            .collect();
+        let accepted = count - i32::try_from(rejected.len()).unwrap();
+        Ok(Response::new(ingest::IngestReadingsResponse {
+            accepted,
+            rejected,
+            ..ingest::IngestReadingsResponse::default()
+        }))
     }
 }
 

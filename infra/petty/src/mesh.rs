@@ -23,6 +23,8 @@ pub const SERVICES: [&str; 6] = ["auth", "ingest", "behavior", "nutrition", "tim
 pub const GATEWAY: &str = "gateway";
 /// Whoever operates the mesh: no service, but known to the services by a key of its own.
 pub const OPERATOR: &str = "operator";
+/// A hub or relay that sends readings straight to ingest: no service either, and known in the same way.
+pub const RELAY: &str = "relay";
 
 /// Where a service listens.
 #[derive(Clone, Copy, Debug)]

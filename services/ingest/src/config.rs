@@ -14,6 +14,9 @@ const HOUR: Duration = Duration::from_secs(3_600);
 const LONGEST: SignedDuration = SignedDuration::from_hours(100 * 8_760);
 const DAY: Duration = Duration::from_secs(24 * 3_600);
 
+/// A fraction of a second's work, and some twenty megabytes.
+const ROOM: usize = 65_536;
+
 /// What ingest reads.
 #[derive(Clone, Debug)]
 pub struct IngestConfig {
@@ -26,6 +29,9 @@ pub struct IngestConfig {
     /// taken back, and that at least; `PETTY_INGEST_KEEP_MINUTES`, default 8760h, at least as long; `PETTY_INGEST_KEEP_HOURS`,
     /// default 43800h, at least as long again.
     pub retention: Retention,
+    /// How many readings may wait for the disk at once: `PETTY_INGEST_QUEUE`, default 65,536, 1,000 to 1,000,000. The rest is
+    /// refused for now.
+    pub room: usize,
 }
 
 impl Section for IngestConfig {
@@ -48,7 +54,8 @@ impl Section for IngestConfig {
         let minutes = kept("PETTY_INGEST_KEEP_MINUTES", year, raw, "PETTY_INGEST_KEEP_RAW");
         let hours = kept("PETTY_INGEST_KEEP_HOURS", year * 5, minutes, "PETTY_INGEST_KEEP_MINUTES");
         let retention = Retention { raw, minutes, hours };
-        Some(Self { foundation: foundation?, window: Window { max_ahead, max_age }, retention })
+        let room = reader.in_range("PETTY_INGEST_QUEUE", ROOM, 1_000..=1_000_000);
+        Some(Self { foundation: foundation?, window: Window { max_ahead, max_age }, retention, room })
     }
 }
 

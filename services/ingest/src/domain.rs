@@ -2,6 +2,7 @@
 //! no wire.
 
 pub mod reading;
+pub mod shares;
 pub mod silence;
 pub mod stamp;
 pub mod view;

@@ -1,36 +1,43 @@
-//! The handlers of IngestService and ReadingService.
+//! The handlers of IngestService, RelayService and ReadingService.
 //!
 //! Invariant: what is wrong with a request is said before anybody is asked about access, and access is asked before the
 //! store is.
 
 mod batch;
 mod convert;
+mod relay;
 
+use batch::Patience;
 use jiff::SignedDuration;
 use opentelemetry::metrics::Counter;
 use petty_chassis::access::{CollarAccess, collar_not_found};
 use petty_chassis::grpc::gate::{Call, IngestServiceHandler, ReadingServiceHandler};
 use petty_chassis::types::Clock;
-use petty_chassis::{ApiError, Context, FieldError};
+use petty_chassis::{ApiError, Context, FieldError, Tasks};
 use petty_proto::ingest::v1 as wire;
 
+use crate::admission::Admission;
+use crate::config::IngestConfig;
 use crate::domain::reading::{Reading, Stamped, Window};
+use crate::domain::shares::Load;
 use crate::domain::stamp::pet_at;
 use crate::domain::view::{Freshness, Points, Precision};
 use crate::store::{Outcome, Store};
 
-/// Answers IngestService and ReadingService.
-#[derive(Debug)]
+/// Answers IngestService, RelayService and ReadingService. Cheap to clone.
+#[derive(Clone, Debug)]
 pub struct Grpc {
     store: Store,
     clock: Clock,
     window: Window,
     /// So long each reading is kept.
     kept: SignedDuration,
+    admission: Admission,
+    tasks: Tasks,
     counters: Counters,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Counters {
     accepted: Counter<u64>,
     duplicates: Counter<u64>,
@@ -40,16 +47,18 @@ struct Counters {
 }
 
 impl Grpc {
-    /// Over a store, taking times within the window, each reading kept for so long.
+    /// Over a store, taking times and keeping readings as it is configured, with room for so many that wait for the disk.
     #[must_use]
-    pub fn new(context: &Context, store: &Store, window: Window, kept: SignedDuration) -> Self {
+    pub fn new(context: &Context, store: &Store, config: &IngestConfig) -> Self {
         let meter = petty_chassis::telemetry::meter();
         let counter = |name| meter.u64_counter(name).build();
         Self {
             store: store.clone(),
             clock: context.clock.clone(),
-            window,
-            kept,
+            window: config.window,
+            kept: config.retention.raw,
+            admission: Admission::new(config.room),
+            tasks: context.tasks.clone(),
             counters: Counters {
                 accepted: counter("petty_readings_accepted"),
                 duplicates: counter("petty_readings_duplicate"),
@@ -72,6 +81,7 @@ impl IngestServiceHandler for Grpc {
             self.counters.rejected.add(1, &[]);
             ApiError::invalid(faults.into_iter().map(FieldError::from).collect())
         })?;
+        let _place = self.admission.enter(Load::of(call.payer()?, [&reading.collar]))?;
         let access = call.collar().await?;
         let stamped = stamped(reading, &access).map_err(|violation| {
             self.counters.rejected.add(1, &[]);
@@ -94,7 +104,7 @@ impl IngestServiceHandler for Grpc {
         call: Call,
         request: wire::IngestReadingsRequest,
     ) -> Result<wire::IngestReadingsResponse, ApiError> {
-        self.take_batch(&call, request.readings).await
+        self.take_batch(&call, request.readings, Patience::None).await
     }
 }
 

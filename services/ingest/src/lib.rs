@@ -4,6 +4,7 @@
 //! stored once; what `readings.accepted` carries is exactly what was stored, written in the same transaction; positions
 //! are in no log.
 
+pub mod admission;
 pub mod config;
 pub mod domain;
 pub mod grpc;
@@ -26,11 +27,14 @@ use petty_proto::events::v1::event_operations_service_server::EventOperationsSer
 use petty_proto::events::v1::outbox_service_server::OutboxServiceServer;
 use petty_proto::ingest::v1::ingest_service_server::IngestServiceServer;
 use petty_proto::ingest::v1::reading_service_server::ReadingServiceServer;
+use petty_proto::ingest::v1::relay_service_server::RelayServiceServer;
 
 pub use config::IngestConfig;
 
 /// The most bytes of a request: 1,000 readings with room to spare, as the gateway lets through.
 const MAX_REQUEST_BYTES: usize = 4 << 20;
+/// The most bytes of a message of a stream: several of each stream are in memory at once.
+pub const MAX_MESSAGE_BYTES: usize = 1 << 20;
 
 /// The service.
 #[derive(Debug)]
@@ -50,10 +54,10 @@ impl petty_chassis::Service for Ingest {
         silent::notice(&context, &store);
         base.events.consume(Arc::new(worker::Events::new(&store)), &base.mesh);
         let gate = base.gate();
-        let guarded =
-            gate.guard(Arc::new(grpc::Grpc::new(&context, &store, config.window, config.retention.raw)));
+        let guarded = gate.guard(Arc::new(grpc::Grpc::new(&context, &store, &config)));
         Server::new(&context)
             .add(IngestServiceServer::new(guarded.clone()).max_decoding_message_size(MAX_REQUEST_BYTES))
+            .add(RelayServiceServer::new(guarded.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES))
             .add(ReadingServiceServer::new(guarded))
             .add(OutboxServiceServer::new(gate.guard(base.events.outbox_handler())))
             .add(EventOperationsServiceServer::new(gate.guard(base.events.operations_handler())))

@@ -9,11 +9,10 @@ mod table;
 use std::collections::BTreeMap;
 
 use futures::StreamExt as _;
-use petty_proto::ingest::v1::IngestReadingsResponse;
+use petty_proto::ingest::v1::{IngestReadingsResponse, RejectedReading, StreamReadingsResponse};
 use petty_tests::grpc::{Credentials, service_token};
 use petty_tests::methods::{self, Method, Route};
 use prost_reflect::prost::Message as _;
-use prost_reflect::prost::bytes::Bytes;
 use serde_json::Value;
 use tonic::Code;
 
@@ -228,7 +227,12 @@ async fn over_grpc(
     let message = method.protobuf(request);
     let outcome = scene.grpc.call((target, method.policy), credentials, &reason, message).await;
     match outcome.code {
-        Code::Ok if method.policy.method == "IngestReadings" => of_batch(outcome.answer),
+        Code::Ok if method.policy.method == "IngestReadings" => {
+            of_batch(IngestReadingsResponse::decode(outcome.answer).unwrap().rejected)
+        }
+        Code::Ok if method.policy.method == "StreamReadings" => {
+            of_batch(StreamReadingsResponse::decode(outcome.answer).unwrap().rejected)
+        }
         Code::Ok => "ok".to_owned(),
         Code::Unauthenticated => "401".to_owned(),
         Code::PermissionDenied => "403".to_owned(),
@@ -253,9 +257,8 @@ fn rejected(code: &str) -> String {
     }
 }
 
-fn of_batch(answer: Bytes) -> String {
-    let answer = IngestReadingsResponse::decode(answer).unwrap();
-    answer.rejected.first().map_or_else(|| "ok".to_owned(), |reading| rejected(&reading.code))
+fn of_batch(readings: Vec<RejectedReading>) -> String {
+    readings.first().map_or_else(|| "ok".to_owned(), |reading| rejected(&reading.code))
 }
 
 fn told(method: &Method, who: Who, route: Option<&Route>, expected: &str, outcome: &str) -> String {

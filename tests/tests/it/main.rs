@@ -5,6 +5,8 @@
 mod access;
 mod access_matrix;
 mod bad_input;
+mod bounds;
+mod checker;
 mod concurrency;
 mod episodes;
 mod faults;
@@ -16,6 +18,7 @@ mod kill_auth;
 mod matrix;
 mod older_clients;
 mod operating;
+mod relaying;
 mod replay;
 mod roles;
 mod simulated;

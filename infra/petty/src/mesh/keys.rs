@@ -15,7 +15,7 @@ use petty_chassis::types::Entropy;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 
-use super::{GATEWAY, OPERATOR, SERVICES};
+use super::{GATEWAY, OPERATOR, RELAY, SERVICES};
 
 /// The keys of a mesh.
 #[derive(Serialize, Deserialize)]
@@ -72,7 +72,7 @@ impl Keys {
     /// Makes the pairs that are not there; whether there were any.
     fn add_missing(&mut self) -> anyhow::Result<bool> {
         let mut added = false;
-        for service in SERVICES.into_iter().chain([GATEWAY, OPERATOR]) {
+        for service in SERVICES.into_iter().chain([GATEWAY, OPERATOR, RELAY]) {
             if !self.private.contains_key(service) {
                 let (secret, key) = generate_key()?;
                 self.private.insert(service.to_owned(), secret.expose_secret().to_owned());

@@ -5,9 +5,10 @@
 //! shape are decided in `Guarded::open`; the handler checks the rest of the shape and then takes its access from the
 //! [`Call`], which is the only place to get a typed, permitted id from. A handler that answers without having asked is
 //! refused by `Opened::finish`, on its first call in the first test. An answer that goes on is watched over: see
-//! [`Streaming`].
+//! [`Streaming`]; so are requests that go on, each of which is decided on anew: see [`Requests`].
 
 mod call;
+mod requests;
 mod stream;
 
 use std::fmt;
@@ -25,6 +26,7 @@ use tonic::{Request, Response, Status};
 
 pub use call::Call;
 pub(crate) use call::forwarded;
+pub use requests::Requests;
 pub use stream::Streaming;
 
 use crate::access::{Access, AccessReason};
@@ -173,6 +175,11 @@ struct Opened {
 impl Opened {
     fn call(&self) -> Call {
         self.call.clone()
+    }
+
+    /// What the caller sends, as the handler gets it.
+    fn requests<T>(&self, messages: tonic::Streaming<T>) -> Requests<T> {
+        Requests::new(messages, self.call())
     }
 
     /// Runs the handler's work within the deadline, and checks that it asked for access.

@@ -90,6 +90,12 @@ impl Error {
         }
     }
 
+    /// Whether the database's disk is full.
+    #[must_use]
+    pub fn is_disk_full(&self) -> bool {
+        matches!(self, Self::Db(error) if error.code() == Some(&SqlState::DISK_FULL))
+    }
+
     /// Reads a column, or says which one is inconsistent.
     ///
     /// # Errors
@@ -131,6 +137,10 @@ impl From<PoolError> for Error {
 
 impl From<Error> for ApiError {
     fn from(error: Error) -> Self {
+        if error.is_disk_full() {
+            // The statement failed, so nothing of its transaction is there.
+            return Self::unavailable("STORAGE_FULL", error);
+        }
         match error.class() {
             Class::Race | Class::Away => Self::unavailable("STORE_UNAVAILABLE", error),
             Class::Lasting => match error {

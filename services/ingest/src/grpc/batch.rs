@@ -15,6 +15,7 @@ use petty_proto::policy::Need;
 
 use super::{Grpc, convert, stamped};
 use crate::domain::reading::{Reading, Stamped};
+use crate::domain::shares::Load;
 use crate::store::Outcome;
 
 /// The most readings of a request.
@@ -22,11 +23,21 @@ const MOST: usize = 1_000;
 /// Access to so many collars is asked for at once.
 const ASKED_AT_ONCE: usize = 16;
 
+/// What a batch does where there is no room for it now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Patience {
+    /// It is refused.
+    None,
+    /// It waits: its sender is not read meanwhile.
+    Some,
+}
+
 impl Grpc {
     pub(super) async fn take_batch(
         &self,
         call: &Call,
         readings: Vec<wire::Reading>,
+        patience: Patience,
     ) -> Result<wire::IngestReadingsResponse, ApiError> {
         if readings.is_empty() {
             return Err(FieldError::required("readings").into());
@@ -34,9 +45,14 @@ impl Grpc {
         if readings.len() > MOST {
             return Err(FieldError::out_of_range("readings", "must be 1 to 1000").into());
         }
-        call.caller().await?;
         let mut rejected = BTreeMap::new();
         let checked = self.check(readings, &mut rejected);
+        let load = Load::of(call.payer()?, checked.iter().map(|(_, reading)| &reading.collar));
+        let _place = match patience {
+            Patience::None => self.admission.enter(load)?,
+            Patience::Some => self.admission.wait(load).await,
+        };
+        call.caller().await?;
         let access = access(call, &checked).await?;
         let (mut indices, mut taken) = (Vec::new(), Vec::new());
         for (index, reading) in checked {

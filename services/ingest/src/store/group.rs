@@ -46,10 +46,12 @@ impl From<Unwritten> for ApiError {
                 retry_after: Some(std::time::Duration::from_secs(1)),
                 ..Self::new(
                     error::Code::ResourceExhausted,
-                    "INGEST_OVERLOADED",
+                    "OVERLOADED",
                     "too many readings wait to be written; try again",
                 )
             },
+            // Of a flush that fails for that nothing is there.
+            Unwritten::Failed(error) if error.is_disk_full() => Self::unavailable("STORAGE_FULL", unwritten),
             Unwritten::Failed(error) => match error.class() {
                 petty_chassis::postgres::Class::Race | petty_chassis::postgres::Class::Away => {
                     Self::unavailable("STORE_UNAVAILABLE", unwritten)

@@ -9,16 +9,19 @@ use petty_chassis::events::redis::Connector;
 use petty_chassis::grpc::gate::Guarded;
 use petty_chassis::postgres::Error;
 use petty_chassis::types::{AccountId, PetId};
-use petty_ingest::IngestConfig;
 use petty_ingest::grpc::Grpc;
 use petty_ingest::realtime::Realtime;
 use petty_ingest::store::Store;
 use petty_ingest::worker::Events;
+use petty_ingest::{IngestConfig, MAX_MESSAGE_BYTES};
 use petty_proto::events::v1::ReadingsAccepted;
 use petty_proto::ingest::v1 as wire;
 use petty_proto::ingest::v1::ingest_service_server::IngestService;
 use petty_proto::ingest::v1::reading_service_server::ReadingService;
+use petty_proto::ingest::v1::relay_service_client::RelayServiceClient;
+use petty_proto::ingest::v1::relay_service_server::RelayServiceServer;
 use petty_testbench::{Badge, Bench, Plan, fields, reason};
+use tonic::transport::Channel;
 use tonic::{Request, Response, Status};
 
 /// Noon, so that there is a morning and an afternoon.
@@ -68,11 +71,17 @@ impl World {
         Self::on(plan().consuming().lay(name).await, serve).await
     }
 
+    /// With room for so many readings that wait for the disk.
+    pub(crate) async fn with_room(name: &str, room: usize) -> Self {
+        let plan = plan().with("PETTY_INGEST_QUEUE", room.to_string());
+        Self::on(plan.lay(name).await, |_, store| store).await
+    }
+
     async fn on(mut bench: Bench, with: impl Fn(&Bench, Store) -> Store) -> Self {
         let (context, config) = (&bench.base.context, bench.config::<IngestConfig>());
         let store = with(&bench, Store::new(context, &bench.base.db, bench.base.events.shards()));
         store.make_partitions(config.window).await.unwrap();
-        let guarded = bench.guard(Grpc::new(context, &store, config.window, config.retention.raw));
+        let guarded = bench.guard(Grpc::new(context, &store, &config));
         bench.employ(Arc::new(Events::new(&store)));
         Self { bench, store, guarded }
     }
@@ -146,6 +155,17 @@ impl World {
     ) -> Result<wire::IngestReadingsResponse, Status> {
         let request = wire::IngestReadingsRequest { readings };
         self.guarded.ingest_readings(self.signed(person, request)).await.map(Response::into_inner)
+    }
+
+    /// A client of the service as it is served, with everything around it.
+    pub(crate) fn relay(&self) -> RelayServiceClient<Channel> {
+        let service = RelayServiceServer::new(self.guarded.clone());
+        RelayServiceClient::new(self.bench.serve(service.max_decoding_message_size(MAX_MESSAGE_BYTES)))
+    }
+
+    /// A call that goes on, by somebody.
+    pub(crate) fn going_on<S>(&self, person: &Person, messages: S) -> Request<S> {
+        self.signed(person, messages)
     }
 
     pub(crate) async fn realtime(

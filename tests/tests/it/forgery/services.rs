@@ -1,6 +1,6 @@
 //! Services that are not who they say, or not who may call.
 
-use petty::mesh::{GATEWAY, OPERATOR, SERVICES};
+use petty::mesh::{GATEWAY, OPERATOR, RELAY, SERVICES};
 use petty_chassis::types::Clock;
 use petty_tests::forge::Draft;
 use petty_tests::grpc::{Credentials, service_key, service_token};
@@ -27,7 +27,7 @@ pub(super) async fn no_method_takes_a_service_that_is_not_named(scene: &Scene, a
                     (Code::Unauthenticated, "SERVICE_UNKNOWN"),
                 ));
             }
-            for service in SERVICES.into_iter().chain([GATEWAY, OPERATOR]) {
+            for service in SERVICES.into_iter().chain([GATEWAY, OPERATOR, RELAY]) {
                 if tried.method.policy.services.contains(&service) {
                     continue;
                 }

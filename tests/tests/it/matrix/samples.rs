@@ -134,6 +134,7 @@ impl Scene {
             "CreateFeedback" => json!({"event_id": self.event, "verdict": "CORRECT"}),
             "ListFeedback" => json!({"event_id": self.event}),
             "IngestReading" => reading(),
+            "StreamReadings" => json!({"number": "1", "readings": [reading()]}),
             "IngestReadings" => json!({"readings": [reading()]}),
             "GetRealtime" | "GetPetPlan" | "GetPetTimeline" => json!({"collar_id": COLLAR}),
             "UpdateNutritionProfile" => json!({"pet_id": pet, "weight_kg": 20}),

@@ -18,7 +18,7 @@ use crate::caller::Caller;
 use crate::error::{ApiError, Code};
 use crate::grpc::{CLIENT_ADDRESS, ClientAddress, Deadline, RequestId, ServiceIdentity};
 use crate::shutdown::Shutdown;
-use crate::types::{CollarId, PetId};
+use crate::types::{AccountId, CollarId, PetId};
 
 /// One call, as its handler sees it. Cheap to clone.
 #[derive(Clone)]
@@ -132,6 +132,14 @@ impl Call {
         self.inner.signed_in.as_ref()?.reason.as_ref()
     }
 
+    /// Whose call it is by the token alone: to share out room fairly, and never for access.
+    ///
+    /// # Errors
+    /// Internal, where the method takes no caller.
+    pub fn payer(&self) -> Result<AccountId, ApiError> {
+        Ok(self.asker()?.caller.account_id())
+    }
+
     /// The verified caller, whose session still stands. For methods without a resource.
     ///
     /// # Errors
@@ -208,7 +216,8 @@ impl Call {
         let asker = self.asker()?;
         let access = self.inner.gate.access.collar(&asker, collar_id, need).await;
         self.inner.asked.store(true, Ordering::Release);
-        if access.is_ok() {
+        // Where requests go on, each decides on its own collars: one that is taken off ends nobody else's.
+        if access.is_ok() && !self.inner.policy.takes_stream {
             self.granted(|| Grant::Collar(collar_id.clone(), need));
         }
         access
@@ -222,11 +231,19 @@ impl Call {
         Ok(forwarded(message, &self.asker()?))
     }
 
+    /// Whether the token is still valid: by its times and its key, without asking anybody.
+    pub(super) fn is_still_valid(&self) -> Result<(), ApiError> {
+        let Some(signed_in) = &self.inner.signed_in else { return Ok(()) };
+        self.inner.gate.verifier.still_valid(&signed_in.caller)
+    }
+
     /// Whether all that the handler was granted still holds, and the token too.
     pub(super) async fn still_granted(&self, deadline: Instant) -> Result<(), ApiError> {
         let inner = &*self.inner;
-        let Some(signed_in) = &inner.signed_in else { return Ok(()) };
-        inner.gate.verifier.still_valid(&signed_in.caller)?;
+        if inner.signed_in.is_none() {
+            return Ok(());
+        }
+        self.is_still_valid()?;
         let asker = Asker { deadline, ..self.asker()? };
         let mut granted = inner.granted.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if granted.is_empty() {
