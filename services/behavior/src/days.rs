@@ -15,7 +15,7 @@ use petty_proto::events::v1::DayClosed;
 
 use crate::config::DayConfig;
 use crate::domain::Totals;
-use crate::domain::rules::RULE_SET;
+use crate::domain::v1::rules::VERSION;
 use crate::grpc::convert;
 use crate::pets::Pet;
 use crate::store::{days, states};
@@ -133,7 +133,7 @@ impl Closer {
             behaviors: convert::shares(&totals),
             distance_m: totals.distance_m,
             resting_heart_rate: totals.resting_heart_rate,
-            rule_version: RULE_SET.to_owned(),
+            rule_version: VERSION.to_owned(),
         };
         let topic = &topics::BEHAVIOR_DAY_CLOSED;
         outbox::write(tx, &self.clock, &Outgoing::of_pet(topic, pet, version.into(), self.shards, &closed))

@@ -8,6 +8,7 @@ mod config;
 pub mod days;
 pub mod domain;
 pub mod grpc;
+mod interpreting;
 pub mod pets;
 mod store;
 pub mod worker;

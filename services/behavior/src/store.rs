@@ -3,3 +3,4 @@
 pub(crate) mod days;
 pub(crate) mod episodes;
 pub(crate) mod states;
+pub(crate) mod windows;

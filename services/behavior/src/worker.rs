@@ -1,11 +1,10 @@
 //! What the service does with the events it consumes.
 //!
-//! Invariant: a pet's window, its episodes and the events that tell of them change together, under the pet's lock. The
+//! Invariant: what is kept of a pet's readings, its episodes and the events that tell of them change together, under the pet's lock. The
 //! episodes are a function of the set of readings, so it does not matter in which order, or how often, these arrive.
 
 use async_trait::async_trait;
 use futures::future::try_join_all;
-use petty_chassis::error::chain;
 use petty_chassis::events::payload::same_pet;
 use petty_chassis::events::{
     Event, Failure, Handler, Outgoing, Part, Unusable, inbox, outbox, topics, versions,
@@ -17,12 +16,15 @@ use petty_proto::events::v1::{BehaviorChanged, PetChanged, PetErasing, ReadingsA
 
 use crate::config::DayConfig;
 use crate::days;
-use crate::domain::{Changes, Params, PetState, Reading, StateError};
+use crate::domain::v1::Head;
+use crate::domain::{Changes, Reading};
 use crate::grpc::convert;
+use crate::interpreting;
 use crate::pets::Pet;
 use crate::store::days as day_rows;
 use crate::store::episodes::{self, Episode};
 use crate::store::states::{self, State};
+use crate::store::windows;
 
 /// So many outbox rows are on their way to the database at once: one round trip each would add up.
 const PIPELINE: usize = 64;
@@ -128,6 +130,7 @@ impl Worker {
         inbox::erase(tx, &self.clock, pet).await?;
         episodes::delete_all(tx, pet).await?;
         day_rows::delete_all(tx, pet).await?;
+        windows::delete_all(tx, pet).await?;
         states::delete(tx, pet).await?;
         Ok(outbox::tell_erased(tx, &self.clock, "behavior", pet, self.shards).await?)
     }
@@ -151,21 +154,18 @@ impl Worker {
         known: &State,
         readings: &[Reading],
     ) -> Result<(), Failure> {
-        let mut window = known.window.as_deref().map(PetState::decode).transpose()?.unwrap_or_default();
-        let changes = window.apply(pet.0, &Params::of(about.species), readings);
-        if changes.ignored_late > 0 {
-            tracing::info!(pet.id = %pet, count = changes.ignored_late, "readings came too late to count");
-        }
-        let encoded = window.encode()?;
-        // Repeated readings are common, and a window is large.
-        if known.window.as_ref() != Some(&encoded) || known.pet.as_ref() != Some(about) {
+        let mut head = known.head.as_deref().map(Head::decode).transpose()?.unwrap_or_default();
+        let changes = interpreting::take(tx, pet, about, &mut head, readings).await?;
+        let encoded = head.encode()?;
+        // Repeated readings are common.
+        if known.head.as_ref() != Some(&encoded) || known.pet.as_ref() != Some(about) {
             states::put(tx, &self.clock, pet, about, &encoded).await?;
         }
         self.tell(tx, pet, about, changes).await
     }
 
     async fn tell(&self, tx: &Tx, pet: PetId, about: &Pet, changes: Changes) -> Result<(), Failure> {
-        let Changes { upserts, superseded, .. } = changes;
+        let Changes { upserts, superseded } = changes;
         episodes::upsert(tx, &self.clock, pet, &upserts).await?;
         let gone = episodes::supersede(tx, &self.clock, pet, &superseded).await?;
         let now_there = upserts.iter().map(|change| (change.episode.start, change.episode.end));
@@ -202,11 +202,5 @@ impl Worker {
             .await?;
         }
         Ok(())
-    }
-}
-
-impl From<StateError> for Failure {
-    fn from(error: StateError) -> Self {
-        Self::Poison(chain(&error))
     }
 }

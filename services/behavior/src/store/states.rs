@@ -1,7 +1,7 @@
 //! A pet's state row.
 //!
 //! Invariant: whoever changes anything about a pet, or forgets it, holds the lock on this row first. So two replicas never
-//! compute from the same window, and nothing is written of a pet that is being forgotten beside it.
+//! compute from the same readings, and nothing is written of a pet that is being forgotten beside it.
 
 use petty_chassis::postgres::{Error, Tx};
 use petty_chassis::types::{Clock, PetId, micros};
@@ -14,8 +14,8 @@ use crate::pets::Pet;
 pub(crate) struct State {
     /// What was last known of the pet; `None` where nothing is.
     pub(crate) pet: Option<Pet>,
-    /// The encoded window; `None` where the row was made just now.
-    pub(crate) window: Option<Vec<u8>>,
+    /// The encoded head; `None` where nothing was taken yet.
+    pub(crate) head: Option<Vec<u8>>,
 }
 
 /// Whether anything is known of the pet. Takes no lock.
@@ -28,22 +28,22 @@ pub(crate) async fn is_known(tx: &Tx, pet: PetId) -> Result<bool, Error> {
 pub(crate) async fn lock(tx: &Tx, clock: &Clock, pet: PetId) -> Result<Option<State>, Error> {
     let sql = "-- make_state\nINSERT INTO pet_states (pet_id, updated_at) VALUES ($1, $2) ON CONFLICT (pet_id) DO NOTHING";
     tx.execute(sql, &[&pet.0, &micros(clock.now())]).await?;
-    let sql = "-- lock_state\nSELECT species, time_zone, state FROM pet_states WHERE pet_id = $1 FOR UPDATE";
+    let sql = "-- lock_state\nSELECT species, time_zone, head FROM pet_states WHERE pet_id = $1 FOR UPDATE";
     let Some(row) = tx.query_opt(sql, &[&pet.0]).await? else { return Ok(None) };
     let species: Option<String> = Error::column(&row, "pet_states", 0)?;
     let time_zone: Option<String> = Error::column(&row, "pet_states", 1)?;
     let known = species.as_deref().map(species_of).transpose()?;
     Ok(Some(State {
         pet: known.zip(time_zone).map(|(species, time_zone)| Pet { species, time_zone }),
-        window: Error::column(&row, "pet_states", 2)?,
+        head: Error::column(&row, "pet_states", 2)?,
     }))
 }
 
 /// Writes a locked row.
-pub(crate) async fn put(tx: &Tx, clock: &Clock, pet: PetId, about: &Pet, window: &[u8]) -> Result<(), Error> {
-    let sql = "-- put_state\nUPDATE pet_states SET species = $2, time_zone = $3, state = $4, updated_at = $5 WHERE pet_id = $1";
+pub(crate) async fn put(tx: &Tx, clock: &Clock, pet: PetId, about: &Pet, head: &[u8]) -> Result<(), Error> {
+    let sql = "-- put_state\nUPDATE pet_states SET species = $2, time_zone = $3, head = $4, updated_at = $5 WHERE pet_id = $1";
     let now = micros(clock.now());
-    let touched = tx.execute(sql, &[&pet.0, &slug(about.species), &about.time_zone, &window, &now]).await?;
+    let touched = tx.execute(sql, &[&pet.0, &slug(about.species), &about.time_zone, &head, &now]).await?;
     // The caller holds the lock, so the row is there.
     if touched == 1 {
         Ok(())
