@@ -29,6 +29,8 @@ const PROTOS: &[&str] = &[
     "petty/auth/v1/second_factor.proto",
     "petty/ingest/v1/ingest.proto",
     "petty/behavior/v1/behavior.proto",
+    "petty/behavior/v1/alert.proto",
+    "petty/behavior/v1/safe_zone.proto",
     "petty/nutrition/v1/nutrition.proto",
     "petty/timeline/v1/timeline.proto",
     "petty/feedback/v1/feedback.proto",

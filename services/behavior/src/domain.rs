@@ -4,6 +4,7 @@
 //! change nothing. [`v1::interpret`] is that function; [`v1::Head`] computes it as readings arrive, in bounded space, and
 //! says what changed. [`interpret`] is the first interpreter, `spine/1`, against which the second is judged ([`rules`]).
 
+pub mod alerts;
 mod canon;
 mod day;
 mod episode;
@@ -14,6 +15,7 @@ pub mod rules;
 #[cfg(test)]
 mod tests;
 pub mod v1;
+pub mod zone;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};

@@ -1,6 +1,9 @@
 //! What the behavior service answers.
 
+mod alerts;
 pub(crate) mod convert;
+mod fields;
+mod zones;
 
 use jiff::SignedDuration;
 use petty_chassis::grpc::gate::{BehaviorServiceHandler, Call};
@@ -16,18 +19,19 @@ use crate::store::episodes;
 /// Where `start_time` of a list is absent.
 const DEFAULT_SPAN: SignedDuration = SignedDuration::from_hours(7 * 24);
 
-/// Answers `BehaviorService`.
+/// Answers `BehaviorService`, `AlertService` and `SafeZoneService`.
 #[derive(Debug)]
 pub struct Grpc {
     db: Db,
     clock: Clock,
+    shards: i16,
 }
 
 impl Grpc {
-    /// From the service's own database.
+    /// From the service's own database, telling into so many shards.
     #[must_use]
-    pub fn new(db: Db, clock: Clock) -> Self {
-        Self { db, clock }
+    pub fn new(db: Db, clock: Clock, shards: i16) -> Self {
+        Self { db, clock, shards }
     }
 }
 
@@ -100,6 +104,10 @@ fn episode_id(text: &str) -> Result<Uuid, FieldError> {
     }
     let id = text.parse().map(|TimelineEventId(id)| id);
     id.map_err(|malformed| FieldError::malformed("episode_id", malformed.to_string()))
+}
+
+fn no_such_pet() -> ApiError {
+    ApiError::not_found("PET_NOT_FOUND", "no such pet")
 }
 
 fn no_such_episode() -> ApiError {

@@ -35,7 +35,8 @@ pub(crate) async fn take(
         tracing::info!(pet.id = %pet, count = head.late() - late, "readings came too late to count");
     }
     let numbers = came.numbers();
-    let before = if numbers.is_empty() { Default::default() } else { windows::slices(tx, pet, &numbers).await? };
+    let before =
+        if numbers.is_empty() { Default::default() } else { windows::slices(tx, pet, &numbers).await? };
     let touched = Touched::of(before, came);
     let Some(resume) = head.resume(about.species, &touched) else { return Ok(Changes::default()) };
     let kept_from = head.dropped_to().unwrap_or(i64::MIN);

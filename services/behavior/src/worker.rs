@@ -14,8 +14,10 @@ use petty_chassis::postgres::{Error, Tx};
 use petty_chassis::types::{Clock, PetId, TimelineEventId};
 use petty_proto::events::v1::{BehaviorChanged, PetChanged, PetErasing, ReadingsAccepted};
 
+use crate::alerting::Teller;
 use crate::config::DayConfig;
 use crate::days;
+use crate::domain::alerts::{Report, Watch};
 use crate::domain::v1::Head;
 use crate::domain::{Changes, Reading};
 use crate::grpc::convert;
@@ -24,7 +26,7 @@ use crate::pets::Pet;
 use crate::store::days as day_rows;
 use crate::store::episodes::{self, Episode};
 use crate::store::states::{self, State};
-use crate::store::windows;
+use crate::store::{alerts, windows, zones};
 
 /// So many outbox rows are on their way to the database at once: one round trip each would add up.
 const PIPELINE: usize = 64;
@@ -81,7 +83,8 @@ impl Handler for Worker {
 
 impl Worker {
     async fn take_readings(&self, tx: &Tx, part: &Part) -> Result<(), Failure> {
-        let (pet, readings) = (part.pet, convert::readings(part)?);
+        let pet = part.pet;
+        let (readings, reports): (Vec<Reading>, Vec<Report>) = convert::readings(part)?.into_iter().unzip();
         // Before the lock: nobody should wait for another service's answer.
         let described = if states::is_known(tx, pet).await? { None } else { self.describe(tx, pet).await? };
         let Some(state) = self.lock(tx, pet).await? else { return Ok(()) };
@@ -89,7 +92,7 @@ impl Worker {
         let Some(about) = state.pet.clone().or(described) else {
             return Ok(states::delete(tx, pet).await?);
         };
-        self.revise(tx, pet, &about, &state, &readings).await
+        self.revise(tx, pet, &about, &state, (&readings, &reports)).await
     }
 
     /// Asks about a pet that nothing is known of. `None` where it is gone.
@@ -119,7 +122,7 @@ impl Worker {
             days::move_zone(tx, &self.clock, self.days, (pet, &about)).await?;
         }
         // Another species has other priors: what was told so far is told anew.
-        self.revise(tx, pet, &about, &state, &[]).await
+        self.revise(tx, pet, &about, &state, (&[], &[])).await
     }
 
     async fn erase_pet(&self, tx: &Tx, event: &Event, pet: PetId) -> Result<(), Failure> {
@@ -131,6 +134,8 @@ impl Worker {
         episodes::delete_all(tx, pet).await?;
         day_rows::delete_all(tx, pet).await?;
         windows::delete_all(tx, pet).await?;
+        alerts::delete_all(tx, pet).await?;
+        zones::delete_all(tx, pet).await?;
         states::delete(tx, pet).await?;
         Ok(outbox::tell_erased(tx, &self.clock, "behavior", pet, self.shards).await?)
     }
@@ -152,14 +157,19 @@ impl Worker {
         pet: PetId,
         about: &Pet,
         known: &State,
-        readings: &[Reading],
+        (readings, reports): (&[Reading], &[Report]),
     ) -> Result<(), Failure> {
         let mut head = known.head.as_deref().map(Head::decode).transpose()?.unwrap_or_default();
         let changes = interpreting::take(tx, pet, about, &mut head, readings).await?;
+        let mut watch = known.watch.as_deref().map(Watch::decode).unwrap_or_default();
+        let teller = Teller { tx, clock: &self.clock, shards: self.shards };
+        teller.watch(pet, about, &head, &mut watch, reports).await?;
         let encoded = head.encode()?;
+        let watched = watch.encode().map_err(|error| Failure::Poison(error.to_string()))?;
         // Repeated readings are common.
-        if known.head.as_ref() != Some(&encoded) || known.pet.as_ref() != Some(about) {
-            states::put(tx, &self.clock, pet, about, &encoded).await?;
+        let same = known.head.as_ref() == Some(&encoded) && known.watch.as_ref() == Some(&watched);
+        if !same || known.pet.as_ref() != Some(about) {
+            states::put(tx, &self.clock, pet, about, (&encoded, &watched)).await?;
         }
         self.tell(tx, pet, about, changes).await
     }

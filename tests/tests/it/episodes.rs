@@ -128,10 +128,8 @@ pub(crate) async fn agree(mesh: &Mesh, species: &BTreeMap<String, Species>) {
                     (extract(epoch FROM end_at) * 1000000)::int8 FROM episodes WHERE NOT superseded";
     let entries = "SELECT pet_id::text, behavior, (extract(epoch FROM start_at) * 1000000)::int8,
                    (extract(epoch FROM end_at) * 1000000)::int8 FROM entries WHERE kind = 'behavior'";
-    come_to("the episodes are those of all readings together", &expected, || {
-        standing(&behavior, episodes)
-    })
-    .await;
+    come_to("the episodes are those of all readings together", &expected, || standing(&behavior, episodes))
+        .await;
     come_to("the timeline's entries are the known ones", &known, || standing(&timeline, entries)).await;
     come_to("feedback knows every episode", &expected, || standing(&feedback, episodes)).await;
     let numbers = "SELECT pet_id::text FROM changes GROUP BY pet_id HAVING max(sequence) <> count(*)";

@@ -1,6 +1,5 @@
 //! What the behaviour rules make of the simulated days: the right things at the right hours, where the pet lives.
 
-
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Span, Timestamp};

@@ -13,8 +13,8 @@
 mod baseline;
 mod chain;
 mod epochs;
-mod revision;
 mod features;
+mod revision;
 pub mod rules;
 mod slices;
 mod smooth;
@@ -32,8 +32,8 @@ use baseline::Rest;
 
 pub use baseline::{Baseline, Baselines};
 pub use features::{CHANNELS, Seen};
-pub use rules::{Doing, Rules, RulesError};
 pub use revision::{Known, revise};
+pub use rules::{Doing, Rules, RulesError};
 pub use slices::{Slice, SliceError, slice_of};
 pub use window::{Done, Head, KEPT, Kept, Quarter, Resume, Touched};
 
@@ -150,7 +150,8 @@ fn judged(rules: &Rules, params: &Params, samples: &[Sample], baselines: &Baseli
     let epochs = epochs::epochs(samples, params);
     let mut all = Vec::new();
     for run in epochs.runs() {
-        let said = smooth::smooth(rules, run, &features::see(run, baselines, spine::priors(params.species)), 0);
+        let said =
+            smooth::smooth(rules, run, &features::see(run, baselines, spine::priors(params.species)), 0);
         all.extend(run.iter().zip(said).map(|(epoch, said)| Judged {
             from: epoch.from,
             to: epoch.to,

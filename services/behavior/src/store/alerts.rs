@@ -143,6 +143,11 @@ pub(crate) async fn put_settings(
 pub(crate) async fn delete_all(tx: &Tx, pet: PetId) -> Result<(), Error> {
     tx.execute("-- delete_alerts\nDELETE FROM alerts WHERE pet_id = $1", &[&pet.0]).await?;
     tx.execute("-- delete_alert_settings\nDELETE FROM alert_settings WHERE pet_id = $1", &[&pet.0]).await?;
+    forget_dues(tx, pet).await
+}
+
+/// Forgets when to look at a pet.
+pub(crate) async fn forget_dues(tx: &Tx, pet: PetId) -> Result<(), Error> {
     tx.execute("-- delete_dues\nDELETE FROM dues WHERE pet_id = $1", &[&pet.0]).await.map(|_| ())
 }
 
@@ -156,7 +161,9 @@ pub(crate) async fn arm(tx: &Tx, pet: PetId, what: &str, due: Timestamp) -> Resu
 pub(crate) async fn dues(tx: &Tx, now: Timestamp, limit: i64) -> Result<Vec<(PetId, String)>, Error> {
     let sql = "-- list_dues\nSELECT pet_id, what FROM dues WHERE due_at <= $1 ORDER BY due_at, pet_id, what LIMIT $2";
     let rows = tx.query(sql, &[&micros(now), &limit]).await?;
-    rows.iter().map(|row| Ok((PetId(Error::column(row, "dues", 0)?), Error::column(row, "dues", 1)?))).collect()
+    rows.iter()
+        .map(|row| Ok((PetId(Error::column(row, "dues", 0)?), Error::column(row, "dues", 1)?)))
+        .collect()
 }
 
 /// Takes what is due away; false where somebody else did. The caller holds the pet's lock.

@@ -170,6 +170,22 @@ pub(crate) async fn known_since(tx: &Tx, pet: PetId, since: i64) -> Result<Vec<K
     tx.query(sql, &[&pet.0, &since]).await?.iter().map(known).collect()
 }
 
+/// When the pet moved since an instant: from and to, by start.
+pub(crate) async fn moves(
+    tx: &Tx,
+    pet: PetId,
+    since: Timestamp,
+) -> Result<Vec<(Timestamp, Timestamp)>, Error> {
+    let moving: Vec<&str> =
+        Behavior::ALL.into_iter().filter(|behavior| behavior.moves()).map(Behavior::slug).collect();
+    let sql = "-- moves\nSELECT start_at, end_at FROM episodes
+               WHERE pet_id = $1 AND NOT superseded AND end_at > $2 AND behavior = ANY($3) ORDER BY start_at";
+    let rows = tx.query(sql, &[&pet.0, &since, &moving]).await?;
+    rows.iter()
+        .map(|row| Ok((Error::column(row, "episodes", 0)?, Error::column(row, "episodes", 1)?)))
+        .collect()
+}
+
 /// Forgets all of a pet's.
 pub(crate) async fn delete_all(tx: &Tx, pet: PetId) -> Result<u64, Error> {
     tx.execute("-- delete_episodes\nDELETE FROM episodes WHERE pet_id = $1", &[&pet.0]).await

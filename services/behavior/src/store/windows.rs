@@ -15,7 +15,8 @@ const QUARTERS: &str = "quarters";
 
 /// Some slices.
 pub(crate) async fn slices(tx: &Tx, pet: PetId, numbers: &[i64]) -> Result<BTreeMap<i64, Slice>, Error> {
-    let sql = "-- some_slices\nSELECT slice, readings FROM reading_slices WHERE pet_id = $1 AND slice = ANY($2)";
+    let sql =
+        "-- some_slices\nSELECT slice, readings FROM reading_slices WHERE pet_id = $1 AND slice = ANY($2)";
     tx.query(sql, &[&pet.0, &numbers]).await?.iter().map(slice).collect()
 }
 
@@ -26,11 +27,7 @@ pub(crate) async fn slices_from(tx: &Tx, pet: PetId, first: i64) -> Result<BTree
 }
 
 /// Writes slices.
-pub(crate) async fn put_slices(
-    tx: &Tx,
-    pet: PetId,
-    slices: &BTreeMap<i64, Slice>,
-) -> Result<(), Error> {
+pub(crate) async fn put_slices(tx: &Tx, pet: PetId, slices: &BTreeMap<i64, Slice>) -> Result<(), Error> {
     let numbers: Vec<i64> = slices.keys().copied().collect();
     let bytes: Result<Vec<Vec<u8>>, _> = slices.values().map(Slice::encode).collect();
     let bytes = bytes.map_err(|_| inconsistent(SLICES, "readings"))?;

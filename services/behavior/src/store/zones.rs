@@ -57,15 +57,8 @@ pub(crate) async fn insert(tx: &Tx, pet: PetId, new: &Kept) -> Result<(), Error>
     let (shape, hours) = columns(&new.zone)?;
     let sql = "-- insert_zone\nINSERT INTO safe_zones (zone_id, pet_id, name, shape, buffer_m, hours, version, created_at, updated_at)
                VALUES ($1, $2, $3, $4, $5, $6, 1, $7, $7)";
-    let parameters: [&(dyn petty_chassis::postgres::ToSql + Sync); 7] = [
-        &new.zone.id,
-        &pet.0,
-        &new.name,
-        &shape,
-        &new.zone.buffer_m,
-        &hours,
-        &micros(new.created_at),
-    ];
+    let parameters: [&(dyn petty_chassis::postgres::ToSql + Sync); 7] =
+        [&new.zone.id, &pet.0, &new.name, &shape, &new.zone.buffer_m, &hours, &micros(new.created_at)];
     if tx.execute(sql, &parameters).await? == 1 { Ok(()) } else { Err(inconsistent("zone_id")) }
 }
 

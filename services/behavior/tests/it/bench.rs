@@ -47,7 +47,7 @@ impl Bench {
         let pets = Pets::default();
         let (clock, shards) = (bench.clock.clone(), bench.base.events.shards());
         bench.employ(Arc::new(Worker::new(clock.clone(), shards, Box::new(pets.clone()))));
-        let grpc = bench.guard(Grpc::new(bench.base.db.clone(), clock));
+        let grpc = bench.guard(Grpc::new(bench.base.db.clone(), clock, shards));
         Self { bench, pets, grpc }
     }
 

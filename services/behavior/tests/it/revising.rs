@@ -16,7 +16,8 @@ const STANDING: &str =
 /// Everything but when it was written.
 const ALL: &str = "-- all\nSELECT concat_ws(' ', episode_id, behavior, start_at, end_at, open, confidence, evidence, version,
                    superseded, replaced_by) FROM episodes ORDER BY episode_id";
-const STATES: &str = "-- states\nSELECT concat_ws(' ', pet_id, species, time_zone, md5(head)) FROM pet_states ORDER BY pet_id";
+const STATES: &str =
+    "-- states\nSELECT concat_ws(' ', pet_id, species, time_zone, md5(head)) FROM pet_states ORDER BY pet_id";
 const OUTBOX: &str = "-- outbox\nSELECT count(*) FROM event_outbox";
 
 /// Half a day with some of everything.
@@ -56,7 +57,10 @@ async fn sleep_is_told_as_it_begins_grows_and_ends() {
         ]
     );
     let end = |nth: usize| told[nth].1.episode.as_ref().unwrap().end_time;
-    assert_eq!((end(0), end(1), end(3)), (Some(at(29 * 60).into()), Some(at(3_600).into()), Some(at(5_400).into())));
+    assert_eq!(
+        (end(0), end(1), end(3)),
+        (Some(at(29 * 60).into()), Some(at(3_600).into()), Some(at(5_400).into()))
+    );
     let sleep = told[0].1.episode.as_ref().unwrap();
     assert!(sleep.episode_id.starts_with("evt_") && sleep.episode_id.len() == 36);
     let evidence = sleep.evidence.as_ref().unwrap();
@@ -71,10 +75,11 @@ async fn sleep_is_told_as_it_begins_grows_and_ends() {
 async fn a_late_reading_revises_what_was_told_of_its_time() {
     let bench = Bench::new("late").await;
     let dog = bench.pet(Species::Dog);
-    let (early, late): (Vec<_>, Vec<_>) =
-        [asleep(0, 60), walking(60, 30), asleep(90, 600)].concat().into_iter().enumerate().partition(|(nth, _)| {
-            !(60..90).contains(nth)
-        });
+    let (early, late): (Vec<_>, Vec<_>) = [asleep(0, 60), walking(60, 30), asleep(90, 600)]
+        .concat()
+        .into_iter()
+        .enumerate()
+        .partition(|(nth, _)| !(60..90).contains(nth));
     let taken = |some: Vec<(usize, AcceptedReading)>| -> Vec<AcceptedReading> {
         some.into_iter().map(|(_, reading)| reading).collect()
     };

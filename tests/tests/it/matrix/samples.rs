@@ -81,6 +81,9 @@ impl Scene {
             | "ListCollars"
             | "ListShares"
             | "ListBehaviors"
+            | "ListAlerts"
+            | "GetAlertSettings"
+            | "ListSafeZones"
             | "ListReadings"
             | "GetPlan"
             | "GetNutritionProfile"
@@ -122,6 +125,23 @@ impl Scene {
             }
             "DeleteShare" => json!({"pet_id": pet, "share_id": self.share}),
             "GetBehavior" => json!({"pet_id": pet, "episode_id": self.event}),
+            "AcknowledgeAlert" => json!({"alert_id": self.alert}),
+            "UpdateAlertSettings" => json!({"pet_id": pet, "quiet_start": "22:00", "quiet_end": "07:00"}),
+            "CreateSafeZone" => zone(pet),
+            "GetSafeZone" => json!({"pet_id": pet, "zone_id": self.zone}),
+            "UpdateSafeZone" => {
+                let mut zone = zone(pet);
+                zone["zone_id"] = json!(self.zone);
+                zone
+            }
+            "DeleteSafeZone" if allowed => {
+                let path = format!("/v1/pets/{pet}/safe-zones");
+                let mut body = zone(pet);
+                body.as_object_mut().unwrap().remove("pet_id");
+                let zone = self.client.post(&path, &self.owner.token, &body).await.good();
+                json!({"pet_id": pet, "zone_id": zone["zone_id"]})
+            }
+            "DeleteSafeZone" => json!({"pet_id": pet, "zone_id": self.zone}),
             "DescribeEpisode" => json!({"episode_id": self.event}),
             "ListHeads" => json!({"topic": "pet.changed"}),
             "FetchEvents" => {
@@ -173,6 +193,12 @@ impl Scene {
 pub(crate) fn personal_token() -> Value {
     let end = Clock::system().now() + SignedDuration::from_hours(1);
     json!({"name": "An integration", "scope": "read write", "expire_time": end.to_string()})
+}
+
+/// A safe zone of a pet's.
+pub(crate) fn zone(pet: &str) -> Value {
+    let center = json!({"latitude": 52.5, "longitude": 13.4});
+    json!({"pet_id": pet, "name": "Home", "circle": {"center": center, "radius_m": 50}})
 }
 
 /// A reading of the household's collar that was not there before.

@@ -155,7 +155,11 @@ fn say(rules: &Rules, seen: &Seen, alpha: &Lanes, beta: &Lanes) -> Said {
     if best == Behavior::DeepSleep && !seen.levels {
         confidence = confidence.min(RATE_ALONE);
     }
-    if !seen.rates && !seen.levels && seen.symbols[SPEED] == 0 && let Some(gait) = seen.gait {
+    if !seen.rates
+        && !seen.levels
+        && seen.symbols[SPEED] == 0
+        && let Some(gait) = seen.gait
+    {
         return Said { behavior: gait, chance, confidence: WAY_ALONE, weights };
     }
     Said { behavior: best, chance, confidence, weights }

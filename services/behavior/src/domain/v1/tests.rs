@@ -219,8 +219,7 @@ impl Shelf {
 
     /// As the service does, from tables of bytes.
     fn take(&mut self, rules: &Rules, params: &Params, readings: &[Reading]) {
-        let mut head =
-            if self.head.is_empty() { Head::default() } else { Head::decode(&self.head).unwrap() };
+        let mut head = if self.head.is_empty() { Head::default() } else { Head::decode(&self.head).unwrap() };
         let came = head.sort(readings);
         let touched = Touched::of(self.slices(|number| came.numbers().contains(&number)), came);
         if let Some(resume) = head.resume(params.species, &touched) {

@@ -42,6 +42,8 @@ pub struct Head {
     counted_to: Option<i64>,
     /// Of the quarters that are still computed with.
     baselines: Vec<(i64, Baseline)>,
+    /// The quarter of the oldest reading that is kept.
+    oldest: Option<i64>,
     /// Readings and quarters before were dropped.
     dropped_to: Option<i64>,
     /// So many ids were given.
@@ -217,7 +219,8 @@ impl Head {
         let counted_to = self.counted_to.unwrap_or(i64::MIN);
         let earliest = touched.earliest.map_or(i64::MIN, quarter);
         let same = self.basis.as_ref().is_some_and(|(_, of)| *of == species);
-        let fresh = *resume == Resume::Head && same && earliest >= counted_to && quarter(newest) <= counted_to;
+        let fresh =
+            *resume == Resume::Head && same && earliest >= counted_to && quarter(newest) <= counted_to;
         if fresh {
             let slices_from = slice_of(context);
             return Ok(Wants { slices_from, rests: 0..0, from, carry, recount: None });
@@ -309,6 +312,9 @@ impl Head {
             (self.boundary, self.carry) = (Some(boundary), chain);
         }
         self.newest = Some(newest);
+        let oldest = touched.earliest.map(quarter);
+        self.oldest =
+            self.oldest.map_or(oldest, |known| Some(oldest.map_or(known, |oldest| oldest.min(known))));
         self.baselines = baselines.since(quarter(boundary - BEHIND));
         let drop_before = recount.and_then(|_| self.drop_before(newest));
         let episodes = chains.iter().filter_map(|chain| chain.episode(newest)).collect();
@@ -318,8 +324,8 @@ impl Head {
     /// What is beyond reach, once a quarter: a day is kept besides, so that what is computed anew has a quarter to begin at.
     fn drop_before(&mut self, newest: i64) -> Option<(i64, i64)> {
         let before = quarter(newest - KEPT) - 4;
-        (self.dropped_to < Some(before)).then(|| {
-            self.dropped_to = Some(before);
+        self.oldest.is_some_and(|oldest| oldest < before).then(|| {
+            (self.oldest, self.dropped_to) = (Some(before), Some(before));
             (before * QUARTER_US / SLICE_US, before - QUARTERS)
         })
     }
