@@ -72,9 +72,11 @@ impl Teller<'_> {
         for signal in &signals {
             self.signal(pet, about, signal).await?;
         }
-        if let Some(from) = watch.silent_from().and_then(|from| Timestamp::from_microsecond(from).ok()) {
+        let from = watch.silent_from().and_then(|from| Timestamp::from_microsecond(from).ok());
+        if let Some(from) = from.filter(|_| !watch.armed) {
             alerts::arm(self.tx, pet, SILENCE, from).await?;
             alerts::arm(self.tx, pet, INACTIVITY, now.saturating_add(LOOK).unwrap_or(now)).await?;
+            watch.armed = true;
         }
         Ok(())
     }
@@ -182,8 +184,13 @@ impl Alerting {
             // It said something since: the next look is when it would be silent from now.
             if let Some(from) = from.filter(|from| *from > now) {
                 alerts::arm(tx, pet, SILENCE, from).await?;
-            } else if let Some(signal) = watch.silence(now.as_microsecond()) {
-                states::put_watch(tx, pet, &watch).await?;
+                return Ok(true);
+            }
+            let signal = watch.silence(now.as_microsecond());
+            // Its next reading notes it again.
+            watch.armed = false;
+            states::put_watch(tx, pet, &watch).await?;
+            if let Some(signal) = signal {
                 teller.signal(pet, &about, &signal).await?;
             }
             return Ok(true);
@@ -192,6 +199,9 @@ impl Alerting {
         if from.is_some_and(|from| from > now) {
             teller.lying(pet, &about, now).await?;
             alerts::arm(tx, pet, INACTIVITY, now.saturating_add(LOOK).unwrap_or(now)).await?;
+        } else {
+            watch.armed = false;
+            states::put_watch(tx, pet, &watch).await?;
         }
         Ok(true)
     }

@@ -9,6 +9,7 @@ mod canon;
 mod day;
 mod episode;
 mod geo;
+pub mod history;
 mod label;
 mod movement;
 pub mod rules;
@@ -21,7 +22,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-pub use day::{Stretch, Totals};
+pub use day::{NIGHT, Stretch, Totals};
 pub use episode::{Episode, Evidence};
 pub use petty_chassis::types::Behavior;
 

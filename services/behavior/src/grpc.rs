@@ -3,6 +3,7 @@
 mod alerts;
 pub(crate) mod convert;
 mod fields;
+mod insights;
 mod zones;
 
 use jiff::SignedDuration;
@@ -79,6 +80,40 @@ impl BehaviorServiceHandler for Grpc {
             })
             .await?;
         found.map(convert::episode).ok_or_else(no_such_episode)
+    }
+
+    async fn get_baseline(
+        &self,
+        call: Call,
+        _request: wire::GetBaselineRequest,
+    ) -> Result<wire::Baseline, ApiError> {
+        insights::baseline(self, call.pet().await?.pet_id).await
+    }
+
+    async fn get_health_score(
+        &self,
+        call: Call,
+        _request: wire::GetHealthScoreRequest,
+    ) -> Result<wire::HealthScore, ApiError> {
+        insights::health_score(self, call.pet().await?.pet_id).await
+    }
+
+    async fn get_forecast(
+        &self,
+        call: Call,
+        _request: wire::GetForecastRequest,
+    ) -> Result<wire::Forecast, ApiError> {
+        insights::forecast(self, call.pet().await?.pet_id).await
+    }
+
+    async fn analyze_readings(
+        &self,
+        call: Call,
+        request: wire::AnalyzeReadingsRequest,
+    ) -> Result<wire::AnalyzeReadingsResponse, ApiError> {
+        let (params, readings) = insights::readings(&request)?;
+        call.caller().await?;
+        Ok(insights::analyze(&params, &readings))
     }
 
     async fn describe_episode(

@@ -13,6 +13,7 @@ mod first_behavior;
 mod forgery;
 mod grants;
 mod kill_auth;
+mod kill_behavior;
 mod matrix;
 mod older_clients;
 mod replay;

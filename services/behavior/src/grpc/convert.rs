@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use crate::domain::alerts::machine::{Alert, Settings, Status};
 use crate::domain::alerts::{Kind, Report, Severity};
+use crate::domain::v1::CHANNELS;
 use crate::domain::{Position, Reading, Species, Totals};
 use crate::pets::Pet;
 use crate::store::episodes::{Episode, Evidence};
@@ -206,7 +207,7 @@ fn within(field: &'static str, value: Option<f64>, least: f64, most: f64) -> Res
     }
 }
 
-fn evidence(evidence: Evidence) -> wire::Evidence {
+pub(super) fn evidence(evidence: Evidence) -> wire::Evidence {
     wire::Evidence {
         rule: evidence.rule,
         rule_version: evidence.rule_version,
@@ -215,6 +216,16 @@ fn evidence(evidence: Evidence) -> wire::Evidence {
         sd_heart_rate: evidence.sd_heart_rate,
         distance_m: evidence.path_m,
         max_speed_mps: evidence.max_speed_mps,
+        baseline_heart_rate: evidence.baseline_bpm,
+        calibrating: evidence.baseline_days.is_some_and(|days| days < 7),
+        contributions: CHANNELS
+            .iter()
+            .zip(&evidence.weights)
+            .map(|((name, ..), weight)| wire::evidence::Contribution {
+                feature: (*name).to_owned(),
+                weight: f64::from(*weight),
+            })
+            .collect(),
     }
 }
 

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::domain::v1::Known;
+use crate::domain::v1::{self, Known};
 use crate::domain::{Behavior, EpisodeChange, Superseded};
 
 /// An episode, as it is kept.
@@ -37,6 +37,14 @@ pub(crate) struct Evidence {
     pub(crate) sd_heart_rate: Option<f64>,
     pub(crate) path_m: Option<f64>,
     pub(crate) max_speed_mps: Option<f64>,
+    /// Absent in `spine/1`'s.
+    #[serde(default)]
+    pub(crate) baseline_bpm: Option<f64>,
+    #[serde(default)]
+    pub(crate) baseline_days: Option<u8>,
+    /// By channel.
+    #[serde(default)]
+    pub(crate) weights: Vec<f32>,
 }
 
 impl Episode {
@@ -52,16 +60,26 @@ impl Episode {
             end_at: episode.end,
             open: episode.open,
             confidence: episode.confidence,
-            evidence: Evidence {
-                rule: evidence.rule.to_owned(),
-                rule_version: evidence.rule_version.to_owned(),
-                readings: evidence.readings,
-                mean_heart_rate: evidence.mean_heart_rate,
-                sd_heart_rate: evidence.sd_heart_rate,
-                path_m: evidence.path_m,
-                max_speed_mps: evidence.max_speed_mps,
-            },
+            evidence: Evidence::of(evidence),
             version: version(change.version),
+        }
+    }
+}
+
+impl Evidence {
+    /// What is told of the interpreter's.
+    pub(crate) fn of(evidence: &v1::Evidence) -> Self {
+        Self {
+            rule: evidence.rule.to_owned(),
+            rule_version: evidence.rule_version.to_owned(),
+            readings: evidence.readings,
+            mean_heart_rate: evidence.mean_heart_rate,
+            sd_heart_rate: evidence.sd_heart_rate,
+            path_m: evidence.path_m,
+            max_speed_mps: evidence.max_speed_mps,
+            baseline_bpm: Some(evidence.baseline_bpm),
+            baseline_days: Some(evidence.baseline_days),
+            weights: evidence.weights.to_vec(),
         }
     }
 }
@@ -87,7 +105,7 @@ pub(crate) async fn upsert(
     let ends: Vec<Timestamp> = changes.iter().map(|change| change.episode.end).collect();
     let opens: Vec<bool> = changes.iter().map(|change| change.episode.open).collect();
     let confidences: Vec<f64> = changes.iter().map(|change| change.episode.confidence).collect();
-    let evidences = changes.iter().map(|change| serde_json::to_value(&change.episode.evidence));
+    let evidences = changes.iter().map(|change| serde_json::to_value(change.episode.evidence));
     let evidences: Vec<Value> = evidences.collect::<Result<_, _>>().map_err(|_| inconsistent("evidence"))?;
     let versions: Vec<i64> = changes.iter().map(|change| version(change.version)).collect();
     let digests: Vec<i64> = changes.iter().map(|change| change.digest).collect();

@@ -3,7 +3,7 @@
 //! Invariant: whoever changes anything about a pet, or forgets it, holds the lock on this row first. So two replicas never
 //! compute from the same readings, and nothing is written of a pet that is being forgotten beside it.
 
-use petty_chassis::postgres::{Error, Tx};
+use petty_chassis::postgres::{Error, Row, Tx};
 use petty_chassis::types::{Clock, PetId, micros};
 
 use crate::domain::Species;
@@ -38,15 +38,24 @@ pub(crate) async fn lock(tx: &Tx, clock: &Clock, pet: PetId) -> Result<Option<St
 pub(crate) async fn lock_known(tx: &Tx, pet: PetId) -> Result<Option<State>, Error> {
     let sql =
         "-- lock_state\nSELECT species, time_zone, head, watch FROM pet_states WHERE pet_id = $1 FOR UPDATE";
-    let Some(row) = tx.query_opt(sql, &[&pet.0]).await? else { return Ok(None) };
-    let species: Option<String> = Error::column(&row, "pet_states", 0)?;
-    let time_zone: Option<String> = Error::column(&row, "pet_states", 1)?;
+    tx.query_opt(sql, &[&pet.0]).await?.as_ref().map(state).transpose()
+}
+
+fn state(row: &Row) -> Result<State, Error> {
+    let species: Option<String> = Error::column(row, "pet_states", 0)?;
+    let time_zone: Option<String> = Error::column(row, "pet_states", 1)?;
     let known = species.as_deref().map(species_of).transpose()?;
-    Ok(Some(State {
+    Ok(State {
         pet: known.zip(time_zone).map(|(species, time_zone)| Pet { species, time_zone }),
-        head: Error::column(&row, "pet_states", 2)?,
-        watch: Error::column(&row, "pet_states", 3)?,
-    }))
+        head: Error::column(row, "pet_states", 2)?,
+        watch: Error::column(row, "pet_states", 3)?,
+    })
+}
+
+/// The pet's row as it is now. Takes no lock.
+pub(crate) async fn get(tx: &Tx, pet: PetId) -> Result<Option<State>, Error> {
+    let sql = "-- get_state\nSELECT species, time_zone, head, watch FROM pet_states WHERE pet_id = $1";
+    tx.query_opt(sql, &[&pet.0]).await?.as_ref().map(state).transpose()
 }
 
 /// Writes a locked row.

@@ -7,5 +7,6 @@ mod bench;
 mod consuming;
 mod days;
 mod describing;
+mod insights;
 mod reading;
 mod revising;

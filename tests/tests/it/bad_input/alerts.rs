@@ -1,4 +1,4 @@
-//! Alerts, their settings, safe zones.
+//! What behavior answers besides behaviours: alerts, their settings, safe zones, what days say.
 
 use reqwest::Method;
 use serde_json::json;
@@ -17,8 +17,20 @@ pub(super) fn alerts(pet: &str) -> Vec<Case> {
         zone
     };
     let create = |body, field| post("CreateSafeZone", &zones, body, field);
+    let analyze = |body, field| post("AnalyzeReadings", "/v1/behavior:analyze", body, field);
     let set = |body, field| send("UpdateAlertSettings", Method::PUT, &settings, body, field);
     vec![
+        get("GetBaseline", "/v1/pets/rex/baseline", "pet_id"),
+        get("GetHealthScore", format!("{at}/health-score?days=7"), "days"),
+        get("GetForecast", format!("{at}/forecast?date=tomorrow"), "date"),
+        analyze(json!({"readings": [{"timestamp": "2026-01-10T12:00:00Z"}]}), "species"),
+        analyze(json!({"species": "DOG", "readings": []}), "readings"),
+        analyze(json!({"species": "DOG", "readings": vec![json!({}); 10_001]}), "readings"),
+        analyze(json!({"species": "DOG", "readings": [{}]}), "readings[0].timestamp"),
+        analyze(
+            json!({"species": "CAT", "readings": [{"timestamp": "2026-01-10T12:00:00Z", "latitude": 91, "longitude": 0}]}),
+            "readings[0].latitude",
+        ),
         get("ListAlerts", format!("{at}/alerts?page_size=1001"), "page_size"),
         get("ListAlerts", format!("{at}/alerts?start_time=noon"), "start_time"),
         get("ListAlerts", format!("{at}/alerts?open_only=perhaps"), "open_only"),

@@ -82,6 +82,9 @@ impl Scene {
             | "ListShares"
             | "ListBehaviors"
             | "ListAlerts"
+            | "GetBaseline"
+            | "GetHealthScore"
+            | "GetForecast"
             | "GetAlertSettings"
             | "ListSafeZones"
             | "ListReadings"
@@ -125,6 +128,10 @@ impl Scene {
             }
             "DeleteShare" => json!({"pet_id": pet, "share_id": self.share}),
             "GetBehavior" => json!({"pet_id": pet, "episode_id": self.event}),
+            "AnalyzeReadings" => {
+                let readings = json!([{"timestamp": "2026-01-10T12:00:00Z", "heart_rate": 60}]);
+                json!({"species": "DOG", "readings": readings})
+            }
             "AcknowledgeAlert" => json!({"alert_id": self.alert}),
             "UpdateAlertSettings" => json!({"pet_id": pet, "quiet_start": "22:00", "quiet_end": "07:00"}),
             "CreateSafeZone" => zone(pet),

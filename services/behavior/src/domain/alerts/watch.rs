@@ -57,6 +57,8 @@ pub struct Watch {
     arrived: Option<i64>,
     /// That a collar was taken for silent.
     silent: bool,
+    /// That it is noted when to look at the pet though nothing arrives.
+    pub armed: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
