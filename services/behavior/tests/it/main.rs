@@ -8,5 +8,6 @@ mod consuming;
 mod days;
 mod describing;
 mod insights;
+mod odd;
 mod reading;
 mod revising;
