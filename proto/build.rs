@@ -31,6 +31,8 @@ const PROTOS: &[&str] = &[
     "petty/ingest/v1/relay.proto",
     "petty/ingest/v1/upload.proto",
     "petty/behavior/v1/behavior.proto",
+    "petty/behavior/v1/alert.proto",
+    "petty/behavior/v1/safe_zone.proto",
     "petty/nutrition/v1/nutrition.proto",
     "petty/timeline/v1/timeline.proto",
     "petty/feedback/v1/feedback.proto",

@@ -42,7 +42,7 @@ pub(crate) enum Way {
 impl Route {
     /// The most bytes its body may have.
     pub(crate) fn is_batch(&self) -> bool {
-        self.template.ends_with(":batch")
+        self.template.ends_with(":batch") || self.template.ends_with(":analyze")
     }
 
     /// Whether its body may be lines, any number of them.

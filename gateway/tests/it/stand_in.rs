@@ -290,5 +290,9 @@ impl BehaviorService for StandIn {
         list_behaviors(behavior::ListBehaviorsRequest) -> behavior::ListBehaviorsResponse;
         get_behavior(behavior::GetBehaviorRequest) -> behavior::Episode;
         describe_episode(behavior::DescribeEpisodeRequest) -> behavior::Episode;
+        get_baseline(behavior::GetBaselineRequest) -> behavior::Baseline;
+        get_health_score(behavior::GetHealthScoreRequest) -> behavior::HealthScore;
+        get_forecast(behavior::GetForecastRequest) -> behavior::Forecast;
+        analyze_readings(behavior::AnalyzeReadingsRequest) -> behavior::AnalyzeReadingsResponse;
     }
 }

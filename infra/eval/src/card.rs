@@ -5,7 +5,7 @@
 use std::fmt::Write as _;
 
 use petty_behavior::domain::Behavior;
-use petty_scenarios::Label;
+use petty_scenarios::{Injection, Label};
 
 use crate::score::{BEHAVIORS, BINS, NOTHING, index};
 use crate::spread::Figure;
@@ -48,12 +48,39 @@ fn write(out: &mut String, outcome: &Outcome) -> std::fmt::Result {
         reliability(out, judged)?;
     }
     recorded(out, outcome)?;
+    alarms(out, outcome)?;
     writeln!(
         out,
-        "\n## Not measured yet\n\nAlerts: there are none yet, so neither false alarms nor delays. Eating and drinking, and being alert, \
+        "\n## Not measured\n\nAlerts that need weeks (heart rate's trend), batteries and temperatures, which the made-up collars do not \
+         report, and lying about and restless nights, which the service reckons from its tables. Eating and drinking, and being alert, \
          are in the data as things to be mistaken for others; no rule claims them, since heart rate, level and position do not tell \
          them. No public recording holds heart rate, activity and position of one animal."
     )
+}
+
+fn alarms(out: &mut String, outcome: &Outcome) -> std::fmt::Result {
+    let alarms = &outcome.alarms;
+    let (rate, bound) = alarms.rate();
+    let kinds: Vec<String> =
+        alarms.false_alarms.iter().map(|(kind, count)| format!("{} {count}", kind.slug())).collect();
+    writeln!(
+        out,
+        "\n## Alerts\n\nThe service's watch and machine over the same pets, a safe zone of 60 m about each home. False alarms of healthy pets: {rate:.2} per \
+         pet-month (upper 95 %: {bound:.2}) over {:.1} pet-months: {}. A walk is a true exit.\n\n\
+         | effect, put into each pet once | found in | median delay, min |\n|---|---|---|",
+        alarms.pet_months,
+        if kinds.is_empty() { "none".to_owned() } else { kinds.join(", ") }
+    )?;
+    for found in &alarms.found {
+        let what = match found.injection {
+            Injection::HeartRate => "resting heart rate +60 % for 6 h",
+            Injection::Breathing => "40 breaths a minute for 2 h asleep",
+            Injection::Exit => "an exit of 150 m",
+        };
+        let delay = found.median().map_or_else(|| "never".to_owned(), |minutes| format!("{minutes:.1}"));
+        writeln!(out, "| {what} | {} of {} | {delay} |", found.delays.len(), found.pets)?;
+    }
+    Ok(())
 }
 
 fn goals(out: &mut String, goals: &[Goal]) -> std::fmt::Result {

@@ -19,9 +19,9 @@ static RULES: LazyLock<domain::v1::Rules> =
 pub enum Classifier {
     /// The first system, asked for so many minutes at a time.
     First(u32),
-    /// Petty's rules `spine/1`, which the service runs.
+    /// Petty's rules `spine/1`, which the service ran.
     Today,
-    /// Petty's rules `v1`.
+    /// Petty's rules `v1`, which the service runs.
     Next,
 }
 
@@ -72,6 +72,12 @@ impl Input {
     }
 }
 
+/// What the service's interpreter says of a pet.
+#[must_use]
+pub fn episodes(input: &Input) -> Vec<domain::v1::Episode> {
+    domain::v1::interpret(&RULES, &input.params, &input.readings)
+}
+
 impl Classifier {
     /// All, the judged one last.
     pub const ALL: [Self; 5] =
@@ -113,7 +119,7 @@ impl Classifier {
                     confidence: episode.confidence,
                 })
                 .collect(),
-            Self::Next => domain::v1::interpret(&RULES, &input.params, &input.readings)
+            Self::Next => episodes(input)
                 .into_iter()
                 .filter(|episode| episode.behavior.is_known())
                 .map(|episode| Claim {

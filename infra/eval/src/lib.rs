@@ -5,6 +5,7 @@
 //! come from drawing animals, never readings; the same options and recordings give the same figures and the same
 //! model card, to the letter.
 
+pub mod alarms;
 mod card;
 pub mod classifier;
 pub mod first;
@@ -114,6 +115,8 @@ pub struct Outcome {
     pub results: Vec<Results>,
     /// On the real animals, for the classifiers that are Petty's.
     pub findings: Vec<Finding>,
+    /// What alerts did.
+    pub alarms: alarms::Alarms,
     /// The goals, of the judged classifier.
     pub goals: Vec<Goal>,
 }
@@ -147,8 +150,7 @@ pub fn evaluate(options: Options, animals: &[Animal], mut after: impl FnMut(u32)
         .map(|classifier| Results { classifier: *classifier, seen: Vec::new() })
         .collect();
     for number in 0..options.pets {
-        // Each interval for each species alike.
-        let interval = INTERVALS_S[(number + number / 5) as usize % INTERVALS_S.len()];
+        let interval = interval_of(number);
         let recording = record(&Setup { interval_s: Some(interval), ..setup.clone() }, number);
         let input = classifier::Input::of(&recording);
         for one in &mut results {
@@ -163,9 +165,22 @@ pub fn evaluate(options: Options, animals: &[Animal], mut after: impl FnMut(u32)
         .filter(|classifier| !classifier.is_first())
         .flat_map(|classifier| recorded::findings(classifier, animals))
         .collect();
-    let mut outcome = Outcome { options, results, findings, goals: Vec::new() };
+    let alarms = alarms::alarms(&setup, options.pets, interval_of, || ());
+    let mut outcome = Outcome { options, results, findings, alarms, goals: Vec::new() };
     outcome.goals = goals(&outcome);
     outcome
+}
+
+/// What a collar says of a made-up pet over some days: for measurements.
+#[must_use]
+pub fn made_up(number: u32, days: u32) -> classifier::Input {
+    let setup = Setup { days, interval_s: Some(interval_of(number)), ..Setup::default() };
+    classifier::Input::of(&record(&setup, number))
+}
+
+/// A pet's collar's interval: each interval for each species alike.
+fn interval_of(number: u32) -> u32 {
+    INTERVALS_S[(number + number / 5) as usize % INTERVALS_S.len()]
 }
 
 /// The goals of the behaviour work, each on its own.
@@ -199,11 +214,12 @@ fn goals(outcome: &Outcome) -> Vec<Goal> {
             at_least: false,
         });
     }
-    // There are no alerts yet. What is not there is not met.
-    for (name, bound, at_least) in
-        [("False alarms per pet-month, upper 95 %", 1.0, false), ("Injected effects found, share", 1.0, true)]
-    {
-        goals.push(Goal { name: name.to_owned(), value: f64::NAN, bound, at_least });
+    let (_, bound) = outcome.alarms.rate();
+    for (name, value, bound, at_least) in [
+        ("False alarms per pet-month, upper 95 %", bound, 1.0, false),
+        ("Injected effects found, share", outcome.alarms.share_found(), 1.0, true),
+    ] {
+        goals.push(Goal { name: name.to_owned(), value, bound, at_least });
     }
     goals
 }

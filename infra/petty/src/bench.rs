@@ -1,9 +1,10 @@
 //! `petty bench`: how fast Petty is, measured beside a floor in the same run.
 //!
-//! Each bench starts a mesh of its own, on a PostgreSQL and a Redis of its own with the durability settings that Petty runs
+//! Each bench but behavior's, which needs none, starts a mesh of its own, on a PostgreSQL and a Redis of its own with the durability settings that Petty runs
 //! with, and leaves nothing behind. A missed goal is reported as missed.
 
 mod auth;
+mod behavior;
 mod first;
 mod floor;
 mod ingest;
@@ -39,6 +40,7 @@ pub async fn run(args: BenchArgs) -> anyhow::Result<ExitCode> {
         Bench::Stream { events, rounds } => stream::run(events, rounds).await?,
         Bench::Auth(args) => auth::run(args).await?,
         Bench::Ingest(args) => ingest::run(args).await?,
+        Bench::Behavior(args) => behavior::run(args.pets, args.days, args.rounds)?,
     };
     report.print()?;
     if let Some(path) = &args.json {

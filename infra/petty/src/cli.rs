@@ -19,7 +19,7 @@ use clap::{Args, Parser, Subcommand};
 use petty_chassis::types::Clock;
 
 pub use audit::{AuditArgs, AuditCommand};
-pub use bench::{AuthBench, Bench, BenchArgs, IngestBench};
+pub use bench::{AuthBench, BehaviorBench, Bench, BenchArgs, IngestBench};
 pub use control::{DownArgs, StatusArgs};
 pub use dlq::{Chosen, DlqArgs, DlqCommand, LetterId, Which};
 pub use eval::{BehaviorArgs, Eval, EvalArgs};

@@ -12,13 +12,29 @@ pub struct Config {
     pub foundation: FoundationConfig,
     /// When days are closed.
     pub days: DayConfig,
+    /// When pets are looked at though nothing arrives.
+    pub alerts: AlertConfig,
 }
 
 impl Section for Config {
     fn read(reader: &mut Reader<'_>) -> Option<Self> {
         let foundation = FoundationConfig::read(reader);
         let days = DayConfig::read(reader);
-        Some(Self { foundation: foundation?, days: days? })
+        let alerts = AlertConfig::read(reader);
+        Some(Self { foundation: foundation?, days: days?, alerts: alerts? })
+    }
+}
+
+/// When pets are looked at though nothing arrives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AlertConfig {
+    /// How often what is due is looked for: `PETTY_ALERT_CHECK`, default 5 s.
+    pub check: Duration,
+}
+
+impl Section for AlertConfig {
+    fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        Some(Self { check: reader.duration("PETTY_ALERT_CHECK", Duration::from_secs(5)) })
     }
 }
 

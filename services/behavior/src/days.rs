@@ -13,9 +13,12 @@ use petty_chassis::postgres::{Db, Error, Tx};
 use petty_chassis::types::{Clock, PetId};
 use petty_proto::events::v1::DayClosed;
 
+use crate::alerting::Teller;
 use crate::config::DayConfig;
-use crate::domain::Totals;
-use crate::domain::rules::RULE_SET;
+use crate::domain::alerts::{Kind, Signal};
+use crate::domain::history::{self, Day, TREND_DAYS};
+use crate::domain::v1::rules::VERSION;
+use crate::domain::{NIGHT, Totals};
 use crate::grpc::convert;
 use crate::pets::Pet;
 use crate::store::{days, states};
@@ -116,12 +119,22 @@ impl Closer {
         };
         let Some(taken) = days::take(tx, &self.clock, pet, date).await? else { return Ok(false) };
         let Some(day) = Bounds::of(date, &zone(&about.time_zone)) else { return Ok(false) };
-        let totals = Totals::of(&days::stretches(tx, pet, day).await?, day);
+        let clock = |hour| {
+            date.at(hour, 0, 0, 0).to_zoned(zone(&about.time_zone)).ok().map(|zoned| zoned.timestamp())
+        };
+        let nights: Vec<Bounds> = clock(NIGHT.0)
+            .zip(clock(NIGHT.1))
+            .map(|(end, start)| [Bounds { start: day.start, end }, Bounds { start, end: day.end }])
+            .into_iter()
+            .flatten()
+            .collect();
+        let totals = Totals::of(&days::stretches(tx, pet, day).await?, day, &nights);
         if taken.totals.as_ref() == Some(&totals) {
             return Ok(false);
         }
         let version = taken.version.saturating_add(1);
         days::tell(tx, pet, date, version, &totals).await?;
+        self.look_back(tx, pet, &about, date, day).await?;
         let closed = DayClosed {
             pet_id: pet.to_string(),
             date: date.to_string(),
@@ -133,11 +146,56 @@ impl Closer {
             behaviors: convert::shares(&totals),
             distance_m: totals.distance_m,
             resting_heart_rate: totals.resting_heart_rate,
-            rule_version: RULE_SET.to_owned(),
+            rule_version: VERSION.to_owned(),
         };
         let topic = &topics::BEHAVIOR_DAY_CLOSED;
         outbox::write(tx, &self.clock, &Outgoing::of_pet(topic, pet, version.into(), self.shards, &closed))
             .await?;
         Ok(true)
+    }
+
+    /// What a pet's days say together, once the newest of them is told.
+    async fn look_back(
+        &self,
+        tx: &Tx,
+        pet: PetId,
+        about: &Pet,
+        date: Date,
+        day: Bounds,
+    ) -> Result<(), Error> {
+        let told = days::told(tx, pet, TREND_DAYS).await?;
+        if told.last().is_none_or(|(last, _)| *last != date) {
+            // A day of the past that changed: what is told of now follows from the newest.
+            return Ok(());
+        }
+        let known: Vec<Day> = told.iter().filter_map(|(date, totals)| Day::of(*date, totals)).collect();
+        let teller = Teller { tx, clock: &self.clock, shards: self.shards };
+        let say = |kind: Kind, on: bool, evidence: Vec<(&'static str, f64)>| Signal {
+            kind,
+            on,
+            at: day.end,
+            severity: kind.severity(),
+            zone: None,
+            evidence,
+        };
+        let trend = match history::trend(&known) {
+            Some((rise, percent)) => {
+                say(Kind::HeartRateTrend, true, vec![("rise_bpm", rise), ("rise_percent", percent)])
+            }
+            None => say(Kind::HeartRateTrend, false, Vec::new()),
+        };
+        teller.signal(pet, about, &trend).await?;
+        let night = match history::restless(&known) {
+            Some(Ok((awake, usual))) => {
+                let evidence = vec![("awake_minutes", awake), ("usual_minutes", usual)];
+                Some(say(Kind::NightRestlessness, true, evidence))
+            }
+            Some(Err(())) => Some(say(Kind::NightRestlessness, false, Vec::new())),
+            None => None,
+        };
+        match night {
+            Some(night) => teller.signal(pet, about, &night).await,
+            None => Ok(()),
+        }
     }
 }

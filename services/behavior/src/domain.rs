@@ -1,30 +1,30 @@
 //! What a pet did, read from what its collar said: pure and synchronous.
 //!
 //! Invariant: the episodes are a function of the *set* of readings. Arrival order, batching, repeats and redelivery
-//! change nothing. [`interpret`] is that function; [`PetState`] computes it as readings arrive, in bounded space, and
-//! says what changed. The rules, word for word, and the source of each number: [`rules`].
+//! change nothing. [`v1::interpret`] is that function; [`v1::Head`] computes it as readings arrive, in bounded space, and
+//! says what changed. [`interpret`] is the first interpreter, `spine/1`, against which the second is judged ([`rules`]).
 
+pub mod alerts;
 mod canon;
 mod day;
 mod episode;
 mod geo;
+pub mod history;
 mod label;
 mod movement;
-mod revision;
 pub mod rules;
-mod state;
 #[cfg(test)]
 mod tests;
 pub mod v1;
+pub mod zone;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-pub use day::{Stretch, Totals};
+pub use day::{NIGHT, Stretch, Totals};
 pub use episode::{Episode, Evidence};
 pub use petty_chassis::types::Behavior;
-pub use state::{PetState, StateError};
 
 /// One reading of one pet. An absent value is unknown, never zero.
 #[derive(Debug, Clone, PartialEq)]
@@ -75,17 +75,13 @@ impl Params {
     }
 }
 
-/// What one [`PetState::apply`] changed; everything not named stands as it was.
+/// What one flush changed; everything not named stands as it was.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Changes {
     /// New and revised episodes, by start.
     pub upserts: Vec<EpisodeChange>,
     /// Episodes that are no more.
     pub superseded: Vec<Superseded>,
-    /// Readings that repeated what was known.
-    pub duplicates: u64,
-    /// Readings that came too late to count; see [`PetState::accepts_from`].
-    pub ignored_late: u64,
 }
 
 impl Changes {
@@ -103,7 +99,9 @@ pub struct EpisodeChange {
     /// 1 for a new one, then up by one with each change.
     pub version: u64,
     /// The whole of it; `episode.open` is its status.
-    pub episode: Episode,
+    pub episode: v1::Episode,
+    /// Of all of it, so that an unchanged one is told from a changed one.
+    pub digest: i64,
     /// Its start and end before, where it was told before.
     pub was: Option<(Timestamp, Timestamp)>,
 }

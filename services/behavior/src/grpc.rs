@@ -1,6 +1,10 @@
 //! What the behavior service answers.
 
+mod alerts;
 pub(crate) mod convert;
+mod fields;
+mod insights;
+mod zones;
 
 use jiff::SignedDuration;
 use petty_chassis::grpc::gate::{BehaviorServiceHandler, Call};
@@ -16,18 +20,19 @@ use crate::store::episodes;
 /// Where `start_time` of a list is absent.
 const DEFAULT_SPAN: SignedDuration = SignedDuration::from_hours(7 * 24);
 
-/// Answers `BehaviorService`.
+/// Answers `BehaviorService`, `AlertService` and `SafeZoneService`.
 #[derive(Debug)]
 pub struct Grpc {
     db: Db,
     clock: Clock,
+    shards: i16,
 }
 
 impl Grpc {
-    /// From the service's own database.
+    /// From the service's own database, telling into so many shards.
     #[must_use]
-    pub fn new(db: Db, clock: Clock) -> Self {
-        Self { db, clock }
+    pub fn new(db: Db, clock: Clock, shards: i16) -> Self {
+        Self { db, clock, shards }
     }
 }
 
@@ -77,6 +82,40 @@ impl BehaviorServiceHandler for Grpc {
         found.map(convert::episode).ok_or_else(no_such_episode)
     }
 
+    async fn get_baseline(
+        &self,
+        call: Call,
+        _request: wire::GetBaselineRequest,
+    ) -> Result<wire::Baseline, ApiError> {
+        insights::baseline(self, call.pet().await?.pet_id).await
+    }
+
+    async fn get_health_score(
+        &self,
+        call: Call,
+        _request: wire::GetHealthScoreRequest,
+    ) -> Result<wire::HealthScore, ApiError> {
+        insights::health_score(self, call.pet().await?.pet_id).await
+    }
+
+    async fn get_forecast(
+        &self,
+        call: Call,
+        _request: wire::GetForecastRequest,
+    ) -> Result<wire::Forecast, ApiError> {
+        insights::forecast(self, call.pet().await?.pet_id).await
+    }
+
+    async fn analyze_readings(
+        &self,
+        call: Call,
+        request: wire::AnalyzeReadingsRequest,
+    ) -> Result<wire::AnalyzeReadingsResponse, ApiError> {
+        let (params, readings) = insights::readings(&request)?;
+        call.caller().await?;
+        Ok(insights::analyze(&params, &readings))
+    }
+
     async fn describe_episode(
         &self,
         _call: Call,
@@ -100,6 +139,10 @@ fn episode_id(text: &str) -> Result<Uuid, FieldError> {
     }
     let id = text.parse().map(|TimelineEventId(id)| id);
     id.map_err(|malformed| FieldError::malformed("episode_id", malformed.to_string()))
+}
+
+fn no_such_pet() -> ApiError {
+    ApiError::not_found("PET_NOT_FOUND", "no such pet")
 }
 
 fn no_such_episode() -> ApiError {

@@ -4,10 +4,12 @@
 //! the [`domain`] says what changed, and state, episodes and one `behavior.changed` a changed episode are written in the
 //! transaction that notes the event as handled. [`grpc`] answers from the episodes.
 
+pub mod alerting;
 mod config;
 pub mod days;
 pub mod domain;
 pub mod grpc;
+mod interpreting;
 pub mod pets;
 mod store;
 pub mod worker;
@@ -19,12 +21,15 @@ use petty_chassis::periodic;
 use petty_chassis::pets::RemotePets;
 use petty_chassis::postgres::Migrations;
 use petty_chassis::{Context, Foundation, Service};
+use petty_proto::behavior::v1::alert_service_server::AlertServiceServer;
 use petty_proto::behavior::v1::behavior_service_server::BehaviorServiceServer;
+use petty_proto::behavior::v1::safe_zone_service_server::SafeZoneServiceServer;
 use petty_proto::events::v1::event_operations_service_server::EventOperationsServiceServer;
 use petty_proto::events::v1::outbox_service_server::OutboxServiceServer;
 
-pub use config::{Config, DayConfig};
+pub use config::{AlertConfig, Config, DayConfig};
 
+use crate::alerting::Alerting;
 use crate::days::Closer;
 use crate::grpc::Grpc;
 use crate::worker::Worker;
@@ -51,10 +56,17 @@ impl Service for Behavior {
             let closer = closer.clone();
             async move { closer.close_due().await.map(|_| ()) }
         });
+        let alerting = Alerting::new(base.db.clone(), context.clock.clone(), base.events.shards());
+        periodic::every(&context, "look-at-pets", config.alerts.check, move || {
+            let alerting = alerting.clone();
+            async move { alerting.do_due().await.map(|_| ()) }
+        });
         let gate = base.gate();
-        let handler = Arc::new(Grpc::new(base.db.clone(), context.clock.clone()));
+        let handler = Arc::new(Grpc::new(base.db.clone(), context.clock.clone(), base.events.shards()));
         Server::new(&context)
-            .add(BehaviorServiceServer::new(gate.guard(handler)))
+            .add(BehaviorServiceServer::new(gate.guard(handler.clone())))
+            .add(AlertServiceServer::new(gate.guard(handler.clone())))
+            .add(SafeZoneServiceServer::new(gate.guard(handler)))
             .add(OutboxServiceServer::new(gate.guard(base.events.outbox_handler())))
             .add(EventOperationsServiceServer::new(gate.guard(base.events.operations_handler())))
             .serve()

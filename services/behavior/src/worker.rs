@@ -1,12 +1,11 @@
 //! What the service does with the events it consumes.
 //!
-//! Invariant: a pet's window, its episodes and the events that tell of them change together, under the pet's lock. The
+//! Invariant: what is kept of a pet's readings, its episodes and the events that tell of them change together, under the pet's lock. The
 //! episodes are a function of the set of readings, so it does not matter in which order, or how often, these arrive.
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::future::try_join_all;
-use petty_chassis::error::chain;
 use petty_chassis::events::payload::same_pet;
 use petty_chassis::events::{
     Event, Failure, Handler, Outgoing, Part, Unusable, inbox, outbox, topics, versions,
@@ -16,14 +15,19 @@ use petty_chassis::postgres::{Error, Tx};
 use petty_chassis::types::{Clock, PetId, TimelineEventId};
 use petty_proto::events::v1::{BehaviorChanged, PetChanged, PetErasing, ReadingsAccepted, ReadingsSilent};
 
+use crate::alerting::Teller;
 use crate::config::DayConfig;
 use crate::days;
-use crate::domain::{Changes, Params, PetState, Reading, StateError};
+use crate::domain::alerts::{Report, Watch};
+use crate::domain::v1::Head;
+use crate::domain::{Changes, Reading};
 use crate::grpc::convert;
+use crate::interpreting;
 use crate::pets::Pet;
 use crate::store::days as day_rows;
 use crate::store::episodes::{self, Episode};
 use crate::store::states::{self, State};
+use crate::store::{alerts, windows, zones};
 
 /// So many outbox rows are on their way to the database at once: one round trip each would add up.
 const PIPELINE: usize = 64;
@@ -88,7 +92,8 @@ impl Handler for Worker {
 
 impl Worker {
     async fn take_readings(&self, tx: &Tx, part: &Part) -> Result<(), Failure> {
-        let (pet, readings) = (part.pet, convert::readings(part)?);
+        let pet = part.pet;
+        let (readings, reports): (Vec<Reading>, Vec<Report>) = convert::readings(part)?.into_iter().unzip();
         // Before the lock: nobody should wait for another service's answer.
         let described = if states::is_known(tx, pet).await? { None } else { self.describe(tx, pet).await? };
         let Some(state) = self.lock(tx, pet).await? else { return Ok(()) };
@@ -96,7 +101,7 @@ impl Worker {
         let Some(about) = state.pet.clone().or(described) else {
             return Ok(states::delete(tx, pet).await?);
         };
-        self.revise(tx, pet, &about, &state, &readings).await
+        self.revise(tx, pet, &about, &state, (&readings, &reports)).await
     }
 
     /// Asks about a pet that nothing is known of. `None` where it is gone.
@@ -126,7 +131,7 @@ impl Worker {
             days::move_zone(tx, &self.clock, self.days, (pet, &about)).await?;
         }
         // Another species has other priors: what was told so far is told anew.
-        self.revise(tx, pet, &about, &state, &[]).await
+        self.revise(tx, pet, &about, &state, (&[], &[])).await
     }
 
     async fn erase_pet(&self, tx: &Tx, event: &Event, pet: PetId) -> Result<(), Failure> {
@@ -137,6 +142,9 @@ impl Worker {
         inbox::erase(tx, &self.clock, pet).await?;
         episodes::delete_all(tx, pet).await?;
         day_rows::delete_all(tx, pet).await?;
+        windows::delete_all(tx, pet).await?;
+        alerts::delete_all(tx, pet).await?;
+        zones::delete_all(tx, pet).await?;
         states::delete(tx, pet).await?;
         Ok(outbox::tell_erased(tx, &self.clock, "behavior", pet, self.shards).await?)
     }
@@ -158,23 +166,25 @@ impl Worker {
         pet: PetId,
         about: &Pet,
         known: &State,
-        readings: &[Reading],
+        (readings, reports): (&[Reading], &[Report]),
     ) -> Result<(), Failure> {
-        let mut window = known.window.as_deref().map(PetState::decode).transpose()?.unwrap_or_default();
-        let changes = window.apply(pet.0, &Params::of(about.species), readings);
-        if changes.ignored_late > 0 {
-            tracing::info!(pet.id = %pet, count = changes.ignored_late, "readings came too late to count");
-        }
-        let encoded = window.encode()?;
-        // Repeated readings are common, and a window is large.
-        if known.window.as_ref() != Some(&encoded) || known.pet.as_ref() != Some(about) {
-            states::put(tx, &self.clock, pet, about, &encoded).await?;
+        let mut head = known.head.as_deref().map(Head::decode).transpose()?.unwrap_or_default();
+        let changes = interpreting::take(tx, pet, about, &mut head, readings).await?;
+        let mut watch = known.watch.as_deref().map(Watch::decode).unwrap_or_default();
+        let teller = Teller { tx, clock: &self.clock, shards: self.shards };
+        teller.watch(pet, about, &head, &mut watch, reports).await?;
+        let encoded = head.encode()?;
+        let watched = watch.encode().map_err(|error| Failure::Poison(error.to_string()))?;
+        // Repeated readings are common.
+        let same = known.head.as_ref() == Some(&encoded) && known.watch.as_ref() == Some(&watched);
+        if !same || known.pet.as_ref() != Some(about) {
+            states::put(tx, &self.clock, pet, about, (&encoded, &watched)).await?;
         }
         self.tell(tx, pet, about, changes).await
     }
 
     async fn tell(&self, tx: &Tx, pet: PetId, about: &Pet, changes: Changes) -> Result<(), Failure> {
-        let Changes { upserts, superseded, .. } = changes;
+        let Changes { upserts, superseded } = changes;
         episodes::upsert(tx, &self.clock, pet, &upserts).await?;
         let gone = episodes::supersede(tx, &self.clock, pet, &superseded).await?;
         let now_there = upserts.iter().map(|change| (change.episode.start, change.episode.end));
@@ -211,11 +221,5 @@ impl Worker {
             .await?;
         }
         Ok(())
-    }
-}
-
-impl From<StateError> for Failure {
-    fn from(error: StateError) -> Self {
-        Self::Poison(chain(&error))
     }
 }

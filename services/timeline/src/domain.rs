@@ -6,7 +6,7 @@ mod filter;
 mod follow;
 mod span;
 
-pub(crate) use entry::{Change, Entry, FeedbackNote, Kind, Metadata, PlanNote, What};
+pub(crate) use entry::{AlertNote, Change, Entry, FeedbackNote, Kind, Metadata, PlanNote, What};
 pub(crate) use filter::Filter;
 pub(crate) use follow::{Next, next};
 pub(crate) use petty_chassis::types::Behavior;

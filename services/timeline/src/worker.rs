@@ -42,6 +42,9 @@ impl Handler for Worker {
         } else if *event.topic == topics::PLAN_CHANGED {
             let entry = receive::plan(event.read()?, part.pet, event.time)?;
             self.note(tx, "plan", entry).await
+        } else if *event.topic == topics::ALERT_CHANGED {
+            let entry = receive::alert(event.read()?, part.pet, event.version)?;
+            self.note(tx, "alert", entry).await
         } else if *event.topic == topics::FEEDBACK_SUBMITTED {
             let entry = receive::feedback(event.read()?, part.pet, event.version)?;
             self.note(tx, "feedback", entry).await

@@ -1,5 +1,6 @@
 //! Bad input on every route: 400 with the field named, nothing stored, the process unharmed.
 
+mod alerts;
 mod grants;
 mod whole_mesh;
 
@@ -352,7 +353,11 @@ async fn rows(mesh: &Mesh) -> Vec<i64> {
     }
     let feedback = Tables::of(&mesh.stack, "feedback").await;
     rows.push(feedback.count("SELECT count(*) FROM feedback").await);
-    for tables in [&ingest, &nutrition, &feedback] {
+    let behavior = Tables::of(&mesh.stack, "behavior").await;
+    for table in ["safe_zones", "alerts", "alert_settings"] {
+        rows.push(behavior.count(&format!("SELECT count(*) FROM {table}")).await);
+    }
+    for tables in [&ingest, &nutrition, &feedback, &behavior] {
         rows.push(tables.count("SELECT count(*) FROM event_outbox").await);
     }
     rows
@@ -374,6 +379,7 @@ async fn bad_input_on_every_route_names_the_field_and_stores_nothing() {
         whole_mesh::feeding(&pet),
         whole_mesh::feedback(),
         whole_mesh::timeline(&pet),
+        alerts::alerts(&pet),
         grants::links(&pet),
         grants::tokens(),
         grants::roles(),

@@ -1,12 +1,20 @@
-//! What stands at the end, compared with what an independent, literal reading of the rule says.
+//! What stands at the end, compared with what the interpreter says of all readings together; and `spine/1`, which the service no
+//! longer runs and is judged against, compared on the same readings with an independent, literal reading of its rule.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
 use std::time::Duration;
+
+use jiff::Timestamp;
+use petty_behavior::domain::v1::{self, Rules};
+use petty_behavior::domain::{self, Params, Position, Reading};
 
 use petty_tests::eventually;
 use petty_tests::literal::{self, Measured, Span, Species};
 use petty_tests::mesh::Mesh;
 use petty_tests::tables::Tables;
+
+static RULES: LazyLock<Rules> = LazyLock::new(|| Rules::built_in().unwrap());
 
 /// Every reading that stands in `petty_ingest`, by pet: in the order of time. Twice the same would show.
 pub(crate) async fn stored(mesh: &Mesh) -> BTreeMap<String, Vec<(String, Measured)>> {
@@ -48,15 +56,60 @@ fn name_of(slug: &str) -> &'static str {
     }
 }
 
-/// Waits until behavior's episodes are the literal rule's, and the timeline's entries are those that are known; then
+/// The readings of a recording, as the interpreters take them.
+fn readings(stored: &[(String, Measured)]) -> Vec<Reading> {
+    let reading = |(_, measured): &(String, Measured)| Reading {
+        at: Timestamp::from_microsecond(measured.at_us).unwrap(),
+        heart_rate: measured.heart_rate,
+        activity_level: None,
+        position: measured.position.map(|(latitude, longitude, accuracy_m)| Position {
+            latitude,
+            longitude,
+            accuracy_m,
+        }),
+    };
+    stored.iter().map(reading).collect()
+}
+
+fn params(species: Species) -> Params {
+    Params::of(match species {
+        Species::Dog => domain::Species::Dog,
+        Species::Cat => domain::Species::Cat,
+    })
+}
+
+/// `spine/1` does what its text says.
+pub(crate) fn spine_is_literal(
+    stored: &BTreeMap<String, Vec<(String, Measured)>>,
+    species: &BTreeMap<String, Species>,
+) {
+    for (pet, stored) in stored {
+        let measured: Vec<Measured> = stored.iter().map(|(_, measured)| *measured).collect();
+        let found = domain::interpret(&params(species[pet]), &readings(stored));
+        let found = found.into_iter().map(|episode| Span {
+            behavior: episode.behavior.name(),
+            start_us: episode.start.as_microsecond(),
+            end_us: episode.end.as_microsecond(),
+        });
+        let literal = literal::episodes(species[pet], &measured);
+        assert!(found.eq(literal), "spine/1 of {pet} is not its own text's");
+    }
+}
+
+/// Waits until behavior's episodes are those of all readings together, and the timeline's entries are those that are known; then
 /// checks that nothing else is there. `species` by pet id.
 pub(crate) async fn agree(mesh: &Mesh, species: &BTreeMap<String, Species>) {
     let stored = stored(mesh).await;
     let expected: BTreeMap<String, BTreeSet<Span>> = stored
         .iter()
-        .map(|(pet, readings)| {
-            let measured: Vec<Measured> = readings.iter().map(|(_, measured)| *measured).collect();
-            (pet.clone(), literal::episodes(species[pet], &measured).into_iter().collect())
+        .map(|(pet, stored)| {
+            let found = v1::interpret(&RULES, &params(species[pet]), &readings(stored));
+            let span = |episode: v1::Episode| Span {
+                behavior: episode.behavior.name(),
+                start_us: episode.start.as_microsecond(),
+                end_us: episode.end.as_microsecond(),
+            };
+            (pet.clone(), found.into_iter().map(span).collect())
         })
         .filter(|(_, spans): &(String, BTreeSet<Span>)| !spans.is_empty())
         .collect();
@@ -75,10 +128,8 @@ pub(crate) async fn agree(mesh: &Mesh, species: &BTreeMap<String, Species>) {
                     (extract(epoch FROM end_at) * 1000000)::int8 FROM episodes WHERE NOT superseded";
     let entries = "SELECT pet_id::text, behavior, (extract(epoch FROM start_at) * 1000000)::int8,
                    (extract(epoch FROM end_at) * 1000000)::int8 FROM entries WHERE kind = 'behavior'";
-    come_to("the episodes are those of the rule, read literally", &expected, || {
-        standing(&behavior, episodes)
-    })
-    .await;
+    come_to("the episodes are those of all readings together", &expected, || standing(&behavior, episodes))
+        .await;
     come_to("the timeline's entries are the known ones", &known, || standing(&timeline, entries)).await;
     come_to("feedback knows every episode", &expected, || standing(&feedback, episodes)).await;
     let numbers = "SELECT pet_id::text FROM changes GROUP BY pet_id HAVING max(sequence) <> count(*)";

@@ -15,6 +15,7 @@ mod first_behavior;
 mod forgery;
 mod grants;
 mod kill_auth;
+mod kill_behavior;
 mod matrix;
 mod older_clients;
 mod operating;

@@ -62,6 +62,7 @@ async fn ten_dogs_and_ten_cats_are_stored_exactly_once_and_interpreted_by_the_ru
     }
     assert_eq!(by_collar, planned);
 
+    episodes::spine_is_literal(&stored, &species);
     episodes::agree(&mesh, &species).await;
 
     // The owner sees it over REST; another account sees none of it.

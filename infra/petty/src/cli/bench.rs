@@ -31,6 +31,8 @@ pub enum Bench {
     Auth(AuthBench),
     /// Readings in, by batches, by gRPC and singly, and out again, beside what PostgreSQL does by itself.
     Ingest(IngestBench),
+    /// Behaviours told of readings that are all there, and of such as they arrive, on one core.
+    Behavior(BehaviorBench),
 }
 
 /// `petty bench ingest`.
@@ -48,6 +50,20 @@ pub struct IngestBench {
     /// Beside how many stored readings it is measured at the end, and a day of them read; 0: not at all.
     #[arg(long, value_name = "N", default_value_t = 50_000_000, value_parser = clap::value_parser!(u32).range(0..=100_000_000))]
     pub stored: u32,
+}
+
+/// `petty bench behavior`.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct BehaviorBench {
+    /// How many made-up pets.
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub pets: u32,
+    /// How many days of each.
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub days: u32,
+    /// In how many rounds.
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub rounds: u32,
 }
 
 /// `petty bench auth`.

@@ -152,6 +152,7 @@ Examples:
   cargo petty bench stream                         500 events, from a reading's sending to the owner's open stream
   cargo petty bench stream --events 100 --json out.json
   cargo petty bench auth                           verifications, log-ins, and readings while log-ins storm in
+  cargo petty bench behavior                       behaviours told of readings at once, and as they arrive
 
 Exit codes: 0 every goal is met, 1 a goal is missed or the bench could not run, 2 a wrong argument.";
 

@@ -1,18 +1,15 @@
 //! What the behaviour rules make of the simulated days: the right things at the right hours, where the pet lives.
 
-use std::collections::BTreeMap;
-
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Span, Timestamp};
-use petty_behavior::domain::{self, Behavior, Episode, Params, PetState, Position};
-use uuid::Uuid;
+use petty_behavior::domain::{self, Behavior, Episode, Params, Position};
 
 use super::day::{Day, Doing};
 use super::pet::Pet;
 use super::reading::Reading;
 use super::stream::Stream;
-use crate::client::{BATCH, Species};
+use crate::client::Species;
 
 fn pet(seed: u64, species: Species, zone: &str) -> Pet {
     let number = if species == Species::Dog { 0 } else { 1 };
@@ -32,28 +29,15 @@ fn of_date(pet: &Pet, date: Date, interval: i64) -> Vec<Reading> {
     readings(pet, second(day.start), second(day.end - 1), interval)
 }
 
-/// What Petty finds, batch by batch, as it does.
+/// What the rules find. The days are made for `spine/1`, word for word; what the service makes of them, with the rules it runs,
+/// is checked end to end in `tests/`.
 fn found(pet: &Pet, readings: &[Reading]) -> Vec<Episode> {
     let params = Params::of(match pet.species {
         Species::Dog => domain::Species::Dog,
         Species::Cat => domain::Species::Cat,
     });
-    let mut state = PetState::default();
-    let mut episodes = BTreeMap::new();
-    for batch in readings.chunks(BATCH) {
-        let batch: Vec<domain::Reading> = batch.iter().map(as_domain).collect();
-        let changes = state.apply(Uuid::nil(), &params, &batch);
-        assert_eq!((changes.duplicates, changes.ignored_late), (0, 0));
-        for gone in changes.superseded {
-            episodes.remove(&gone.id);
-        }
-        for change in changes.upserts {
-            episodes.insert(change.id, change.episode);
-        }
-    }
-    let mut episodes: Vec<Episode> = episodes.into_values().collect();
-    episodes.sort_by_key(|episode| episode.start);
-    episodes
+    let readings: Vec<domain::Reading> = readings.iter().map(as_domain).collect();
+    domain::interpret(&params, &readings)
 }
 
 fn as_domain(reading: &Reading) -> domain::Reading {

@@ -86,12 +86,6 @@ pub(super) fn merge_into(list: &mut Vec<Sample>, mut new: Vec<Sample>) -> Merged
     merged
 }
 
-/// True where the list already says everything the sample says.
-pub(super) fn knows(list: &[Sample], sample: &Sample) -> bool {
-    let index = list.partition_point(|known| known.second() < sample.second());
-    list.get(index).is_some_and(|known| known.second() == sample.second() && merge(known, sample) == *known)
-}
-
 /// Two samples of one second as one: the earlier instant, and of each signal the stated over the absent, the greater
 /// heart rate and level, the fix with the better accuracy.
 fn merge(a: &Sample, b: &Sample) -> Sample {

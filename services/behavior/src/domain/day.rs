@@ -33,13 +33,22 @@ pub struct Totals {
     pub distance_m: Option<f64>,
     /// Mean heart rate at rest, weighted by time, beats per minute.
     pub resting_heart_rate: Option<f64>,
+    /// Minutes of known behaviours that are no rest, at night; absent where the night was not seen.
+    #[serde(default)]
+    pub night_awake_minutes: Option<f64>,
 }
 
+/// Night, by the pet's clock: until the first hour, and from the second on.
+pub const NIGHT: (i8, i8) = (6, 22);
+/// A night counts that was seen for half of it.
+const NIGHT_SEEN_MINUTES: f64 = 240.0;
+
 impl Totals {
-    /// Of the episodes that reach into a day.
+    /// Of the episodes that reach into a day, with the parts of it that are night.
     #[must_use]
-    pub fn of(stretches: &[Stretch], day: Bounds) -> Self {
+    pub fn of(stretches: &[Stretch], day: Bounds, nights: &[Bounds]) -> Self {
         let mut totals = Self::default();
+        let (mut seen, mut awake) = (0.0, 0.0);
         let (mut at_rest, mut beats) = (0.0, 0.0);
         for stretch in stretches {
             let minutes = stretch.bounds.cut(day).minutes();
@@ -47,6 +56,11 @@ impl Totals {
                 continue;
             }
             totals.covered_minutes += minutes;
+            let dark: f64 = nights.iter().map(|night| stretch.bounds.cut(*night).minutes().max(0.0)).sum();
+            seen += dark;
+            if stretch.behavior.is_known() && !stretch.behavior.is_rest() {
+                awake += dark;
+            }
             let share = totals.behaviors.entry(stretch.behavior).or_default();
             *share = (share.0 + minutes, share.1 + 1);
             if let (true, Some(path_m)) = (stretch.behavior.moves(), stretch.path_m) {
@@ -58,6 +72,7 @@ impl Totals {
                 beats += minutes * mean;
             }
         }
+        totals.night_awake_minutes = (seen >= NIGHT_SEEN_MINUTES).then_some(awake);
         totals.resting_heart_rate = (at_rest > 0.0).then(|| beats / at_rest);
         totals
     }
@@ -103,7 +118,10 @@ mod tests {
             stretch(Behavior::Walking, "2026-01-10T23:30:00Z", "2026-01-11T02:00:00Z"),
             stretch(Behavior::Walking, "2026-01-11T00:00:00Z", "2026-01-11T02:00:00Z"),
         ];
-        let totals = Totals::of(&stretches, day());
+        let night = bounds("2026-01-10T00:00:00Z", "2026-01-10T06:00:00Z");
+        let totals = Totals::of(&stretches, day(), &[night]);
+        // A quarter of an hour of the walk before, ten minutes of a run.
+        assert!((totals.night_awake_minutes.unwrap() - 25.0).abs() < 1e-9);
         let expected = [
             (Behavior::DeepSleep, (180.0, 1)),
             (Behavior::Resting, (60.0, 1)),
@@ -119,7 +137,7 @@ mod tests {
 
     #[test]
     fn a_day_of_nothing_has_no_means() {
-        assert_eq!(Totals::of(&[], day()), Totals::default());
+        assert_eq!(Totals::of(&[], day(), &[]), Totals::default());
     }
 
     #[test]
@@ -131,6 +149,7 @@ mod tests {
                 ..stretch(Behavior::Resting, "2026-01-10T04:00:00Z", "2026-01-10T05:07:13.333Z")
             }],
             day(),
+            &[],
         );
         let kept = serde_json::to_value(&totals).unwrap();
         assert_eq!(serde_json::from_value::<Totals>(kept).unwrap(), totals);

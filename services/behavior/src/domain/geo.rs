@@ -3,7 +3,7 @@
 use super::Position;
 
 /// Mean radius of the Earth, IUGG R1.
-const EARTH_RADIUS_M: f64 = 6_371_008.8;
+pub(super) const EARTH_RADIUS_M: f64 = 6_371_008.8;
 
 /// Great-circle distance in metres (haversine; within 0.5 % of the ellipsoid's).
 pub(super) fn distance_m(a: &Position, b: &Position) -> f64 {

@@ -1,6 +1,4 @@
-//! The rules in tables, just inside and just outside; the stream against the whole.
+//! The rules in tables, just inside and just outside.
 
 mod build;
-mod revisions;
 mod rules;
-mod stream;

@@ -11,28 +11,34 @@
 //! fitted on, that what is said is so.
 
 mod baseline;
+mod chain;
 mod epochs;
 mod features;
+mod revision;
 pub mod rules;
+mod slices;
 mod smooth;
-mod stream;
 #[cfg(test)]
 mod tests;
+mod window;
 
 use jiff::Timestamp;
+use serde::Serialize;
 
 use super::canon::{self, Sample};
-use super::episode::timestamp;
+use super::rules as spine;
 use super::{Behavior, Params, Reading};
 use baseline::Rest;
 
 pub use baseline::{Baseline, Baselines};
 pub use features::{CHANNELS, Seen};
+pub use revision::{Known, revise};
 pub use rules::{Doing, Rules, RulesError};
-pub use stream::{LATENESS, Stream};
+pub use slices::{Slice, SliceError, slice_of};
+pub use window::{Done, Head, KEPT, Kept, Quarter, Resume, Touched};
 
 /// A stretch of one behaviour.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Episode {
     /// What the pet did.
     pub behavior: Behavior,
@@ -49,7 +55,7 @@ pub struct Episode {
 }
 
 /// What an episode rests on. No coordinates: it may leave the service.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Evidence {
     /// Readings from start to end.
     pub readings: u32,
@@ -61,12 +67,20 @@ pub struct Evidence {
     pub with_position: u32,
     /// Mean heart rate, beats per minute.
     pub mean_heart_rate: Option<f64>,
+    /// Its population standard deviation, beats per minute.
+    pub sd_heart_rate: Option<f64>,
+    /// Metres along the fixes that count, legs within their noise left out.
+    pub path_m: Option<f64>,
+    /// Greatest speed of a leg of at least 30 s, m/s.
+    pub max_speed_mps: Option<f64>,
     /// The pet's own sleeping heart rate that it was held against, or its species'.
     pub baseline_bpm: f64,
     /// Days of its own in that; under seven the pet is still calibrating.
     pub baseline_days: u8,
     /// By channel ([`CHANNELS`]): how much it speaks for this behaviour rather than the rest, summed, in nats.
     pub weights: [f32; features::COUNT],
+    /// The rule's name: the behaviour's slug.
+    pub rule: &'static str,
     /// The rules' version.
     pub rule_version: &'static str,
 }
@@ -86,13 +100,14 @@ pub fn interpret(rules: &Rules, params: &Params, readings: &[Reading]) -> Vec<Ep
     let baselines = Baselines::of(params.species, Rest::default(), &samples);
     let epochs = epochs::epochs(&samples, params);
     let newest = samples.last().map_or(i64::MIN, |sample| sample.at);
-    let mut episodes = Vec::new();
+    let mut chains = Vec::new();
     for run in epochs.runs() {
-        let seen = features::see(run, &baselines);
-        let said = smooth::smooth(rules, run, &seen);
-        fold(run, &seen, &said, &baselines, newest, &mut episodes);
+        let seen = features::see(run, &baselines, spine::priors(params.species));
+        for (epoch, said) in run.iter().zip(smooth::smooth(rules, run, &seen, 0)) {
+            chain::extend(&mut chains, epoch, &said, baselines.at(epoch.from));
+        }
     }
-    episodes
+    chains.iter().filter_map(|chain| chain.episode(newest)).collect()
 }
 
 /// What each epoch looks like, for rules to be fitted on: its first and last instant, microseconds since 1970, and its symbols.
@@ -102,7 +117,7 @@ pub fn observe(params: &Params, readings: &[Reading]) -> Vec<Vec<(i64, i64, Seen
     let baselines = Baselines::of(params.species, Rest::default(), &samples);
     let epochs = epochs::epochs(&samples, params);
     let look = |run: &[epochs::Epoch]| {
-        let seen = features::see(run, &baselines);
+        let seen = features::see(run, &baselines, spine::priors(params.species));
         run.iter().zip(seen).map(|(epoch, seen)| (epoch.from, epoch.to, seen)).collect()
     };
     epochs.runs().map(look).collect()
@@ -135,7 +150,8 @@ fn judged(rules: &Rules, params: &Params, samples: &[Sample], baselines: &Baseli
     let epochs = epochs::epochs(samples, params);
     let mut all = Vec::new();
     for run in epochs.runs() {
-        let said = smooth::smooth(rules, run, &features::see(run, baselines));
+        let said =
+            smooth::smooth(rules, run, &features::see(run, baselines, spine::priors(params.species)), 0);
         all.extend(run.iter().zip(said).map(|(epoch, said)| Judged {
             from: epoch.from,
             to: epoch.to,
@@ -145,64 +161,6 @@ fn judged(rules: &Rules, params: &Params, samples: &[Sample], baselines: &Baseli
         }));
     }
     all
-}
-
-/// Epochs of one behaviour into episodes.
-fn fold(
-    run: &[epochs::Epoch],
-    seen: &[Seen],
-    said: &[smooth::Said],
-    baselines: &Baselines,
-    newest: i64,
-    episodes: &mut Vec<Episode>,
-) {
-    let mut at = 0;
-    for same in said.chunk_by(|a, b| a.behavior == b.behavior) {
-        let range = at..at + same.len();
-        at = range.end;
-        let (epochs, seen) = (&run[range.clone()], &seen[range]);
-        let (Some(first), Some(last)) = (epochs.first(), epochs.last()) else { continue };
-        // An epoch reaches back to the reading before it; the first of a run has none.
-        if last.to <= first.from {
-            continue;
-        }
-        let mut evidence = Evidence {
-            readings: 0,
-            with_heart_rate: 0,
-            with_activity_level: 0,
-            with_position: 0,
-            mean_heart_rate: None,
-            baseline_bpm: baselines.at(first.from).sleeping_bpm,
-            baseline_days: baselines.at(first.from).days,
-            weights: [0.0; features::COUNT],
-            rule_version: rules::VERSION,
-        };
-        let (mut beats, mut sure, mut long) = (0.0, 0.0, 0.0);
-        for ((epoch, _), said) in epochs.iter().zip(seen).zip(same) {
-            evidence.readings += epoch.readings;
-            evidence.with_heart_rate += epoch.beats_count;
-            evidence.with_activity_level += epoch.levels.iter().sum::<u32>();
-            evidence.with_position += epoch.fixes;
-            beats += epoch.beats;
-            let seconds = (epoch.to - epoch.from) as f64;
-            sure += f64::from(said.confidence) * seconds;
-            long += seconds;
-            for (sum, weight) in evidence.weights.iter_mut().zip(said.weights) {
-                *sum += weight;
-            }
-        }
-        if evidence.with_heart_rate > 0 {
-            evidence.mean_heart_rate = Some(beats / f64::from(evidence.with_heart_rate));
-        }
-        episodes.push(Episode {
-            behavior: same[0].behavior,
-            start: timestamp(first.from),
-            end: timestamp(last.to),
-            open: last.to == newest,
-            confidence: (sure / long * 1_000.0).round() / 1_000.0,
-            evidence,
-        });
-    }
 }
 
 /// Microseconds as seconds.

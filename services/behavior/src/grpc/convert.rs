@@ -14,6 +14,9 @@ use petty_proto::events::v1 as events;
 use prost::Message as _;
 use uuid::Uuid;
 
+use crate::domain::alerts::machine::{Alert, Settings, Status};
+use crate::domain::alerts::{Kind, Report, Severity};
+use crate::domain::v1::CHANNELS;
 use crate::domain::{Position, Reading, Species, Totals};
 use crate::pets::Pet;
 use crate::store::episodes::{Episode, Evidence};
@@ -75,14 +78,14 @@ pub(crate) fn alone(part: &Part) -> Bytes {
     events::ReadingsAccepted { pets }.encode_to_vec().into()
 }
 
-/// One pet's readings.
-pub(crate) fn readings(part: &Part) -> Result<Vec<Reading>, Unusable> {
+/// One pet's readings: as far as behaviour goes, and as far as alerts do.
+pub(crate) fn readings(part: &Part) -> Result<Vec<(Reading, Report)>, Unusable> {
     let flushed = events::PetReadings::decode(part.body.clone()).map_err(|_| Unusable("payload"))?;
     same_pet(&flushed.pet_id, part.pet)?;
     flushed.readings.iter().map(reading).collect()
 }
 
-fn reading(reading: &events::AcceptedReading) -> Result<Reading, Unusable> {
+fn reading(reading: &events::AcceptedReading) -> Result<(Reading, Report), Unusable> {
     let heart_rate = within("heart_rate", reading.heart_rate, 30.0, 300.0)?;
     let activity_level = match reading.activity_level {
         None => None,
@@ -99,7 +102,108 @@ fn reading(reading: &events::AcceptedReading) -> Result<Reading, Unusable> {
         (Some(_), None) | (None, Some(_)) => return Err(Unusable("position")),
     };
     let at = Timestamp::from_microsecond(reading.time_us).map_err(|_| Unusable("time_us"))?;
-    Ok(Reading { at, heart_rate, activity_level, position })
+    let report = Report {
+        at,
+        collar: collar(&reading.collar_id),
+        heart_rate,
+        activity_level,
+        position,
+        respiratory_rate: within("respiratory_rate", reading.respiratory_rate, 0.0, f64::MAX)?,
+        temperature: within("temperature", reading.temperature, f64::MIN, f64::MAX)?,
+        battery: within("battery_level", reading.battery_level, 0.0, 100.0)?,
+    };
+    Ok((Reading { at, heart_rate, activity_level, position }, report))
+}
+
+/// Tells a pet's collars apart (FNV-1a).
+fn collar(id: &str) -> u64 {
+    id.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    })
+}
+
+/// An alert, as it is told.
+pub(crate) fn alert(pet: PetId, alert: &Alert) -> wire::Alert {
+    use wire::alert as of;
+    let kind = kind_of(alert.kind);
+    let severity = match alert.severity {
+        Severity::Info => of::Severity::Info,
+        Severity::Warning => of::Severity::Warning,
+        Severity::Critical => of::Severity::Critical,
+    };
+    let status = match alert.status {
+        Status::Raised => of::Status::Raised,
+        Status::Acknowledged => of::Status::Acknowledged,
+        Status::Cleared => of::Status::Cleared,
+    };
+    let measures =
+        alert.evidence.iter().map(|(name, value)| of::Measure { name: name.clone(), value: *value });
+    wire::Alert {
+        alert_id: alert.id.to_string(),
+        pet_id: pet.to_string(),
+        kind: kind.into(),
+        severity: severity.into(),
+        status: status.into(),
+        raise_time: Some(alert.raised_at.into()),
+        acknowledge_time: alert.acknowledged_at.map(Into::into),
+        escalate_time: alert.escalated_at.map(Into::into),
+        clear_time: alert.cleared_at.map(Into::into),
+        notify: alert.notify,
+        zone_id: alert.zone.map(|zone| zone.to_string()).unwrap_or_default(),
+        evidence: measures.collect(),
+        rule_version: alert.rule_version.clone(),
+        version: i32::try_from(alert.version).unwrap_or(i32::MAX),
+    }
+}
+
+fn kind_of(kind: Kind) -> wire::alert::Kind {
+    use wire::alert::Kind as Wire;
+    match kind {
+        Kind::RestingHeartRateHigh => Wire::RestingHeartRateHigh,
+        Kind::HeartRateTrend => Wire::HeartRateTrend,
+        Kind::RespiratoryRateHigh => Wire::RespiratoryRateHigh,
+        Kind::Inactivity => Wire::Inactivity,
+        Kind::NightRestlessness => Wire::NightRestlessness,
+        Kind::SafeZoneLeft => Wire::SafeZoneLeft,
+        Kind::SilentCollar => Wire::SilentCollar,
+        Kind::BatteryLow => Wire::BatteryLow,
+        Kind::Temperature => Wire::Temperature,
+    }
+}
+
+/// A kind of alert; `None` for what is none.
+pub(crate) fn kind(kind: i32) -> Option<Kind> {
+    use wire::alert::Kind as Wire;
+    match Wire::try_from(kind).ok()? {
+        Wire::Unspecified => None,
+        Wire::RestingHeartRateHigh => Some(Kind::RestingHeartRateHigh),
+        Wire::HeartRateTrend => Some(Kind::HeartRateTrend),
+        Wire::RespiratoryRateHigh => Some(Kind::RespiratoryRateHigh),
+        Wire::Inactivity => Some(Kind::Inactivity),
+        Wire::NightRestlessness => Some(Kind::NightRestlessness),
+        Wire::SafeZoneLeft => Some(Kind::SafeZoneLeft),
+        Wire::SilentCollar => Some(Kind::SilentCollar),
+        Wire::BatteryLow => Some(Kind::BatteryLow),
+        Wire::Temperature => Some(Kind::Temperature),
+    }
+}
+
+/// What is wanted of a pet's alerts, as it is told.
+pub(crate) fn settings(pet: PetId, settings: &Settings, version: i32) -> wire::AlertSettings {
+    let clock = |time: jiff::civil::Time| time.strftime("%H:%M").to_string();
+    let (start, end) = settings.quiet.unzip();
+    let disabled = settings.disabled.iter().map(|kind| {
+        let wire = kind_of(*kind);
+        wire.into()
+    });
+    wire::AlertSettings {
+        pet_id: pet.to_string(),
+        disabled_kinds: disabled.collect(),
+        quiet_start: start.map(clock).unwrap_or_default(),
+        quiet_end: end.map(clock).unwrap_or_default(),
+        escalate_after_minutes: settings.escalate_after_minutes,
+        version,
+    }
 }
 
 /// Refuses what is out of bounds; not-a-number is.
@@ -110,7 +214,7 @@ fn within(field: &'static str, value: Option<f64>, least: f64, most: f64) -> Res
     }
 }
 
-fn evidence(evidence: Evidence) -> wire::Evidence {
+pub(super) fn evidence(evidence: Evidence) -> wire::Evidence {
     wire::Evidence {
         rule: evidence.rule,
         rule_version: evidence.rule_version,
@@ -119,6 +223,16 @@ fn evidence(evidence: Evidence) -> wire::Evidence {
         sd_heart_rate: evidence.sd_heart_rate,
         distance_m: evidence.path_m,
         max_speed_mps: evidence.max_speed_mps,
+        baseline_heart_rate: evidence.baseline_bpm,
+        calibrating: evidence.baseline_days.is_some_and(|days| days < 7),
+        contributions: CHANNELS
+            .iter()
+            .zip(&evidence.weights)
+            .map(|((name, ..), weight)| wire::evidence::Contribution {
+                feature: (*name).to_owned(),
+                weight: f64::from(*weight),
+            })
+            .collect(),
     }
 }
 
@@ -152,7 +266,7 @@ mod tests {
             (events::AcceptedReading { accuracy_m: Some(-1.0), ..good.clone() }, "accuracy_m"),
             (events::AcceptedReading { time_us: i64::MAX, ..good.clone() }, "time_us"),
         ] {
-            assert_eq!(reading(&bad), Err(Unusable(field)), "{bad:?}");
+            assert_eq!(reading(&bad).unwrap_err(), Unusable(field), "{bad:?}");
         }
     }
 
@@ -165,7 +279,7 @@ mod tests {
         };
         let parts = parts(events::ReadingsAccepted { pets: vec![of(&pet, 1), of("nobody", 2), of(&pet, 3)] });
         assert_eq!(parts.iter().map(|part| part.pet.0.as_u128()).collect::<Vec<_>>(), [0, 7]);
-        assert_eq!(readings(&parts[0]), Err(Unusable("pet_id")));
+        assert_eq!(readings(&parts[0]).unwrap_err(), Unusable("pet_id"));
         assert_eq!(readings(&parts[1]).unwrap().len(), 2);
     }
 }

@@ -6,7 +6,7 @@
 use jiff::Timestamp;
 use jiff::civil::Date;
 use petty_chassis::calendar::Bounds;
-use petty_chassis::postgres::{Error, Tx};
+use petty_chassis::postgres::{Error, Row, Tx};
 use petty_chassis::types::{Clock, PetId, micros};
 use serde_json::Value;
 
@@ -69,6 +69,17 @@ pub(crate) async fn take(tx: &Tx, clock: &Clock, pet: PetId, date: Date) -> Resu
     let totals: Option<Value> = Error::column(&row, TABLE, 1)?;
     let totals = totals.map(serde_json::from_value).transpose().map_err(|_| inconsistent("totals"))?;
     Ok(Some(Taken { version: Error::column(&row, TABLE, 0)?, totals }))
+}
+
+/// The days of a pet that were told, the last so many of them, by date.
+pub(crate) async fn told(tx: &Tx, pet: PetId, last: i64) -> Result<Vec<(Date, Totals)>, Error> {
+    let sql = "-- told_days\nSELECT date, totals FROM days WHERE pet_id = $1 AND totals IS NOT NULL ORDER BY date DESC LIMIT $2";
+    let day = |row: &Row| {
+        let totals: Value = Error::column(row, TABLE, 1)?;
+        let totals = serde_json::from_value(totals).map_err(|_| inconsistent("totals"))?;
+        Ok((Error::column(row, TABLE, 0)?, totals))
+    };
+    tx.query(sql, &[&pet.0, &last]).await?.iter().rev().map(day).collect()
 }
 
 /// Notes what is told of a taken day.

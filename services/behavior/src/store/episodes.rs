@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use uuid::Uuid;
 
+use crate::domain::v1::{self, Known};
 use crate::domain::{Behavior, EpisodeChange, Superseded};
 
 /// An episode, as it is kept.
@@ -36,6 +37,14 @@ pub(crate) struct Evidence {
     pub(crate) sd_heart_rate: Option<f64>,
     pub(crate) path_m: Option<f64>,
     pub(crate) max_speed_mps: Option<f64>,
+    /// Absent in `spine/1`'s.
+    #[serde(default)]
+    pub(crate) baseline_bpm: Option<f64>,
+    #[serde(default)]
+    pub(crate) baseline_days: Option<u8>,
+    /// By channel.
+    #[serde(default)]
+    pub(crate) weights: Vec<f32>,
 }
 
 impl Episode {
@@ -51,16 +60,26 @@ impl Episode {
             end_at: episode.end,
             open: episode.open,
             confidence: episode.confidence,
-            evidence: Evidence {
-                rule: evidence.rule.to_owned(),
-                rule_version: evidence.rule_version.to_owned(),
-                readings: evidence.readings,
-                mean_heart_rate: evidence.mean_heart_rate,
-                sd_heart_rate: evidence.sd_heart_rate,
-                path_m: evidence.path_m,
-                max_speed_mps: evidence.max_speed_mps,
-            },
+            evidence: Evidence::of(evidence),
             version: version(change.version),
+        }
+    }
+}
+
+impl Evidence {
+    /// What is told of the interpreter's.
+    pub(crate) fn of(evidence: &v1::Evidence) -> Self {
+        Self {
+            rule: evidence.rule.to_owned(),
+            rule_version: evidence.rule_version.to_owned(),
+            readings: evidence.readings,
+            mean_heart_rate: evidence.mean_heart_rate,
+            sd_heart_rate: evidence.sd_heart_rate,
+            path_m: evidence.path_m,
+            max_speed_mps: evidence.max_speed_mps,
+            baseline_bpm: Some(evidence.baseline_bpm),
+            baseline_days: Some(evidence.baseline_days),
+            weights: evidence.weights.to_vec(),
         }
     }
 }
@@ -86,23 +105,35 @@ pub(crate) async fn upsert(
     let ends: Vec<Timestamp> = changes.iter().map(|change| change.episode.end).collect();
     let opens: Vec<bool> = changes.iter().map(|change| change.episode.open).collect();
     let confidences: Vec<f64> = changes.iter().map(|change| change.episode.confidence).collect();
-    let evidences = changes.iter().map(|change| serde_json::to_value(&change.episode.evidence));
+    let evidences = changes.iter().map(|change| serde_json::to_value(change.episode.evidence));
     let evidences: Vec<Value> = evidences.collect::<Result<_, _>>().map_err(|_| inconsistent("evidence"))?;
     let versions: Vec<i64> = changes.iter().map(|change| version(change.version)).collect();
+    let digests: Vec<i64> = changes.iter().map(|change| change.digest).collect();
     let sql = "-- upsert_episodes\nINSERT INTO episodes
-               (episode_id, pet_id, behavior, start_at, end_at, open, confidence, evidence, version, updated_at)
-               SELECT new.id, $1, new.behavior, new.start_at, new.end_at, new.open, new.confidence, new.evidence, new.version, $10
+               (episode_id, pet_id, behavior, start_at, end_at, open, confidence, evidence, version, digest, updated_at)
+               SELECT new.id, $1, new.behavior, new.start_at, new.end_at, new.open, new.confidence, new.evidence, new.version, new.digest, $11
                FROM unnest($2::uuid[], $3::text[], $4::timestamptz[], $5::timestamptz[], $6::bool[], $7::float8[],
-                           $8::jsonb[], $9::int8[])
-                    AS new (id, behavior, start_at, end_at, open, confidence, evidence, version)
+                           $8::jsonb[], $9::int8[], $10::int8[])
+                    AS new (id, behavior, start_at, end_at, open, confidence, evidence, version, digest)
                ON CONFLICT (episode_id) DO UPDATE
                SET behavior = EXCLUDED.behavior, start_at = EXCLUDED.start_at, end_at = EXCLUDED.end_at,
                    open = EXCLUDED.open, confidence = EXCLUDED.confidence, evidence = EXCLUDED.evidence,
-                   version = EXCLUDED.version, updated_at = EXCLUDED.updated_at
+                   version = EXCLUDED.version, digest = EXCLUDED.digest, updated_at = EXCLUDED.updated_at
                WHERE episodes.pet_id = EXCLUDED.pet_id AND episodes.version < EXCLUDED.version AND NOT episodes.superseded";
     let now = micros(clock.now());
-    let parameters: [&(dyn petty_chassis::postgres::ToSql + Sync); 10] =
-        [&pet.0, &ids, &behaviors, &starts, &ends, &opens, &confidences, &evidences, &versions, &now];
+    let parameters: [&(dyn petty_chassis::postgres::ToSql + Sync); 11] = [
+        &pet.0,
+        &ids,
+        &behaviors,
+        &starts,
+        &ends,
+        &opens,
+        &confidences,
+        &evidences,
+        &versions,
+        &digests,
+        &now,
+    ];
     let touched = tx.execute(sql, &parameters).await?;
     // Under the pet's lock state and episodes agree; where they do not, nothing is better than half.
     if touched == changes.len() as u64 { Ok(()) } else { Err(inconsistent("version")) }
@@ -134,6 +165,43 @@ pub(crate) async fn supersede(
         return Err(inconsistent("superseded"));
     }
     rows.iter().map(episode).collect()
+}
+
+/// A pet's standing episodes that end after an instant (microseconds since 1970), by start.
+pub(crate) async fn known_since(tx: &Tx, pet: PetId, since: i64) -> Result<Vec<Known>, Error> {
+    let since = Timestamp::from_microsecond(since).unwrap_or(Timestamp::MIN);
+    let sql = "-- known_since\nSELECT episode_id, version, behavior, start_at, end_at, digest FROM episodes
+               WHERE pet_id = $1 AND NOT superseded AND end_at > $2 ORDER BY start_at, end_at, episode_id";
+    let known = |row: &Row| {
+        let version: i64 = Error::column(row, "episodes", 1)?;
+        let behavior: &str = Error::column(row, "episodes", 2)?;
+        let [start, end] = [3, 4].map(|index| Error::column::<Timestamp>(row, "episodes", index));
+        Ok(Known {
+            id: Error::column(row, "episodes", 0)?,
+            version: u64::try_from(version).map_err(|_| inconsistent("version"))?,
+            behavior: Behavior::from_slug(behavior).ok_or_else(|| inconsistent("behavior"))?,
+            start: start?.as_microsecond(),
+            end: end?.as_microsecond(),
+            digest: Error::column(row, "episodes", 5)?,
+        })
+    };
+    tx.query(sql, &[&pet.0, &since]).await?.iter().map(known).collect()
+}
+
+/// When the pet moved since an instant: from and to, by start.
+pub(crate) async fn moves(
+    tx: &Tx,
+    pet: PetId,
+    since: Timestamp,
+) -> Result<Vec<(Timestamp, Timestamp)>, Error> {
+    let moving: Vec<&str> =
+        Behavior::ALL.into_iter().filter(|behavior| behavior.moves()).map(Behavior::slug).collect();
+    let sql = "-- moves\nSELECT start_at, end_at FROM episodes
+               WHERE pet_id = $1 AND NOT superseded AND end_at > $2 AND behavior = ANY($3) ORDER BY start_at";
+    let rows = tx.query(sql, &[&pet.0, &since, &moving]).await?;
+    rows.iter()
+        .map(|row| Ok((Error::column(row, "episodes", 0)?, Error::column(row, "episodes", 1)?)))
+        .collect()
 }
 
 /// Forgets all of a pet's.

@@ -47,7 +47,7 @@ impl Bench {
         let pets = Pets::default();
         let (clock, shards) = (bench.clock.clone(), bench.base.events.shards());
         bench.employ(Arc::new(Worker::new(clock.clone(), shards, Box::new(pets.clone()))));
-        let grpc = bench.guard(Grpc::new(bench.base.db.clone(), clock));
+        let grpc = bench.guard(Grpc::new(bench.base.db.clone(), clock, shards));
         Self { bench, pets, grpc }
     }
 
@@ -97,7 +97,18 @@ pub(crate) fn reading(seconds: i64, heart_rate: f64, level: i32) -> AcceptedRead
     }
 }
 
-/// A minute apart, still and steady: Deep Sleep from the fourth on.
+/// A minute apart, on the move: Walking.
+pub(crate) fn walking(from_minute: i64, minutes: i64) -> Vec<AcceptedReading> {
+    let step = |minute: i64| AcceptedReading {
+        latitude: Some(f64::from(i32::try_from(52_500_000 + 600 * minute).unwrap()) / 1e6),
+        longitude: Some(13.4),
+        accuracy_m: Some(5.0),
+        ..reading(60 * minute, 110.0, 1)
+    };
+    (from_minute..from_minute + minutes).map(step).collect()
+}
+
+/// A minute apart, still and steady: Deep Sleep.
 pub(crate) fn asleep(from_minute: i64, minutes: i64) -> Vec<AcceptedReading> {
     (from_minute..from_minute + minutes).map(|minute| reading(60 * minute, 55.0, 0)).collect()
 }

@@ -7,7 +7,7 @@ use petty_proto::behavior::v1::{DescribeEpisodeRequest, Episode};
 use petty_testbench::{field, reason};
 use tonic::{Code, Request, Status};
 
-use crate::bench::{Bench, asleep, reading};
+use crate::bench::{Bench, asleep, walking};
 
 async fn describe(bench: &Bench, id: &str) -> Result<Episode, Status> {
     let request = DescribeEpisodeRequest { episode_id: id.to_owned() };
@@ -30,11 +30,10 @@ async fn an_episode_is_found_by_its_id_alone() {
 async fn a_superseded_id_answers_what_took_its_place() {
     let bench = Bench::new("describe_heir").await;
     let pet = bench.pet(Species::Dog);
-    bench.take(pet, &asleep(0, 6)).await;
+    bench.take(pet, &asleep(0, 30)).await;
     let before = bench.told().await.pop().unwrap().1.episode.unwrap();
-    // Between the minutes the dog was walking: what was sleep is no more.
-    let between: Vec<_> = (0..6).map(|minute| reading(60 * minute + 30, 95.0, 1)).collect();
-    bench.take(pet, &between).await;
+    // At the same times the dog was walking, as the collar says after all: what was sleep is no more.
+    bench.take(pet, &walking(0, 30)).await;
     let gone: Vec<_> = bench.told().await.into_iter().filter(|(_, told)| told.superseded).collect();
     let [(_, gone)] = gone.as_slice() else { panic!("{gone:?}") };
     assert_eq!(gone.episode.as_ref().unwrap().episode_id, before.episode_id);

@@ -1,10 +1,13 @@
 //! The behavior service on a real Postgres and a real Redis.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
+mod alerts;
 mod alone;
 mod bench;
 mod consuming;
 mod days;
 mod describing;
+mod insights;
+mod odd;
 mod reading;
 mod revising;

@@ -9,7 +9,7 @@ use petty_proto::behavior::v1::{Episode, GetBehaviorRequest, ListBehaviorsReques
 use petty_testbench::{at, field, reason};
 use tonic::{Code, Status};
 
-use crate::bench::{Bench, asleep, reading};
+use crate::bench::{Bench, asleep, reading, walking};
 
 async fn list(
     bench: &Bench,
@@ -30,11 +30,11 @@ fn of_the_day(pet: PetId) -> ListBehaviorsRequest {
     ListBehaviorsRequest { pet_id: pet.to_string(), start_time, end_time, ..Default::default() }
 }
 
-/// Changes its mind every other minute.
-async fn restless(bench: &Bench, minutes: i64) -> PetId {
+/// Heard of for two minutes of every thirteen: an episode each.
+async fn now_and_then(bench: &Bench, episodes: i64) -> PetId {
     let pet = bench.pet(Species::Dog);
     let readings: Vec<_> =
-        (0..minutes).map(|minute| reading(60 * minute, 90.0, i32::from(minute / 2 % 2 == 0))).collect();
+        (0..episodes * 3).map(|nth| reading(780 * (nth / 3) + 60 * (nth % 3), 55.0, 0)).collect();
     bench.take(pet, &readings).await;
     pet
 }
@@ -42,7 +42,7 @@ async fn restless(bench: &Bench, minutes: i64) -> PetId {
 #[tokio::test]
 async fn pages_cover_everything_once_newest_first_though_more_comes_in() {
     let bench = Bench::new("pages").await;
-    let pet = restless(&bench, 100).await;
+    let pet = now_and_then(&bench, 50).await;
     let account = bench.owner_of(pet);
     let whole =
         list(&bench, account, ListBehaviorsRequest { page_size: 1_000, ..of_the_day(pet) }).await.unwrap();
@@ -58,7 +58,7 @@ async fn pages_cover_everything_once_newest_first_though_more_comes_in() {
             break;
         }
         // Newer than anything a later page holds.
-        bench.take(pet, &[reading(60 * (200 + round), 90.0, 0)]).await;
+        bench.take(pet, &[reading(60 * (705 + round), 90.0, 0)]).await;
     }
     assert!(found.len() > 45, "{}", found.len());
     // The newest one closed when more came in; but for that nothing moved.
@@ -73,18 +73,23 @@ async fn a_span_holds_what_reaches_into_it() {
     let bench = Bench::new("span").await;
     let pet = bench.pet(Species::Dog);
     let account = bench.owner_of(pet);
-    // Asleep from 0 to 300 s, walking from 300 to 600 s.
-    let mut readings = asleep(0, 6);
-    readings.extend((6..11).map(|minute| reading(60 * minute, 90.0, 1)));
+    // Asleep for half an hour, then walking for as long.
+    let mut readings = asleep(0, 31);
+    readings.extend(walking(31, 30));
     bench.take(pet, &readings).await;
+    let [walk, sleep] = list(&bench, account, of_the_day(pet)).await.unwrap().episodes.try_into().unwrap();
+    assert_eq!(walk.start_time, sleep.end_time);
+    let turn: Timestamp = sleep.end_time.unwrap().try_into().unwrap();
+    let turn = (turn - at(0)).get_seconds();
+    assert!((1_500..2_100).contains(&turn), "{turn}");
     for (start, end, expected) in [
-        (0, 600, &[Behavior::Walking, Behavior::DeepSleep][..]),
-        (300, 600, &[Behavior::Walking, Behavior::DeepSleep]),
-        (301, 600, &[Behavior::Walking]),
-        (0, 300, &[Behavior::DeepSleep]),
+        (0, 3_600, &[Behavior::Walking, Behavior::DeepSleep][..]),
+        (turn, 3_600, &[Behavior::Walking, Behavior::DeepSleep]),
+        (turn + 1, 3_600, &[Behavior::Walking]),
+        (0, turn, &[Behavior::DeepSleep]),
         (100, 101, &[Behavior::DeepSleep]),
         (-600, 0, &[]),
-        (601, 900, &[]),
+        (3_601, 4_000, &[]),
     ] {
         let (start_time, end_time) = (Some(at(start).into()), Some(at(end).into()));
         let request = ListBehaviorsRequest { start_time, end_time, ..of_the_day(pet) };
@@ -113,19 +118,14 @@ async fn a_superseded_id_answers_what_took_its_place() {
     let bench = Bench::new("heirs").await;
     let pet = bench.pet(Species::Dog);
     let account = bench.owner_of(pet);
-    bench.take(pet, &asleep(0, 3)).await;
-    let [resting] = list(&bench, account, of_the_day(pet)).await.unwrap().episodes.try_into().unwrap();
-    assert_eq!(get(&bench, account, pet, &resting.episode_id).await.unwrap(), resting);
-    bench.take(pet, &asleep(3, 3)).await;
+    bench.take(pet, &asleep(0, 30)).await;
     let [sleep] = list(&bench, account, of_the_day(pet)).await.unwrap().episodes.try_into().unwrap();
-    assert_ne!(sleep.episode_id, resting.episode_id);
-    assert_eq!(get(&bench, account, pet, &resting.episode_id).await.unwrap(), sleep);
-    // And once more: it walked all the time, as the collar says after all.
-    let moved: Vec<_> = (0..6).map(|minute| reading(60 * minute, 55.0, 1)).collect();
-    bench.take(pet, &moved).await;
+    assert_eq!(get(&bench, account, pet, &sleep.episode_id).await.unwrap(), sleep);
+    // It walked all the time, as the collar says after all.
+    bench.take(pet, &walking(0, 30)).await;
     let [walk] = list(&bench, account, of_the_day(pet)).await.unwrap().episodes.try_into().unwrap();
     assert_eq!(walk.behavior(), Behavior::Walking);
-    for id in [&resting.episode_id, &sleep.episode_id, &walk.episode_id] {
+    for id in [&sleep.episode_id, &walk.episode_id] {
         assert_eq!(get(&bench, account, pet, id).await.unwrap(), walk);
     }
 }
@@ -133,7 +133,7 @@ async fn a_superseded_id_answers_what_took_its_place() {
 #[tokio::test]
 async fn others_see_nothing() {
     let bench = Bench::new("others").await;
-    let (mine, theirs) = (restless(&bench, 10).await, restless(&bench, 10).await);
+    let (mine, theirs) = (now_and_then(&bench, 3).await, now_and_then(&bench, 3).await);
     let (me, them) = (bench.owner_of(mine), bench.owner_of(theirs));
     let id = list(&bench, them, of_the_day(theirs)).await.unwrap().episodes[0].episode_id.clone();
     for (status, expected) in [

@@ -61,6 +61,8 @@ topics! {
     BEHAVIOR_CHANGED = "behavior.changed", from ["behavior"], to ["timeline", "feedback"];
     /// The totals of one of a pet's days, complete as far as is known.
     BEHAVIOR_DAY_CLOSED = "behavior.day_closed", from ["behavior"], to ["nutrition", "timeline"];
+    /// An alert was raised, became worse, was acknowledged, told once more, or cleared.
+    ALERT_CHANGED = "alert.changed", from ["behavior"], to ["timeline"];
     /// A pet's plan of food is another.
     PLAN_CHANGED = "plan.changed", from ["nutrition"], to ["timeline"];
     /// Somebody said what they think of an episode.

@@ -154,6 +154,34 @@ impl BehaviorService for Stub {
         Err(Status::unimplemented(""))
     }
 
+    async fn get_baseline(
+        &self,
+        _request: Request<behavior::GetBaselineRequest>,
+    ) -> Result<Response<behavior::Baseline>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn get_health_score(
+        &self,
+        _request: Request<behavior::GetHealthScoreRequest>,
+    ) -> Result<Response<behavior::HealthScore>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn get_forecast(
+        &self,
+        _request: Request<behavior::GetForecastRequest>,
+    ) -> Result<Response<behavior::Forecast>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn analyze_readings(
+        &self,
+        _request: Request<behavior::AnalyzeReadingsRequest>,
+    ) -> Result<Response<behavior::AnalyzeReadingsResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
     async fn describe_episode(
         &self,
         request: Request<behavior::DescribeEpisodeRequest>,

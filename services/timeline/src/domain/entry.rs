@@ -28,6 +28,7 @@ pub(crate) enum What {
     Behavior(Behavior, Metadata),
     Plan(PlanNote),
     Feedback(FeedbackNote),
+    Alert(AlertNote),
 }
 
 impl What {
@@ -36,6 +37,7 @@ impl What {
             Self::Behavior(..) => Kind::Behavior,
             Self::Plan(_) => Kind::Plan,
             Self::Feedback(_) => Kind::Feedback,
+            Self::Alert(_) => Kind::Alert,
         }
     }
 }
@@ -46,6 +48,7 @@ pub(crate) enum Kind {
     Behavior,
     Plan,
     Feedback,
+    Alert,
 }
 
 impl Kind {
@@ -55,12 +58,13 @@ impl Kind {
             Self::Behavior => "behavior",
             Self::Plan => "plan",
             Self::Feedback => "feedback",
+            Self::Alert => "alert",
         }
     }
 
     /// The kind of a slug.
     pub(crate) fn from_slug(slug: &str) -> Option<Self> {
-        [Self::Behavior, Self::Plan, Self::Feedback].into_iter().find(|kind| kind.slug() == slug)
+        [Self::Behavior, Self::Plan, Self::Feedback, Self::Alert].into_iter().find(|kind| kind.slug() == slug)
     }
 }
 
@@ -102,6 +106,20 @@ pub(crate) struct FeedbackNote {
     pub(crate) verdict: String,
     /// In words; empty where nobody said.
     pub(crate) actual_behavior: String,
+}
+
+/// An alert. No places.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct AlertNote {
+    pub(crate) alert_id: String,
+    pub(crate) kind: String,
+    pub(crate) severity: String,
+    pub(crate) status: String,
+    /// Whether this version is to disturb anybody.
+    pub(crate) notify: bool,
+    /// It was told once more.
+    pub(crate) escalated: bool,
+    pub(crate) rule_version: String,
 }
 
 /// What became of something that may be on a timeline.

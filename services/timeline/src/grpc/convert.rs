@@ -11,7 +11,7 @@ use petty_proto::timeline::v1::get_pet_timeline_response::Event;
 use petty_proto::timeline::v1::timeline_update::Type;
 
 use crate::domain::day::{self, BadDate, Summary};
-use crate::domain::{Behavior, Entry, FeedbackNote, Filter, Kind, Metadata, PlanNote, What};
+use crate::domain::{AlertNote, Behavior, Entry, FeedbackNote, Filter, Kind, Metadata, PlanNote, What};
 use crate::stream::Update;
 
 /// The most behaviours, and kinds, that a request may name.
@@ -19,11 +19,12 @@ const MOST_NAMES: usize = 20;
 
 /// Which entries a request wants.
 pub(crate) fn filter(request: &wire::ListTimelineRequest, faults: &mut Vec<FieldError>) -> Filter {
-    let kinds = named("kinds", &request.kinds, faults, "must be BEHAVIOR, PLAN or FEEDBACK", |kind| {
+    let kinds = named("kinds", &request.kinds, faults, "must be BEHAVIOR, PLAN, FEEDBACK or ALERT", |kind| {
         match wire::entry::Kind::try_from(*kind) {
             Ok(wire::entry::Kind::Behavior) => Some(Kind::Behavior),
             Ok(wire::entry::Kind::Plan) => Some(Kind::Plan),
             Ok(wire::entry::Kind::Feedback) => Some(Kind::Feedback),
+            Ok(wire::entry::Kind::Alert) => Some(Kind::Alert),
             Ok(wire::entry::Kind::Unspecified) | Err(_) => None,
         }
     });
@@ -100,6 +101,9 @@ pub(crate) fn entry(entry: Entry) -> wire::Entry {
         }
         What::Feedback(note) => {
             wire::Entry { kind: wire::entry::Kind::Feedback.into(), feedback: Some(feedback(note)), ..told }
+        }
+        What::Alert(note) => {
+            wire::Entry { kind: wire::entry::Kind::Alert.into(), alert: Some(alert(note)), ..told }
         }
     }
 }
@@ -187,6 +191,18 @@ fn feedback(note: FeedbackNote) -> wire::FeedbackNote {
         event_id: note.event_id,
         verdict: note.verdict,
         actual_behavior: note.actual_behavior,
+    }
+}
+
+fn alert(note: AlertNote) -> wire::AlertNote {
+    wire::AlertNote {
+        alert_id: note.alert_id,
+        kind: note.kind,
+        severity: note.severity,
+        status: note.status,
+        notify: note.notify,
+        escalated: note.escalated,
+        rule_version: note.rule_version,
     }
 }
 

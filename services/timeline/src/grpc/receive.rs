@@ -10,12 +10,12 @@ use petty_chassis::events::payload::{same_pet, time};
 use petty_chassis::types::{FeedbackId, PetId, TimelineEventId, micros};
 use petty_proto::behavior::v1 as behavior;
 use petty_proto::behavior::v1::episode::Behavior as WireBehavior;
-use petty_proto::events::v1::{BehaviorChanged, DayClosed, FeedbackSubmitted, PlanChanged};
+use petty_proto::events::v1::{AlertChanged, BehaviorChanged, DayClosed, FeedbackSubmitted, PlanChanged};
 use petty_proto::feedback::v1::feedback::Verdict;
 use uuid::Uuid;
 
 use crate::domain::day::Told;
-use crate::domain::{Behavior, Change, Entry, FeedbackNote, Metadata, PlanNote, What};
+use crate::domain::{AlertNote, Behavior, Change, Entry, FeedbackNote, Metadata, PlanNote, What};
 
 /// Which episode of the pet changed, and to what.
 pub(crate) fn change(changed: BehaviorChanged, pet: PetId, version: i64) -> Result<(Uuid, Change), Unusable> {
@@ -82,6 +82,33 @@ pub(crate) fn feedback(said: FeedbackSubmitted, pet: PetId, version: i64) -> Res
     let note = FeedbackNote { feedback_id, event_id, verdict, actual_behavior };
     // Not every word has a version of its own.
     Ok(moment(id, pet, What::Feedback(note), time("time", said.time)?, version.max(1)))
+}
+
+/// The entry of an alert: from its raising to its clearing.
+pub(crate) fn alert(changed: AlertChanged, pet: PetId, version: i64) -> Result<Entry, Unusable> {
+    let alert = changed.alert.ok_or(Unusable("alert"))?;
+    same_pet(&alert.pet_id, pet)?;
+    let alert_id: Uuid = alert.alert_id.parse().map_err(|_| Unusable("alert_id"))?;
+    if version < 1 {
+        return Err(Unusable("version"));
+    }
+    let start_at = time("raise_time", alert.raise_time)?;
+    let end_at = alert.clear_time.map_or(Ok(start_at), |end| time("clear_time", Some(end)))?;
+    if start_at > end_at {
+        return Err(Unusable("clear_time"));
+    }
+    let note = AlertNote {
+        kind: alert.kind().as_str_name().to_owned(),
+        severity: alert.severity().as_str_name().to_owned(),
+        status: alert.status().as_str_name().to_owned(),
+        notify: alert.notify,
+        escalated: alert.escalate_time.is_some(),
+        rule_version: alert.rule_version.clone(),
+        alert_id: alert.alert_id,
+    };
+    let id = Uuid::new_v5(&pet.0, format!("alert/{alert_id}").as_bytes());
+    let open = alert.clear_time.is_none();
+    Ok(Entry { id, pet, what: What::Alert(note), start_at, end_at, open, confidence: 1.0, version })
 }
 
 /// What was told of which day.

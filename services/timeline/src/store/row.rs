@@ -19,6 +19,7 @@ impl Columns {
             What::Behavior(behavior, metadata) => (Some(behavior.slug()), serde_json::to_value(metadata)),
             What::Plan(note) => (None, serde_json::to_value(note)),
             What::Feedback(note) => (None, serde_json::to_value(note)),
+            What::Alert(note) => (None, serde_json::to_value(note)),
         };
         let metadata = metadata.map_err(|_| inconsistent(table, "metadata"))?;
         Ok(Self { kind: what.kind().slug(), behavior, metadata })
@@ -39,6 +40,7 @@ pub(super) fn entry(row: &Row, table: &'static str, first: usize) -> Result<Entr
         }
         Kind::Plan => serde_json::from_value(metadata).map(What::Plan),
         Kind::Feedback => serde_json::from_value(metadata).map(What::Feedback),
+        Kind::Alert => serde_json::from_value(metadata).map(What::Alert),
     };
     Ok(Entry {
         id: Error::column(row, table, first)?,

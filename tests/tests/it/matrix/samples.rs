@@ -84,6 +84,12 @@ impl Scene {
             | "ListCollars"
             | "ListShares"
             | "ListBehaviors"
+            | "ListAlerts"
+            | "GetBaseline"
+            | "GetHealthScore"
+            | "GetForecast"
+            | "GetAlertSettings"
+            | "ListSafeZones"
             | "ListReadings"
             | "GetPlan"
             | "GetNutritionProfile"
@@ -125,6 +131,27 @@ impl Scene {
             }
             "DeleteShare" => json!({"pet_id": pet, "share_id": self.share}),
             "GetBehavior" => json!({"pet_id": pet, "episode_id": self.event}),
+            "AnalyzeReadings" => {
+                let readings = json!([{"timestamp": "2026-01-10T12:00:00Z", "heart_rate": 60}]);
+                json!({"species": "DOG", "readings": readings})
+            }
+            "AcknowledgeAlert" => json!({"alert_id": self.alert}),
+            "UpdateAlertSettings" => json!({"pet_id": pet, "quiet_start": "22:00", "quiet_end": "07:00"}),
+            "CreateSafeZone" => zone(pet),
+            "GetSafeZone" => json!({"pet_id": pet, "zone_id": self.zone}),
+            "UpdateSafeZone" => {
+                let mut zone = zone(pet);
+                zone["zone_id"] = json!(self.zone);
+                zone
+            }
+            "DeleteSafeZone" if allowed => {
+                let path = format!("/v1/pets/{pet}/safe-zones");
+                let mut body = zone(pet);
+                body.as_object_mut().unwrap().remove("pet_id");
+                let zone = self.client.post(&path, &self.owner.token, &body).await.good();
+                json!({"pet_id": pet, "zone_id": zone["zone_id"]})
+            }
+            "DeleteSafeZone" => json!({"pet_id": pet, "zone_id": self.zone}),
             "DescribeEpisode" => json!({"episode_id": self.event}),
             "ListHeads" => json!({"topic": "pet.changed"}),
             "FetchEvents" => {
@@ -177,6 +204,12 @@ impl Scene {
 pub(crate) fn personal_token() -> Value {
     let end = Clock::system().now() + SignedDuration::from_hours(1);
     json!({"name": "An integration", "scope": "read write", "expire_time": end.to_string()})
+}
+
+/// A safe zone of a pet's.
+pub(crate) fn zone(pet: &str) -> Value {
+    let center = json!({"latitude": 52.5, "longitude": 13.4});
+    json!({"pet_id": pet, "name": "Home", "circle": {"center": center, "radius_m": 50}})
 }
 
 /// A reading of the household's collar that was not there before.

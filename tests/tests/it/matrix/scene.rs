@@ -16,7 +16,7 @@ use prost_reflect::prost::Message as _;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::samples::personal_token;
+use super::samples::{personal_token, zone};
 
 /// The collar of the household's pet.
 pub(crate) const COLLAR: &str = "collar-own";
@@ -54,6 +54,8 @@ pub(crate) struct Scene {
     pub(crate) event: String,
     pub(crate) weight: String,
     pub(crate) food: String,
+    pub(crate) zone: String,
+    pub(crate) alert: String,
 }
 
 impl Scene {
@@ -80,7 +82,7 @@ impl Scene {
         }
         for minute in 1..=4 {
             let at = begin + SignedDuration::from_mins(minute);
-            let reading = json!({"collar_id": COLLAR, "timestamp": at.to_string(), "heart_rate": 60, "activity_level": 0});
+            let reading = json!({"collar_id": COLLAR, "timestamp": at.to_string(), "heart_rate": 60, "activity_level": 0, "battery_level": 10});
             client.post("/v1/ingest", &device, &reading).await.good();
         }
         let weights = format!("/v1/pets/{pet}/weights");
@@ -93,9 +95,14 @@ impl Scene {
         let path = format!("/v1/me/tokens/{}", ended["personal_token"]["token_id"].as_str().unwrap());
         client.delete(&path, &owner.token).await.good();
         let event = first_event(&client, &owner).await;
+        let mut zone = zone(&pet);
+        zone.as_object_mut().unwrap().remove("pet_id");
+        let zone = client.post(&format!("/v1/pets/{pet}/safe-zones"), &owner.token, &zone).await.good();
         // That the collars stop is noticed by itself, while what is there must stand still.
         let put_off = "UPDATE collar_watches SET look_at = now() + interval '1 day'";
         assert_eq!(Tables::of(&mesh.stack, "ingest").await.refused(put_off).await, None);
+        // Its battery was low from the beginning, so that the alert came before the behaviour.
+        let alerts = client.all(&format!("/v1/pets/{pet}/alerts"), &owner.token, "alerts").await;
         let text = |value: &Value, field: &str| value[field].as_str().unwrap().to_owned();
         let (weight, food) = (text(&weight, "weight_id"), text(&food, "food_id"));
         Self {
@@ -121,6 +128,8 @@ impl Scene {
             event,
             weight,
             food,
+            zone: text(&zone, "zone_id"),
+            alert: text(&alerts[0], "alert_id"),
         }
     }
 

@@ -5,6 +5,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::super::Species;
 use super::super::canon::SECOND;
 use super::super::canon::Sample;
@@ -13,7 +15,9 @@ use super::beats;
 /// A pet is calibrating until it has this many days (domain.md).
 pub(super) const DAYS_WANTED: u8 = 7;
 /// Quarters of the days that a baseline stands on.
-const QUARTERS: i64 = 4 * DAYS_WANTED as i64;
+pub(super) const QUARTERS: i64 = 4 * DAYS_WANTED as i64;
+/// A quarter of a day, microseconds.
+pub(super) const QUARTER_US: i64 = 21_600 * SECOND;
 /// The species' figure counts like this many quarters of its own.
 const PRIOR: f64 = 0.5;
 /// A quarter counts with so many heart rates at rest: an hour's worth at 60 s, half of them missing.
@@ -25,7 +29,7 @@ const QUANTILE: f64 = 0.35;
 const BINS: usize = 301;
 
 /// A pet's own, or its species'.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Baseline {
     /// Beats per minute, asleep.
     pub sleeping_bpm: f64,
@@ -66,9 +70,20 @@ impl Rest {
         }
     }
 
-    /// Forgets what no quarter from that instant's on stands on.
-    pub(super) fn forget_before(&mut self, at: i64) {
-        self.quarters = self.quarters.split_off(&(quarter(at) - QUARTERS));
+    /// A quarter as it is kept: each heart rate that was seen, and how often.
+    pub(super) fn kept(&self, quarter: i64) -> Vec<(u16, u32)> {
+        let bins = self.quarters.get(&quarter).into_iter().flat_map(|bins| bins.iter());
+        (0_u16..).zip(bins).filter(|(_, count)| **count > 0).map(|(at, count)| (at, *count)).collect()
+    }
+
+    /// Takes a kept quarter back.
+    pub(super) fn restore(&mut self, quarter: i64, kept: &[(u16, u32)]) {
+        let bins = self.quarters.entry(quarter).or_insert_with(|| Box::new([0; BINS]));
+        for (at, count) in kept {
+            if let Some(bin) = bins.get_mut(usize::from(*at)) {
+                *bin = *count;
+            }
+        }
     }
 
     fn before(&self, today: i64) -> impl Iterator<Item = (i64, &[u32; BINS])> {
@@ -88,11 +103,26 @@ impl Baselines {
     /// Of the quarters that canonical readings are of, from what was counted before and the readings themselves.
     pub(super) fn of(species: Species, mut rest: Rest, samples: &[Sample]) -> Self {
         samples.iter().for_each(|sample| rest.add(sample));
+        Self::over(species, &rest, samples)
+    }
+
+    /// Of the quarters that readings are of, from what was counted.
+    pub(super) fn over(species: Species, rest: &Rest, samples: &[Sample]) -> Self {
         let prior = Baseline::prior(species);
         let quarters =
             samples.chunk_by(|a, b| quarter(a.at) == quarter(b.at)).map(|same| quarter(same[0].at));
         let quarters = quarters.map(|this| (this, baseline(rest.before(this), prior))).collect();
         Self { prior, quarters }
+    }
+
+    /// Those that were kept.
+    pub(super) fn known(species: Species, kept: &[(i64, Baseline)]) -> Self {
+        Self { prior: Baseline::prior(species), quarters: kept.iter().copied().collect() }
+    }
+
+    /// Those from a quarter on, to be kept.
+    pub(super) fn since(&self, quarter: i64) -> Vec<(i64, Baseline)> {
+        self.quarters.range(quarter..).map(|(quarter, baseline)| (*quarter, *baseline)).collect()
     }
 
     /// That of an instant, microseconds since 1970.
@@ -132,8 +162,9 @@ fn bin(bpm: f64) -> Option<usize> {
     (bin < BINS).then_some(bin)
 }
 
-fn quarter(at: i64) -> i64 {
-    at.div_euclid(21_600 * SECOND)
+/// The quarter of a day (UTC) of an instant.
+pub(super) fn quarter(at: i64) -> i64 {
+    at.div_euclid(QUARTER_US)
 }
 
 /// Each quarter alike, however many readings it has.

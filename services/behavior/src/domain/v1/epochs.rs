@@ -35,6 +35,8 @@ pub(super) struct Epoch {
     /// Heart rates that count: their sum, bpm, and number.
     pub(super) beats: f64,
     pub(super) beats_count: u32,
+    /// Their squares' sum.
+    pub(super) squares: f64,
     /// Fixes that count: their mean in ten-millionths of a degree east and north of the run's first, and their number. Whole
     /// numbers, so that sums over windows are the same wherever a run was begun to be read.
     pub(super) east: i64,
@@ -42,6 +44,8 @@ pub(super) struct Epoch {
     pub(super) fixes: u32,
     /// Ten-millionths of a degree of longitude are this much shorter than those of latitude here.
     pub(super) narrow: f64,
+    /// The run's first fix, in ten-millionths of a degree, east and north; where there are fixes.
+    pub(super) origin: (i64, i64),
 }
 
 /// All epochs, cut into runs.
@@ -93,10 +97,12 @@ fn run_epochs(samples: &[Sample], priors: &Priors, epochs: &mut Vec<Epoch>) {
             levels: [0; 3],
             beats: 0.0,
             beats_count: 0,
+            squares: 0.0,
             east: 0,
             north: 0,
             fixes: 0,
             narrow: 1.0,
+            origin: origin.map_or((0, 0), |fix| (units(fix.longitude), units(fix.latitude))),
         };
         for index in slots.clone() {
             let sample = &samples[index];
@@ -106,6 +112,7 @@ fn run_epochs(samples: &[Sample], priors: &Priors, epochs: &mut Vec<Epoch>) {
             }
             if let Some(bpm) = beats(sample).filter(|_| rates[index]) {
                 epoch.beats += bpm;
+                epoch.squares += bpm * bpm;
                 epoch.beats_count += 1;
             }
             if let (Some(fix), Some(origin), true) = (&sample.position, &origin, fixes[index]) {

@@ -3,7 +3,9 @@
 //! Invariant: no window reaches further than six minutes, and a window's symbol follows from sums over it, so that it
 //! costs the same however long it is.
 
+use super::super::Behavior;
 use super::super::canon::SECOND;
+use super::super::rules::{LEG_MIN_US, MAX_GAP_US, NOISE_M, Priors};
 use super::baseline::Baselines;
 use super::epochs::{Epoch, UNIT_M};
 
@@ -37,6 +39,8 @@ pub struct Seen {
     pub rates: bool,
     /// The same of levels.
     pub levels: bool,
+    /// What the way since the fix before says, as `spine/1` takes it: for where nothing else is known.
+    pub gait: Option<Behavior>,
 }
 
 /// Readings further apart than this are sparse: between 15 and 30 s.
@@ -171,7 +175,7 @@ impl Window {
 }
 
 /// What the epochs of a run look like.
-pub(super) fn see(run: &[Epoch], baselines: &Baselines) -> Vec<Seen> {
+pub(super) fn see(run: &[Epoch], baselines: &Baselines, priors: &Priors) -> Vec<Seen> {
     let mut sums = Vec::with_capacity(run.len() + 1);
     let mut sum = Sums::default();
     sums.push(sum);
@@ -185,8 +189,10 @@ pub(super) fn see(run: &[Epoch], baselines: &Baselines) -> Vec<Seen> {
     let [mut past, mut rate_past] = [60, 100].map(Window::before);
     let [mut next, mut rate_next] = [60, 100].map(Window::after);
     let mut all = Vec::with_capacity(run.len());
+    let mut last: Option<&Epoch> = None;
     for epoch in run {
         let at = epoch.to;
+        let gait = gait(&mut last, epoch, priors);
         let near = near.sums(run, &sums, at);
         let around = contact.sums(run, &sums, at);
         let sparse = spacing(epoch) > SPARSE_US;
@@ -205,6 +211,7 @@ pub(super) fn see(run: &[Epoch], baselines: &Baselines) -> Vec<Seen> {
             sparse: u8::from(sparse),
             rates: around.with_rate > 0,
             levels: around.levels > 0,
+            gait,
         });
     }
     all
@@ -213,6 +220,26 @@ pub(super) fn see(run: &[Epoch], baselines: &Baselines) -> Vec<Seen> {
 fn next_sums(window: &mut Window, run: &[Epoch], sums: &[Sums], at: i64) -> Sums {
     // Of the last epoch of a run nothing comes after.
     if run.last().is_some_and(|last| last.to <= at) { Sums::default() } else { window.sums(run, sums, at) }
+}
+
+/// The gait of the straight way since the fix before, where that is long enough ago.
+fn gait<'a>(last: &mut Option<&'a Epoch>, epoch: &'a Epoch, priors: &Priors) -> Option<Behavior> {
+    if epoch.fixes == 0 {
+        return None;
+    }
+    // Always the one before, so that it is the same wherever the run was begun to be read.
+    let before = last.replace(epoch)?;
+    let span = epoch.to - before.to;
+    let way = ((epoch.east - before.east) as f64 * epoch.narrow).hypot((epoch.north - before.north) as f64);
+    let way = way * UNIT_M;
+    let speed = way / super::seconds(span);
+    if !(LEG_MIN_US..=MAX_GAP_US).contains(&span) || way <= NOISE_M || speed > priors.top_mps {
+        None
+    } else if speed >= priors.running_mps {
+        Some(Behavior::Running)
+    } else {
+        (speed >= priors.walking_mps).then_some(Behavior::Walking)
+    }
 }
 
 /// Mean time between its readings.

@@ -19,6 +19,9 @@ const AFTER_US: i64 = 900 * SECOND;
 /// Deep Sleep told by heart rate alone (domain.md: 0.6 at most).
 const RATE_ALONE: f32 = 0.6;
 
+/// Walking and Running told by sparse fixes alone, as `spine/1` does: below what any other evidence is worth.
+const WAY_ALONE: f32 = 0.4;
+
 /// What is said of an epoch.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Said {
@@ -31,12 +34,12 @@ pub(super) struct Said {
     pub(super) weights: [f32; COUNT],
 }
 
-/// Says it of each epoch of a run.
-pub(super) fn smooth(rules: &Rules, run: &[Epoch], seen: &[Seen]) -> Vec<Said> {
-    let mut said = Vec::with_capacity(run.len());
+/// Says it of each epoch of a run, but the first `skipped`.
+pub(super) fn smooth(rules: &Rules, run: &[Epoch], seen: &[Seen], skipped: usize) -> Vec<Said> {
+    let mut said = Vec::with_capacity(run.len() - skipped);
     let mut scratch = Vec::new();
-    while said.len() < run.len() {
-        let start = said.len();
+    while skipped + said.len() < run.len() {
+        let start = skipped + said.len();
         let hour = run[start].to.div_euclid(HOUR_US);
         let end = start + run[start..].partition_point(|epoch| epoch.to.div_euclid(HOUR_US) == hour);
         let from = run[..start].partition_point(|epoch| epoch.to < hour * HOUR_US - BEFORE_US);
@@ -151,6 +154,13 @@ fn say(rules: &Rules, seen: &Seen, alpha: &Lanes, beta: &Lanes) -> Said {
     let mut confidence = worth(rules, chance);
     if best == Behavior::DeepSleep && !seen.levels {
         confidence = confidence.min(RATE_ALONE);
+    }
+    if !seen.rates
+        && !seen.levels
+        && seen.symbols[SPEED] == 0
+        && let Some(gait) = seen.gait
+    {
+        return Said { behavior: gait, chance, confidence: WAY_ALONE, weights };
     }
     Said { behavior: best, chance, confidence, weights }
 }

@@ -63,6 +63,7 @@ fn told(described: wire::Episode, version: i64) -> Result<Told, Unusable> {
         sd_heart_rate,
         distance_m,
         max_speed_mps,
+        ..
     } = described.evidence.unwrap_or_default();
     let evidence = Evidence { readings, mean_heart_rate, sd_heart_rate, distance_m, max_speed_mps };
     Ok(Told { version, behavior, rule, rule_version, start_at, end_at, open: described.open, evidence })

@@ -1,0 +1,134 @@
+//! How fast behaviours are told: of readings that are all there, and as they arrive.
+//!
+//! One thread. What arrives goes through the service's own head, slices and quarters, encoded and decoded as the database keeps
+//! them, with a map in the database's place: what it says is the most that one core could do, whatever PostgreSQL adds.
+
+use std::collections::BTreeMap;
+use std::hint::black_box;
+use std::time::Instant;
+
+use anyhow::{Context as _, ensure};
+use petty_behavior::domain::v1::{Head, Kept, Quarter, Resume, Rules, Slice, Touched, interpret, revise};
+use petty_behavior::domain::{Params, Reading};
+use petty_eval::classifier::Input;
+use petty_eval::made_up;
+use serde_json::{Map, json};
+
+use super::{Check, Report};
+use crate::progress;
+
+/// Evidence and confidence on, one core (the goal).
+const STATELESS_GOAL: f64 = 10e6;
+/// Two replicas on two cores, five readings a collar and entry, and one; by core.
+const STREAMING_GOALS: [(usize, f64); 2] = [(5, 75_000.0), (1, 30_000.0)];
+/// The bound of a pet's row.
+const ROW_BYTES: f64 = 2_000.0;
+
+/// So many made-up pets over so many days, in so many rounds.
+pub(super) fn run(pets: u32, days: u32, rounds: u32) -> anyhow::Result<Report> {
+    ensure!(rounds > 0 && pets > 0 && days > 0, "there must be a pet, a day and a round");
+    let rules = Rules::built_in()?;
+    let inputs: Vec<Input> = (0..pets).map(|number| made_up(number, days)).collect();
+    let readings: usize = inputs.iter().map(|input| input.readings.len()).sum();
+    let bar = progress::bar(u64::from(rounds))?;
+    let mut stateless = Vec::new();
+    let mut streaming: BTreeMap<usize, Vec<f64>> = BTreeMap::new();
+    let mut largest = 0;
+    for _ in 0..rounds {
+        let began = Instant::now();
+        for input in &inputs {
+            black_box(interpret(&rules, &input.params, &input.readings));
+        }
+        stateless.push(readings as f64 / began.elapsed().as_secs_f64());
+        for (chunk, _) in STREAMING_GOALS {
+            let began = Instant::now();
+            let mut taken = 0;
+            for input in &inputs {
+                let mut shelf = Shelf::default();
+                // A day of each: what comes before is read, not computed.
+                for some in input.readings.chunks(chunk).take(17_280 / chunk) {
+                    shelf.take(&rules, &input.params, some)?;
+                    taken += some.len();
+                }
+                largest = largest.max(shelf.largest);
+            }
+            streaming.entry(chunk).or_default().push(taken as f64 / began.elapsed().as_secs_f64());
+        }
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    let middle = |figures: &[f64]| {
+        let mut sorted = figures.to_vec();
+        sorted.sort_unstable_by(f64::total_cmp);
+        sorted[sorted.len() / 2]
+    };
+    let mut checks = vec![Check::at_least(
+        "stateless analysis, one core",
+        middle(&stateless),
+        "readings/s",
+        STATELESS_GOAL,
+    )];
+    for (chunk, goal) in STREAMING_GOALS {
+        let name = format!("as they arrive, {chunk} an entry, one core, without the database");
+        checks.push(Check::at_least(&name, middle(&streaming[&chunk]), "readings/s", goal));
+    }
+    checks.push(Check::at_most("largest head", largest as f64, "bytes", ROW_BYTES));
+    let mut details = Map::new();
+    details.insert("readings".to_owned(), json!(readings));
+    details.insert("stateless, by round".to_owned(), json!(stateless));
+    details.insert("as they arrive, by round".to_owned(), json!(streaming));
+    Ok(Report {
+        name: "behavior",
+        environment: json!({"pets": pets, "days": days, "rounds": rounds, "threads": 1}),
+        checks,
+        details,
+    })
+}
+
+/// The database's place.
+#[derive(Default)]
+struct Shelf {
+    head: Vec<u8>,
+    slices: BTreeMap<i64, Vec<u8>>,
+    quarters: BTreeMap<i64, Quarter>,
+    largest: usize,
+}
+
+impl Shelf {
+    fn take(&mut self, rules: &Rules, params: &Params, readings: &[Reading]) -> anyhow::Result<()> {
+        let mut head = if self.head.is_empty() { Head::default() } else { Head::decode(&self.head)? };
+        let came = head.sort(readings);
+        let numbers = came.numbers();
+        let before = self.slices(numbers.iter().filter_map(|number| self.slices.get_key_value(number)))?;
+        let touched = Touched::of(before, came);
+        let Some(resume) = head.resume(params.species, &touched) else { return Ok(()) };
+        ensure!(resume != Resume::Oldest || self.head.is_empty(), "in order nothing begins anew");
+        let wants = head.wants(params.species, &touched, &resume, None)?;
+        let slices = self.slices(self.slices.range(wants.slices_from..))?;
+        let rests = self.quarters.range(wants.rests.start.min(wants.rests.end)..wants.rests.end);
+        let rests = rests.filter_map(|(at, kept)| Some((*at, kept.rest.clone()?))).collect();
+        let done = head.revise((rules, params), &touched, wants, Kept { slices, rests })?;
+        for (number, slice) in &touched.slices {
+            self.slices.insert(*number, slice.encode()?);
+        }
+        for (number, quarter) in done.quarters {
+            let kept = self.quarters.entry(number).or_default();
+            kept.rest = quarter.rest.or(kept.rest.take());
+            kept.carry = quarter.carry.or(kept.carry.take());
+        }
+        black_box(revise(uuid::Uuid::nil(), &[], &done.episodes, &mut head.serial));
+        self.head = head.encode()?;
+        self.largest = self.largest.max(self.head.len());
+        Ok(())
+    }
+
+    fn slices<'a>(
+        &self,
+        wanted: impl Iterator<Item = (&'a i64, &'a Vec<u8>)>,
+    ) -> anyhow::Result<BTreeMap<i64, Slice>> {
+        let read = |(number, bytes): (&i64, &Vec<u8>)| {
+            Ok((*number, Slice::decode(*number, bytes).context("a slice does not decode")?))
+        };
+        wanted.map(read).collect()
+    }
+}

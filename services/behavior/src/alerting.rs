@@ -1,0 +1,291 @@
+//! Alerts: raised by readings, by their absence, and by time; told as `alert.changed`.
+//!
+//! Invariants: whoever changes an alert of a pet holds the pet's lock, so that each is raised once and told in order, whichever
+//! replica does it; what is to be done at a time stands in the database and is taken by one statement.
+
+use jiff::{SignedDuration, Timestamp};
+use petty_chassis::calendar::{self, Bounds};
+use petty_chassis::events::{Outgoing, inbox, outbox, topics};
+use petty_chassis::postgres::{Db, Error, Tx};
+use petty_chassis::types::{Clock, PetId};
+use petty_proto::events::v1::AlertChanged;
+use uuid::Uuid;
+
+use crate::domain::alerts::machine::{self, Alert};
+use crate::domain::alerts::{Context, Kind, Report, Signal, Watch};
+use crate::domain::v1::Head;
+use crate::grpc::convert;
+use crate::pets::Pet;
+use crate::store::{alerts, episodes, states, zones};
+
+/// A silent collar.
+const SILENCE: &str = "silence";
+/// A pet that lies about.
+const INACTIVITY: &str = "inactivity";
+/// So much that is due is looked at before looking again.
+const BATCH: i64 = 100;
+/// How often a pet is looked at for having lain too long.
+const LOOK: SignedDuration = SignedDuration::from_mins(30);
+/// Lying this long by day is told (domain.md).
+const LYING: SignedDuration = SignedDuration::from_hours(8);
+/// The day's hours that count: between what most call night (~).
+const DAYTIME: (i8, i8) = (7, 22);
+/// What it is wont to: the longest it lay by day within this time, and a quarter more (~).
+const HABIT: SignedDuration = SignedDuration::from_hours(14 * 24);
+
+/// What writes alerts down and tells of them.
+#[derive(Clone, Debug)]
+pub struct Alerting {
+    db: Db,
+    clock: Clock,
+    shards: i16,
+}
+
+/// What is told of alerts within a transaction.
+pub(crate) struct Teller<'a> {
+    pub(crate) tx: &'a Tx,
+    pub(crate) clock: &'a Clock,
+    pub(crate) shards: i16,
+}
+
+impl Teller<'_> {
+    /// Takes a locked pet's readings, and does what they say. The watch is the caller's to keep.
+    pub(crate) async fn watch(
+        &self,
+        pet: PetId,
+        about: &Pet,
+        head: &Head,
+        watch: &mut Watch,
+        reports: &[Report],
+    ) -> Result<(), Error> {
+        let newer = watch.at().is_none_or(|at| reports.iter().any(|report| report.at.as_microsecond() > at));
+        if reports.is_empty() || !newer {
+            return Ok(());
+        }
+        let placed = reports.iter().any(|report| report.position.is_some());
+        let zones = if placed { zones::all(self.tx, pet).await? } else { Vec::new() };
+        let zone = calendar::zone(&about.time_zone);
+        let resting = head.baseline().map(|baseline| (baseline.sleeping_bpm, baseline.days));
+        let context = Context { species: about.species, zone: &zone, zones: &zones, resting };
+        let now = self.clock.now();
+        let signals = watch.take(&context, reports, now.as_microsecond());
+        for signal in &signals {
+            self.signal(pet, about, signal).await?;
+        }
+        let from = watch.silent_from().and_then(|from| Timestamp::from_microsecond(from).ok());
+        if let Some(from) = from.filter(|_| !watch.armed) {
+            alerts::arm(self.tx, pet, SILENCE, from).await?;
+            alerts::arm(self.tx, pet, INACTIVITY, now.saturating_add(LOOK).unwrap_or(now)).await?;
+            watch.armed = true;
+        }
+        Ok(())
+    }
+
+    /// What a signal does to the pet's alert of its kind.
+    pub(crate) async fn signal(&self, pet: PetId, about: &Pet, signal: &Signal) -> Result<(), Error> {
+        let last = alerts::last(self.tx, pet, signal.kind).await?;
+        let (settings, _) = alerts::settings(self.tx, pet).await?;
+        let zone = calendar::zone(&about.time_zone);
+        // A function of pet, kind and time: told again after a rollback, it is the same.
+        let name = format!("alert/{}/{}", signal.kind.slug(), signal.at.as_microsecond());
+        let id = Uuid::new_v5(&pet.0, name.as_bytes());
+        let now = (self.clock.now(), &zone);
+        match machine::on_signal(last.as_ref(), &settings, signal, now, id) {
+            Some(alert) => self.put(pet, &alert).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Writes an alert's next version, and tells of it.
+    pub(crate) async fn put(&self, pet: PetId, alert: &Alert) -> Result<(), Error> {
+        alerts::put(self.tx, self.clock, pet, alert).await?;
+        let told = AlertChanged { alert: Some(convert::alert(pet, alert)) };
+        let outgoing = Outgoing::of_pet(&topics::ALERT_CHANGED, pet, alert.version, self.shards, &told);
+        outbox::write(self.tx, self.clock, &outgoing).await.map(|_| ())
+    }
+}
+
+impl Alerting {
+    /// Over the service's own database, telling into so many shards.
+    #[must_use]
+    pub fn new(db: Db, clock: Clock, shards: i16) -> Self {
+        Self { db, clock, shards }
+    }
+
+    /// Does all that is due; how much.
+    ///
+    /// # Errors
+    /// Where something could not be done; the rest is.
+    pub async fn do_due(&self) -> Result<usize, Error> {
+        let (mut done, mut failed) = (0, None);
+        loop {
+            let now = self.clock.now();
+            let due = self.db.read("dues", |tx| async move { alerts::dues(&tx, now, BATCH).await }).await?;
+            for (pet, what) in &due {
+                let (pet, what) = (*pet, what.as_str());
+                let looked = self
+                    .db
+                    .transaction("look_at_pet", |tx| async move { self.look(&tx, pet, what).await })
+                    .await;
+                match looked {
+                    Ok(one) => done += usize::from(one),
+                    // One that fails holds up no other; it is still due.
+                    Err(error) => failed = Some(error),
+                }
+            }
+            if let Some(error) = failed {
+                return Err(error);
+            }
+            if due.len() < usize::try_from(BATCH).unwrap_or(usize::MAX) {
+                break;
+            }
+        }
+        Ok(done + self.escalate_due().await?)
+    }
+
+    /// Tells once more what nobody has seen.
+    async fn escalate_due(&self) -> Result<usize, Error> {
+        let mut done = 0;
+        loop {
+            let now = self.clock.now();
+            let due =
+                self.db.read("due_alerts", |tx| async move { alerts::due(&tx, now, BATCH).await }).await?;
+            for (pet, id) in &due {
+                let (pet, id) = (*pet, *id);
+                let one = self.db.transaction("escalate_alert", |tx| async move {
+                    let teller = self.teller(&tx);
+                    if teller.lock(pet).await?.is_none() {
+                        return Ok(false);
+                    }
+                    let alert = alerts::lock(&tx, pet, id).await?;
+                    let Some(told) = alert.and_then(|alert| machine::escalate(&alert, now)) else {
+                        return Ok(false);
+                    };
+                    teller.put(pet, &told).await.map(|()| true)
+                });
+                done += usize::from(one.await?);
+            }
+            if due.len() < usize::try_from(BATCH).unwrap_or(usize::MAX) {
+                return Ok(done);
+            }
+        }
+    }
+
+    /// Looks at a pet though nothing arrived, if that is still due.
+    async fn look(&self, tx: &Tx, pet: PetId, what: &str) -> Result<bool, Error> {
+        let teller = self.teller(tx);
+        let Some((about, mut watch)) = teller.lock(pet).await? else { return Ok(false) };
+        let now = self.clock.now();
+        if !alerts::take_due(tx, pet, what, now).await? {
+            return Ok(false);
+        }
+        let from = watch.silent_from().and_then(|from| Timestamp::from_microsecond(from).ok());
+        if what == SILENCE {
+            // It said something since: the next look is when it would be silent from now.
+            if let Some(from) = from.filter(|from| *from > now) {
+                alerts::arm(tx, pet, SILENCE, from).await?;
+                return Ok(true);
+            }
+            let signal = watch.silence(now.as_microsecond());
+            // Its next reading notes it again.
+            watch.armed = false;
+            states::put_watch(tx, pet, &watch).await?;
+            if let Some(signal) = signal {
+                teller.signal(pet, &about, &signal).await?;
+            }
+            return Ok(true);
+        }
+        // A collar that is silent says nothing of its pet; its next reading arms this again.
+        if from.is_some_and(|from| from > now) {
+            teller.lying(pet, &about, now).await?;
+            alerts::arm(tx, pet, INACTIVITY, now.saturating_add(LOOK).unwrap_or(now)).await?;
+        } else {
+            watch.armed = false;
+            states::put_watch(tx, pet, &watch).await?;
+        }
+        Ok(true)
+    }
+
+    fn teller<'a>(&'a self, tx: &'a Tx) -> Teller<'a> {
+        Teller { tx, clock: &self.clock, shards: self.shards }
+    }
+}
+
+impl Teller<'_> {
+    /// A pet's row, locked; `None` where nothing is known of it, or no more.
+    async fn lock(&self, pet: PetId) -> Result<Option<(Pet, Watch)>, Error> {
+        let state = states::lock_known(self.tx, pet).await?;
+        let erased = inbox::is_erased(self.tx, pet).await?;
+        let known = state.filter(|_| !erased).and_then(|state| {
+            let watch = state.watch.as_deref().map(Watch::decode).unwrap_or_default();
+            Some((state.pet?, watch))
+        });
+        if known.is_none() {
+            alerts::forget_dues(self.tx, pet).await?;
+        }
+        Ok(known)
+    }
+
+    /// Whether the pet has been lying for most of the day, and longer than it is wont to.
+    async fn lying(&self, pet: PetId, about: &Pet, now: Timestamp) -> Result<(), Error> {
+        let zone = calendar::zone(&about.time_zone);
+        let daytime = |date: jiff::civil::Date| {
+            let at = |hour| date.at(hour, 0, 0, 0).to_zoned(zone.clone()).ok().map(|zoned| zoned.timestamp());
+            Some(Bounds { start: at(DAYTIME.0)?, end: at(DAYTIME.1)? })
+        };
+        let Some(today) = daytime(calendar::date(now, &zone)) else { return Ok(()) };
+        let since = now.saturating_sub(HABIT).unwrap_or(now);
+        let moves = episodes::moves(self.tx, pet, since).await?;
+        let up = moves.last().map_or(since, |(_, end)| *end);
+        let lying = now.min(today.end).duration_since(up.max(today.start));
+        if lying < LYING {
+            // It was up: what was told of its lying is over.
+            let at = up.min(now);
+            let over = Signal {
+                kind: Kind::Inactivity,
+                on: false,
+                at,
+                severity: Kind::Inactivity.severity(),
+                zone: None,
+                evidence: Vec::new(),
+            };
+            return if up > today.start { self.signal(pet, about, &over).await } else { Ok(()) };
+        }
+        // The longest of the days before, between two moves.
+        let mut longest = SignedDuration::ZERO;
+        let mut days = 0_u32;
+        let mut date = calendar::date(since, &zone);
+        while let (Some(day), Ok(next)) = (daytime(date), date.tomorrow())
+            && day.end < today.start
+        {
+            date = next;
+            let mut at = day.start;
+            let within = moves.iter().filter(|(start, end)| *end > day.start && *start < day.end);
+            let mut moved = false;
+            for (start, end) in within {
+                moved = true;
+                longest = longest.max(start.duration_since(at));
+                at = *end;
+            }
+            // A day without a move may be one that the collar was not worn.
+            if moved {
+                days += 1;
+                longest = longest.max(day.end.duration_since(at));
+            }
+        }
+        // Of a pet that is not known for a week nobody knows what it is wont to.
+        if days < 7 || lying.as_secs_f64() < 1.25 * longest.as_secs_f64() {
+            return Ok(());
+        }
+        let hours = |duration: SignedDuration| duration.as_secs_f64() / 3_600.0;
+        let signal = Signal {
+            kind: Kind::Inactivity,
+            on: true,
+            at: now,
+            severity: Kind::Inactivity.severity(),
+            zone: None,
+            evidence: vec![("lying_hours", hours(lying)), ("longest_before_hours", hours(longest))],
+        };
+        self.signal(pet, about, &signal).await
+    }
+}

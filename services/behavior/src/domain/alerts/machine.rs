@@ -1,0 +1,290 @@
+//! What a signal does to the one alert of its kind that may be open.
+//!
+//! Invariants: a pet has at most one alert of a kind that is not cleared; after a clearing the kind rests for its cool-down; each
+//! change has the next version, and what changes nothing has none.
+
+use jiff::civil::Time;
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+use uuid::Uuid;
+
+use super::{Kind, RULE_VERSION, Severity, Signal};
+
+/// How an alert stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    /// Nobody has said that they saw it.
+    Raised,
+    /// Somebody has; what it is about goes on.
+    Acknowledged,
+    /// What it was about is over.
+    Cleared,
+}
+
+impl Status {
+    /// The name rows carry. It never changes.
+    #[must_use]
+    pub const fn slug(self) -> &'static str {
+        match self {
+            Self::Raised => "raised",
+            Self::Acknowledged => "acknowledged",
+            Self::Cleared => "cleared",
+        }
+    }
+
+    /// The status of a slug.
+    #[must_use]
+    pub fn from_slug(slug: &str) -> Option<Self> {
+        [Self::Raised, Self::Acknowledged, Self::Cleared].into_iter().find(|status| status.slug() == slug)
+    }
+}
+
+/// An alert.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Alert {
+    /// Its id.
+    pub id: Uuid,
+    /// What it is about.
+    pub kind: Kind,
+    /// How bad.
+    pub severity: Severity,
+    /// How it stands.
+    pub status: Status,
+    /// The time of the reading that raised it.
+    pub raised_at: Timestamp,
+    /// When somebody said that they saw it.
+    pub acknowledged_at: Option<Timestamp>,
+    /// When it was told once more, since nobody had.
+    pub escalated_at: Option<Timestamp>,
+    /// The time of the reading that cleared it.
+    pub cleared_at: Option<Timestamp>,
+    /// When it is to be told once more.
+    pub escalate_at: Option<Timestamp>,
+    /// Whether anybody is to be disturbed now: not in quiet hours, nor by what is long past.
+    pub notify: bool,
+    /// The zone it is about, where it is about one.
+    pub zone: Option<Uuid>,
+    /// What it rests on: names with their units, and figures.
+    pub evidence: Vec<(String, f64)>,
+    /// The rules' version.
+    pub rule_version: String,
+    /// Higher after every change.
+    pub version: i64,
+}
+
+/// What the owner wants.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// Kinds that are not raised.
+    pub disabled: Vec<Kind>,
+    /// By the pet's clock, from and to: nobody is disturbed by what is not critical.
+    pub quiet: Option<(Time, Time)>,
+    /// Minutes after which what nobody has seen is told once more; 0: never.
+    pub escalate_after_minutes: i32,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        // Half an hour: long enough to have looked, short enough to be of use (~).
+        Self { disabled: Vec::new(), quiet: None, escalate_after_minutes: 30 }
+    }
+}
+
+impl Settings {
+    fn is_quiet(&self, now: Timestamp, zone: &TimeZone) -> bool {
+        let time = now.to_zoned(zone.clone()).time();
+        self.quiet.is_some_and(
+            |(from, to)| {
+                if from <= to { from <= time && time < to } else { from <= time || time < to }
+            },
+        )
+    }
+
+    fn disturbs(&self, severity: Severity, now: Timestamp, zone: &TimeZone) -> bool {
+        severity == Severity::Critical || !self.is_quiet(now, zone)
+    }
+}
+
+/// What is longer past than this is noted, and nobody is disturbed.
+const NEWS: SignedDuration = SignedDuration::from_hours(1);
+
+/// What a signal does, at a moment, in the pet's zone. `last`: the pet's last alert of the kind; `id`: what a new one is called.
+#[must_use]
+pub fn on_signal(
+    last: Option<&Alert>,
+    settings: &Settings,
+    signal: &Signal,
+    (now, zone): (Timestamp, &TimeZone),
+    id: Uuid,
+) -> Option<Alert> {
+    let open = last.filter(|alert| alert.status != Status::Cleared);
+    match (signal.on, open) {
+        (false, None) => None,
+        (false, Some(alert)) => Some(Alert {
+            status: Status::Cleared,
+            cleared_at: Some(signal.at.max(alert.raised_at)),
+            escalate_at: None,
+            notify: settings.disturbs(Severity::Info, now, zone),
+            version: alert.version + 1,
+            ..alert.clone()
+        }),
+        // It became worse: told anew, though somebody saw what it was before.
+        (true, Some(alert)) if signal.severity > alert.severity => Some(Alert {
+            severity: signal.severity,
+            status: Status::Raised,
+            notify: settings.disturbs(signal.severity, now, zone),
+            evidence: figures(signal),
+            version: alert.version + 1,
+            ..alert.clone()
+        }),
+        (true, Some(_)) => None,
+        (true, None) => {
+            let cleared = last.and_then(|alert| alert.cleared_at);
+            let cooling = SignedDuration::from_micros(signal.kind.cool_down());
+            if settings.disabled.contains(&signal.kind)
+                || cleared.is_some_and(|cleared| signal.at.duration_since(cleared) < cooling)
+            {
+                return None;
+            }
+            let news = now.duration_since(signal.at) < NEWS;
+            let minutes = SignedDuration::from_mins(settings.escalate_after_minutes.into());
+            let escalates = news && signal.severity > Severity::Info && !minutes.is_zero();
+            Some(Alert {
+                id,
+                kind: signal.kind,
+                severity: signal.severity,
+                status: Status::Raised,
+                raised_at: signal.at,
+                acknowledged_at: None,
+                escalated_at: None,
+                cleared_at: None,
+                escalate_at: escalates.then(|| now.saturating_add(minutes).unwrap_or(Timestamp::MAX)),
+                notify: news && settings.disturbs(signal.severity, now, zone),
+                zone: signal.zone,
+                evidence: figures(signal),
+                rule_version: RULE_VERSION.to_owned(),
+                version: 1,
+            })
+        }
+    }
+}
+
+/// What somebody's having seen it does; `None` where that was known, or it is over.
+#[must_use]
+pub fn acknowledge(alert: &Alert, now: Timestamp) -> Option<Alert> {
+    (alert.status == Status::Raised).then(|| Alert {
+        status: Status::Acknowledged,
+        acknowledged_at: Some(now),
+        escalate_at: None,
+        notify: false,
+        version: alert.version + 1,
+        ..alert.clone()
+    })
+}
+
+/// What the time to tell it once more does; `None` where it has not come, or there is no need.
+#[must_use]
+pub fn escalate(alert: &Alert, now: Timestamp) -> Option<Alert> {
+    let due = alert.escalate_at.is_some_and(|due| due <= now) && alert.status == Status::Raised;
+    due.then(|| Alert {
+        escalated_at: Some(now),
+        escalate_at: None,
+        // Nobody has seen it: that is what quiet hours are broken for.
+        notify: true,
+        version: alert.version + 1,
+        ..alert.clone()
+    })
+}
+
+fn figures(signal: &Signal) -> Vec<(String, f64)> {
+    signal.evidence.iter().map(|(name, figure)| ((*name).to_owned(), *figure)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(minutes: i64) -> Timestamp {
+        "2026-01-10T12:00:00Z".parse::<Timestamp>().unwrap() + SignedDuration::from_mins(minutes)
+    }
+
+    fn signal(on: bool, minutes: i64) -> Signal {
+        let kind = Kind::SilentCollar;
+        Signal {
+            kind,
+            on,
+            at: at(minutes),
+            severity: kind.severity(),
+            zone: None,
+            evidence: vec![("a", 1.0)],
+        }
+    }
+
+    fn step(last: Option<&Alert>, settings: &Settings, signal: &Signal) -> Option<Alert> {
+        on_signal(last, settings, signal, (signal.at, &TimeZone::UTC), Uuid::from_u128(1))
+    }
+
+    #[test]
+    fn one_is_raised_acknowledged_and_cleared_and_the_next_waits_for_the_cool_down() {
+        let settings = Settings::default();
+        let raised = step(None, &settings, &signal(true, 0)).unwrap();
+        assert_eq!((raised.status, raised.version, raised.notify), (Status::Raised, 1, true));
+        assert_eq!(step(Some(&raised), &settings, &signal(true, 1)), None, "one open at a time");
+        let seen = acknowledge(&raised, at(2)).unwrap();
+        assert_eq!(
+            (seen.status, seen.escalate_at, acknowledge(&seen, at(3))),
+            (Status::Acknowledged, None, None)
+        );
+        assert_eq!(step(Some(&seen), &settings, &signal(true, 3)), None, "one that was seen is open still");
+        let cleared = step(Some(&seen), &settings, &signal(false, 4)).unwrap();
+        assert_eq!((cleared.status, cleared.cleared_at, cleared.version), (Status::Cleared, Some(at(4)), 3));
+        assert_eq!(step(Some(&cleared), &settings, &signal(false, 5)), None);
+        assert_eq!(step(Some(&cleared), &settings, &signal(true, 33)), None, "it rests");
+        assert_eq!(step(Some(&cleared), &settings, &signal(true, 34)).unwrap().version, 1, "another one");
+        assert_eq!(acknowledge(&cleared, at(5)), None);
+    }
+
+    #[test]
+    fn what_nobody_has_seen_is_told_once_more_and_once() {
+        let raised = step(None, &Settings::default(), &signal(true, 0)).unwrap();
+        assert_eq!(escalate(&raised, at(29)), None);
+        let escalated = escalate(&raised, at(30)).unwrap();
+        assert_eq!((escalated.escalated_at, escalated.notify), (Some(at(30)), true));
+        assert_eq!(escalate(&escalated, at(90)), None);
+        assert_eq!(escalate(&acknowledge(&raised, at(3)).unwrap(), at(40)), None);
+        let never = Settings { escalate_after_minutes: 0, ..Settings::default() };
+        assert_eq!(step(None, &never, &signal(true, 0)).unwrap().escalate_at, None);
+    }
+
+    #[test]
+    fn quiet_hours_disturb_nobody_but_for_what_is_critical_and_switches_switch_off() {
+        let quiet = |from: &str, to: &str| Settings {
+            quiet: Some((from.parse().unwrap(), to.parse().unwrap())),
+            ..Settings::default()
+        };
+        let notify = |settings: &Settings| step(None, settings, &signal(true, 0)).unwrap().notify;
+        assert!(!notify(&quiet("11:00", "13:00")) && notify(&quiet("12:01", "13:00")));
+        assert!(!notify(&quiet("22:00", "12:01")) && notify(&quiet("22:00", "12:00")));
+        let critical = Signal { severity: Severity::Critical, ..signal(true, 0) };
+        assert!(step(None, &quiet("11:00", "13:00"), &critical).unwrap().notify);
+        let off = Settings { disabled: vec![Kind::SilentCollar], ..Settings::default() };
+        assert_eq!(step(None, &off, &signal(true, 0)), None);
+    }
+
+    #[test]
+    fn what_is_long_past_is_noted_and_disturbs_nobody() {
+        let settings = Settings::default();
+        let raised =
+            on_signal(None, &settings, &signal(true, 0), (at(61), &TimeZone::UTC), Uuid::nil()).unwrap();
+        assert_eq!((raised.notify, raised.escalate_at), (false, None));
+    }
+
+    #[test]
+    fn what_becomes_worse_is_told_anew() {
+        let settings = Settings::default();
+        let seen = acknowledge(&step(None, &settings, &signal(true, 0)).unwrap(), at(1)).unwrap();
+        let worse = Signal { severity: Severity::Critical, ..signal(true, 5) };
+        let told = step(Some(&seen), &settings, &worse).unwrap();
+        assert_eq!((told.status, told.severity, told.version), (Status::Raised, Severity::Critical, 3));
+    }
+}

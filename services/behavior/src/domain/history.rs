@@ -1,0 +1,293 @@
+//! What a pet's days say together: what is usual, how it fares, what is to be expected.
+//!
+//! Invariant: everything is a function of the days' totals; robust, so that one odd day moves nothing; and absent where the
+//! days do not suffice, with the reason.
+
+use jiff::civil::{Date, Weekday};
+
+use super::{Behavior, Species, Totals};
+
+/// A day counts that was seen for half of it.
+const COVERED_MINUTES: f64 = 720.0;
+/// Days until there is anything to compare with (domain.md: 7 days).
+pub const DAYS_WANTED: usize = 7;
+/// Days that a forecast needs: four weeks, of which the last two are forecast again to see whether that is worth anything.
+pub const FORECAST_DAYS: usize = 28;
+const BACKTEST_DAYS: usize = 14;
+/// The days of a trend (domain.md), and how many of them must be there.
+pub const TREND_DAYS: i64 = 40;
+const TREND_WANTED: usize = 30;
+
+/// A day's figures.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Day {
+    /// Which.
+    pub date: Date,
+    /// Minutes on the move.
+    pub active_minutes: f64,
+    /// Minutes asleep.
+    pub sleep_minutes: f64,
+    /// Mean at rest, beats per minute.
+    pub resting_heart_rate: Option<f64>,
+    /// Awake at night, minutes.
+    pub night_awake_minutes: Option<f64>,
+}
+
+impl Day {
+    /// Of a day's totals; `None` where too little of it was seen.
+    #[must_use]
+    pub fn of(date: Date, totals: &Totals) -> Option<Self> {
+        if totals.covered_minutes < COVERED_MINUTES {
+            return None;
+        }
+        let minutes = |of: &dyn Fn(Behavior) -> bool| -> f64 {
+            totals
+                .behaviors
+                .iter()
+                .filter(|(behavior, _)| of(**behavior))
+                .map(|(_, (minutes, _))| minutes)
+                .sum()
+        };
+        Some(Self {
+            date,
+            active_minutes: minutes(&Behavior::moves),
+            sleep_minutes: minutes(&|behavior| behavior == Behavior::DeepSleep),
+            resting_heart_rate: totals.resting_heart_rate,
+            night_awake_minutes: totals.night_awake_minutes,
+        })
+    }
+
+    fn is_weekend(&self) -> bool {
+        matches!(self.date.weekday(), Weekday::Saturday | Weekday::Sunday)
+    }
+}
+
+/// What is usual of a figure.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Usual {
+    /// The middle one.
+    pub median: f64,
+    /// The median of the distances from it, times 1.4826: of a normal spread, its standard deviation.
+    pub spread: f64,
+    /// Of so many days.
+    pub days: usize,
+}
+
+impl Usual {
+    /// Of some figures; `None` of none.
+    #[must_use]
+    pub fn of(figures: &[f64]) -> Option<Self> {
+        let middle = median(figures)?;
+        let away: Vec<f64> = figures.iter().map(|figure| (figure - middle).abs()).collect();
+        Some(Self { median: middle, spread: 1.4826 * median(&away)?, days: figures.len() })
+    }
+
+    /// How unusual a figure is, in spreads; a spread counts as a tenth of the median at least, so that the most regular pet is
+    /// not alarming at once (~).
+    #[must_use]
+    pub fn away(&self, figure: f64) -> f64 {
+        (figure - self.median) / self.spread.max(0.1 * self.median.abs()).max(1e-9)
+    }
+}
+
+/// The middle one; of an even number the mean of two.
+#[must_use]
+pub fn median(figures: &[f64]) -> Option<f64> {
+    let mut sorted = figures.to_vec();
+    sorted.sort_unstable_by(f64::total_cmp);
+    let half = sorted.len() / 2;
+    match sorted.len() {
+        0 => None,
+        odd if odd % 2 == 1 => Some(sorted[half]),
+        _ => Some(f64::midpoint(sorted[half - 1], sorted[half])),
+    }
+}
+
+/// The median slope between any two points (Theil 1950, Sen 1968); 0 of fewer than two.
+#[must_use]
+pub fn theil_sen(points: &[(f64, f64)]) -> f64 {
+    let slopes: Vec<f64> = points
+        .iter()
+        .enumerate()
+        .flat_map(|(nth, a)| points[nth + 1..].iter().map(move |b| (b.1 - a.1) / (b.0 - a.0)))
+        .filter(|slope| slope.is_finite())
+        .collect();
+    median(&slopes).unwrap_or(0.0)
+}
+
+/// A rise of the resting heart rate: beats per minute over the days of a trend, and in percent, where it is one (Mann-Kendall, one-sided, 1 %)
+/// and a tenth at least: less is within what weather and season do (~).
+#[must_use]
+pub fn trend(days: &[Day]) -> Option<(f64, f64)> {
+    let points: Vec<(f64, f64)> =
+        days.iter().filter_map(|day| Some((ordinal(day.date), day.resting_heart_rate?))).collect();
+    if points.len() < TREND_WANTED {
+        return None;
+    }
+    let mut score = 0.0;
+    for (nth, a) in points.iter().enumerate() {
+        for b in &points[nth + 1..] {
+            score += if b.1 > a.1 {
+                1.0
+            } else if b.1 < a.1 {
+                -1.0
+            } else {
+                0.0
+            };
+        }
+    }
+    let n = points.len() as f64;
+    let deviation = (n * (n - 1.0) * (2.0 * n + 5.0) / 18.0).sqrt();
+    let rise = theil_sen(&points) * TREND_DAYS as f64;
+    let rates: Vec<f64> = points.iter().map(|(_, rate)| *rate).collect();
+    let percent = 100.0 * rise / median(&rates)?;
+    // 2.326: the normal distribution's 99th percentile.
+    ((score - 1.0) / deviation > 2.326 && percent >= 10.0).then_some((rise, percent))
+}
+
+/// Minutes that the last night was more awake than is usual, where it was: beyond three spreads and three quarters of an hour.
+/// `Some(Err)`: it was not.
+#[must_use]
+pub fn restless(days: &[Day]) -> Option<Result<(f64, f64), ()>> {
+    let (last, before) = days.split_last()?;
+    let awake = last.night_awake_minutes?;
+    let nights: Vec<f64> = before.iter().filter_map(|day| day.night_awake_minutes).collect();
+    let usual = Usual::of(&nights).filter(|usual| usual.days >= DAYS_WANTED)?;
+    let beyond = usual.away(awake) > 3.0 && awake > usual.median + 45.0;
+    Some(if beyond { Ok((awake, usual.median)) } else { Err(()) })
+}
+
+/// How a pet fares: each 0 to 100.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Score {
+    /// All together: a quarter each, of those there are.
+    pub score: f64,
+    /// Sleep, against its own and its species'.
+    pub sleep: f64,
+    /// Activity, against its own; less is worse than more.
+    pub activity: f64,
+    /// Heart rate at rest, against its own; absent where none was measured.
+    pub vitals: Option<f64>,
+    /// How alike its days are, against how alike they were.
+    pub regularity: f64,
+    /// Days it stands on.
+    pub days: usize,
+}
+
+/// The score of the last three days against those before; `None`: there are too few.
+#[must_use]
+pub fn score(species: Species, days: &[Day]) -> Option<Score> {
+    const NOW: usize = 3;
+    if days.len() < DAYS_WANTED + NOW {
+        return None;
+    }
+    let (before, now) = days.split_at(days.len() - NOW);
+    let of = |days: &[Day], figure: &dyn Fn(&Day) -> Option<f64>| {
+        days.iter().filter_map(figure).collect::<Vec<f64>>()
+    };
+    let away = |figure: &dyn Fn(&Day) -> Option<f64>| {
+        let usual = Usual::of(&of(before, figure)).filter(|usual| usual.days >= DAYS_WANTED)?;
+        Some(usual.away(median(&of(now, figure))?))
+    };
+    let sleep_away = away(&|day| Some(day.sleep_minutes))?;
+    let hours = median(&of(now, &|day| Some(day.sleep_minutes)))? / 60.0;
+    // domain.md: 12 to 14 h and to 18, cats 12 to 16 and to 20; bouts of it seen by a collar are fewer (~).
+    let (least, most) = match species {
+        Species::Dog => (8.0, 18.0),
+        Species::Cat => (8.0, 20.0),
+    };
+    let beyond = (least - hours).max(hours - most).max(0.0);
+    let sleep = 0.7 * points(sleep_away.abs()) + 0.3 * points(beyond + 1.0);
+    let active_away = away(&|day| Some(day.active_minutes))?;
+    let activity = points(if active_away < 0.0 { -active_away } else { active_away / 2.0 });
+    let vitals = away(&|day| day.resting_heart_rate).map(|away| points(away.max(0.0)));
+    let spread = |days: &[Day]| Usual::of(&of(days, &|day| Some(day.active_minutes + day.sleep_minutes)));
+    let (usual, recent) = (spread(before)?, spread(&days[days.len() - DAYS_WANTED..])?);
+    let regularity = points(recent.spread / usual.spread.max(0.05 * usual.median).max(1.0));
+    let parts: Vec<f64> =
+        [Some(sleep), Some(activity), vitals, Some(regularity)].into_iter().flatten().collect();
+    let score = parts.iter().sum::<f64>() / parts.len() as f64;
+    Some(Score { score, sleep, activity, vitals, regularity, days: days.len() })
+}
+
+/// 100 within one spread, 61 two and a half away, 1 five away (a bell beyond the first spread, ~).
+fn points(away: f64) -> f64 {
+    100.0 * (-(away - 1.0).max(0.0).powi(2) / 4.5).exp()
+}
+
+/// What is to be expected of the next day.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Forecast {
+    /// Most likely.
+    pub expected: f64,
+    /// Four days in five lie between this
+    pub low: f64,
+    /// and this.
+    pub high: f64,
+    /// How much smaller its mean error was on the last days than that of "as the day before": 0 to 1.
+    pub skill: f64,
+}
+
+/// Why there is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoForecast {
+    /// Too few days.
+    TooFewDays,
+    /// "As the day before" was as good on the last days.
+    NoBetterThanNaive,
+}
+
+/// The next day's figure: what is usual on that kind of day, and the trend.
+///
+/// # Errors
+/// Where there is nothing worth telling.
+pub fn forecast(days: &[Day], figure: impl Fn(&Day) -> Option<f64>) -> Result<Forecast, NoForecast> {
+    let known: Vec<(Day, f64)> = days.iter().filter_map(|day| Some((*day, figure(day)?))).collect();
+    if known.len() < FORECAST_DAYS {
+        return Err(NoForecast::TooFewDays);
+    }
+    // Rolling origin: each of the last days from those before it alone.
+    let (mut errors, mut naive) = (Vec::new(), Vec::new());
+    for nth in known.len() - BACKTEST_DAYS..known.len() {
+        let (day, truth) = known[nth];
+        errors.push((expect(&known[..nth], &day) - truth).abs());
+        naive.push((known[nth - 1].1 - truth).abs());
+    }
+    let mean = |errors: &[f64]| errors.iter().sum::<f64>() / errors.len() as f64;
+    let skill = 1.0 - mean(&errors) / mean(&naive).max(1e-9);
+    if skill <= 0.0 {
+        return Err(NoForecast::NoBetterThanNaive);
+    }
+    errors.sort_unstable_by(f64::total_cmp);
+    let reach = errors[(errors.len() * 4).div_ceil(5).min(errors.len()) - 1];
+    let last = known[known.len() - 1].0;
+    let next = Day { date: last.date.tomorrow().unwrap_or(last.date), ..last };
+    let expected = expect(&known, &next);
+    Ok(Forecast { expected, low: (expected - reach).max(0.0), high: expected + reach, skill })
+}
+
+fn expect(known: &[(Day, f64)], day: &Day) -> f64 {
+    let known = &known[known.len().saturating_sub(FORECAST_DAYS)..];
+    let points: Vec<(f64, f64)> = known.iter().map(|(day, figure)| (ordinal(day.date), *figure)).collect();
+    let slope = theil_sen(&points);
+    let at = ordinal(day.date);
+    // Without its trend, of the same kind of day where there are enough of them.
+    let level = |same: bool| -> Vec<f64> {
+        let alike = known
+            .iter()
+            .zip(&points)
+            .filter(|((other, _), _)| !same || other.is_weekend() == day.is_weekend());
+        alike.map(|(_, (on, figure))| figure + slope * (at - on)).collect()
+    };
+    let alike = level(true);
+    let figures = if alike.len() >= 4 { alike } else { level(false) };
+    median(&figures).unwrap_or(0.0)
+}
+
+fn ordinal(date: Date) -> f64 {
+    let first = Date::constant(2020, 1, 1);
+    f64::from((date - first).get_days())
+}
+
+#[cfg(test)]
+mod tests;

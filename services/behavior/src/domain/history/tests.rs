@@ -1,0 +1,87 @@
+use super::*;
+
+/// Days of a pet, each with its figures.
+fn days(count: i32, figures: impl Fn(i32) -> (f64, f64, f64)) -> Vec<Day> {
+    (0..count)
+        .map(|nth| {
+            let (active_minutes, sleep_minutes, rate) = figures(nth);
+            let date = Date::constant(2026, 1, 5) + jiff::Span::new().days(nth);
+            let night_awake_minutes = Some(20.0 + f64::from(nth % 3));
+            Day { date, active_minutes, sleep_minutes, resting_heart_rate: Some(rate), night_awake_minutes }
+        })
+        .collect()
+}
+
+/// The same each week, with a little of everything.
+fn weekly(nth: i32) -> (f64, f64, f64) {
+    let weekend = if nth % 7 >= 5 { 60.0 } else { 0.0 };
+    (120.0 + weekend + f64::from(nth * 7 % 5), 700.0 + f64::from(nth * 3 % 11), 60.0 + f64::from(nth % 2))
+}
+
+#[test]
+fn medians_and_slopes_are_not_moved_by_one_odd_day() {
+    assert_eq!(median(&[]), None);
+    assert_eq!((median(&[3.0, 1.0, 2.0]), median(&[4.0, 1.0])), (Some(2.0), Some(2.5)));
+    let mut points: Vec<(f64, f64)> = (0..20).map(|x| (f64::from(x), 2.0 * f64::from(x))).collect();
+    points[7].1 = 1e6;
+    assert!((theil_sen(&points) - 2.0).abs() < 1e-9);
+    let usual = Usual::of(&[10.0, 11.0, 9.0, 10.0, 500.0]).unwrap();
+    assert!((usual.median - 10.0).abs() < 1e-9 && usual.spread < 3.0);
+}
+
+#[test]
+fn a_rise_of_weeks_is_a_trend_and_a_steady_heart_is_none() {
+    let rising = days(40, |nth| (100.0, 700.0, 60.0 + 0.3 * f64::from(nth) + f64::from(nth % 3)));
+    let (rise, percent) = trend(&rising).unwrap();
+    assert!((rise - 12.0).abs() < 1.5 && (15.0..25.0).contains(&percent), "{rise} {percent}");
+    assert_eq!(trend(&days(40, |nth| (100.0, 700.0, 60.0 + f64::from(nth * 7 % 5)))), None);
+    assert_eq!(trend(&rising[..20]), None, "too few days");
+}
+
+#[test]
+fn a_restless_night_is_one_beyond_what_is_usual() {
+    let mut nights = days(12, weekly);
+    assert_eq!(restless(&nights), Some(Err(())));
+    nights[11].night_awake_minutes = Some(120.0);
+    assert_eq!(restless(&nights), Some(Ok((120.0, 21.0))));
+    assert_eq!(restless(&nights[6..]), None, "not seven nights before");
+}
+
+#[test]
+fn a_pet_as_ever_fares_well_and_one_that_changed_does_not() {
+    let well = score(Species::Dog, &days(30, weekly)).unwrap();
+    assert!(well.score > 85.0, "{well:?}");
+    let ill = days(30, |nth| if nth < 27 { weekly(nth) } else { (20.0, 1_100.0, 85.0) });
+    let ill = score(Species::Dog, &ill).unwrap();
+    assert!(ill.vitals.unwrap() < 20.0 && ill.activity < 20.0 && ill.score < well.score - 30.0, "{ill:?}");
+    assert_eq!(score(Species::Dog, &days(9, weekly)), None, "too few days say nothing");
+    let unmeasured: Vec<Day> =
+        days(30, weekly).into_iter().map(|day| Day { resting_heart_rate: None, ..day }).collect();
+    assert_eq!(score(Species::Dog, &unmeasured).unwrap().vitals, None);
+}
+
+#[test]
+fn a_forecast_is_told_where_it_beats_yesterday() {
+    let forecast_of = |days: &[Day]| forecast(days, |day| Some(day.active_minutes));
+    let weeks = days(42, weekly);
+    let told = forecast_of(&weeks).unwrap();
+    // The next day is a Monday.
+    assert!(
+        (115.0..130.0).contains(&told.expected) && told.low <= told.expected && told.expected <= told.high,
+        "{told:?}"
+    );
+    assert!(told.skill > 0.5, "{told:?}");
+    assert_eq!(forecast_of(&weeks[..20]), Err(NoForecast::TooFewDays));
+    // What goes its own way is best told by the day before.
+    let mut level = 100.0;
+    let wander = days(42, |_| (0.0, 0.0, 60.0));
+    let wander: Vec<Day> = wander
+        .into_iter()
+        .enumerate()
+        .map(|(nth, day)| {
+            level += if nth / 4 % 2 == 0 { 40.0 } else { -38.0 };
+            Day { active_minutes: level, ..day }
+        })
+        .collect();
+    assert_eq!(forecast_of(&wander), Err(NoForecast::NoBetterThanNaive));
+}

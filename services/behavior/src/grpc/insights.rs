@@ -1,0 +1,212 @@
+//! What a pet's days say, and what readings say that nobody keeps.
+
+use jiff::{SignedDuration, Timestamp};
+use petty_chassis::types::PetId;
+use petty_chassis::{ApiError, FieldError};
+use petty_proto::behavior::v1 as wire;
+use petty_proto::behavior::v1::episode::Behavior as WireBehavior;
+
+use super::{Grpc, convert};
+use crate::domain::history::{self, DAYS_WANTED, Day, NoForecast, Usual};
+use crate::domain::v1::{self, Head};
+use crate::domain::{Params, Position, Reading, Species};
+use crate::interpreting::RULES;
+use crate::pets::Pet;
+use crate::store::episodes::Evidence;
+use crate::store::{days, states};
+
+/// So many days are looked at.
+const DAYS: i64 = 60;
+/// The most readings of one analysis.
+const MOST: usize = 10_000;
+/// Of the score.
+const RULE_VERSION: &str = "health/1";
+/// Days that the score is of; those before are what it is held against.
+const NOW: usize = 3;
+
+/// A pet as it is kept: what is known of it, its head, its days.
+struct Known {
+    pet: Option<Pet>,
+    head: Option<Head>,
+    days: Vec<Day>,
+    last: Option<jiff::civil::Date>,
+}
+
+async fn known(grpc: &Grpc, pet: PetId) -> Result<Known, ApiError> {
+    grpc.db
+        .read("pet_days", |tx| async move {
+            let state = states::get(&tx, pet).await?;
+            let told = days::told(&tx, pet, DAYS).await?;
+            let (about, head) = state.map_or((None, None), |state| (state.pet, state.head));
+            let head = head.as_deref().map(Head::decode).transpose().map_err(ApiError::internal)?;
+            let last = told.last().map(|(date, _)| *date);
+            let days = told.iter().filter_map(|(date, totals)| Day::of(*date, totals)).collect();
+            Ok(Known { pet: about, head, days, last })
+        })
+        .await
+}
+
+/// What is usual of a pet.
+pub(super) async fn baseline(grpc: &Grpc, pet: PetId) -> Result<wire::Baseline, ApiError> {
+    let known = known(grpc, pet).await?;
+    let species = known.pet.map_or(Species::Dog, |pet| pet.species);
+    let heart = known.head.and_then(|head| head.baseline()).unwrap_or(v1::Baseline::prior(species));
+    let usual = |figure: &dyn Fn(&Day) -> Option<f64>| {
+        let figures: Vec<f64> = known.days.iter().filter_map(figure).collect();
+        let usual = Usual::of(&figures)?;
+        Some(wire::baseline::Usual {
+            median: usual.median,
+            spread: usual.spread,
+            days: i32::try_from(usual.days).unwrap_or(i32::MAX),
+            last_away: figures.last().map_or(0.0, |last| usual.away(*last)),
+        })
+    };
+    Ok(wire::Baseline {
+        pet_id: pet.to_string(),
+        calibrating: usize::from(heart.days) < DAYS_WANTED,
+        sleeping_heart_rate: heart.sleeping_bpm,
+        heart_rate_days: heart.days.into(),
+        active_minutes: usual(&|day| Some(day.active_minutes)),
+        sleep_minutes: usual(&|day| Some(day.sleep_minutes)),
+        resting_heart_rate: usual(&|day| day.resting_heart_rate),
+        night_awake_minutes: usual(&|day| day.night_awake_minutes),
+    })
+}
+
+/// How a pet fares.
+pub(super) async fn health_score(grpc: &Grpc, pet: PetId) -> Result<wire::HealthScore, ApiError> {
+    let known = known(grpc, pet).await?;
+    let score = known.pet.and_then(|about| history::score(about.species, &known.days));
+    let missing =
+        if score.is_some() { 0 } else { (DAYS_WANTED + NOW).saturating_sub(known.days.len()).max(1) };
+    Ok(wire::HealthScore {
+        pet_id: pet.to_string(),
+        score: score.map(|score| score.score),
+        sleep: score.map(|score| score.sleep),
+        activity: score.map(|score| score.activity),
+        vitals: score.and_then(|score| score.vitals),
+        regularity: score.map(|score| score.regularity),
+        days: i32::try_from(known.days.len()).unwrap_or(i32::MAX),
+        missing_days: i32::try_from(missing).unwrap_or(i32::MAX),
+        rule_version: RULE_VERSION.to_owned(),
+    })
+}
+
+/// What is to be expected of the next day.
+pub(super) async fn forecast(grpc: &Grpc, pet: PetId) -> Result<wire::Forecast, ApiError> {
+    let known = known(grpc, pet).await?;
+    let figure = |figure: &dyn Fn(&Day) -> Option<f64>| match history::forecast(&known.days, figure) {
+        Ok(told) => wire::forecast::Figure {
+            expected: Some(told.expected),
+            low: Some(told.low),
+            high: Some(told.high),
+            skill: Some(told.skill),
+            missing: String::new(),
+        },
+        Err(why) => {
+            let missing = match why {
+                NoForecast::TooFewDays => "TOO_FEW_DAYS",
+                NoForecast::NoBetterThanNaive => "NO_BETTER_THAN_NAIVE",
+            };
+            wire::forecast::Figure { missing: missing.to_owned(), ..Default::default() }
+        }
+    };
+    let date = known.last.and_then(|last| last.tomorrow().ok());
+    Ok(wire::Forecast {
+        pet_id: pet.to_string(),
+        date: date.map(|date| date.to_string()).unwrap_or_default(),
+        active_minutes: Some(figure(&|day| Some(day.active_minutes))),
+        resting_heart_rate: Some(figure(&|day| day.resting_heart_rate)),
+    })
+}
+
+/// The readings of a request.
+pub(super) fn readings(request: &wire::AnalyzeReadingsRequest) -> Result<(Params, Vec<Reading>), ApiError> {
+    let mut faults = Vec::new();
+    let species = match request.species.as_str() {
+        "DOG" => Species::Dog,
+        "CAT" => Species::Cat,
+        "" => {
+            faults.push(FieldError::required("species"));
+            Species::Dog
+        }
+        _ => {
+            faults.push(FieldError::malformed("species", "must be DOG or CAT"));
+            Species::Dog
+        }
+    };
+    let seconds = request.sampling_interval_seconds;
+    if seconds.is_some_and(|seconds| !(1..=600).contains(&seconds)) {
+        faults.push(FieldError::out_of_range("sampling_interval_seconds", "must be 1 to 600"));
+    }
+    if request.readings.is_empty() || request.readings.len() > MOST {
+        faults.push(FieldError::out_of_range("readings", "must be 1 to 10000"));
+        return Err(ApiError::invalid(faults));
+    }
+    let mut readings = Vec::with_capacity(request.readings.len());
+    for (nth, asked) in request.readings.iter().enumerate() {
+        // What is wrong with a hundred is said; thousands help nobody.
+        if faults.len() >= 100 {
+            break;
+        }
+        readings.extend(reading(nth, asked, &mut faults));
+    }
+    if faults.is_empty() {
+        let sampling_interval = seconds.map(|seconds| SignedDuration::from_secs(seconds.into()));
+        Ok((Params { species, sampling_interval }, readings))
+    } else {
+        Err(ApiError::invalid(faults))
+    }
+}
+
+fn reading(
+    nth: usize,
+    asked: &wire::analyze_readings_request::Reading,
+    faults: &mut Vec<FieldError>,
+) -> Option<Reading> {
+    let before = faults.len();
+    let mut within = |name: &str, figure: Option<f64>, least: f64, most: f64| {
+        if figure.is_some_and(|figure| !(least..=most).contains(&figure)) {
+            let reason = format!("must be {least} to {most}");
+            faults.push(FieldError::out_of_range(format!("readings[{nth}].{name}"), reason));
+        }
+    };
+    within("heart_rate", asked.heart_rate, 30.0, 300.0);
+    within("activity_level", asked.activity_level.map(f64::from), 0.0, 2.0);
+    within("latitude", asked.latitude, -90.0, 90.0);
+    within("longitude", asked.longitude, -180.0, 180.0);
+    within("accuracy_m", asked.accuracy_m, 0.0, 100_000.0);
+    let at = asked.timestamp.and_then(|time| Timestamp::try_from(time).ok());
+    if at.is_none() {
+        faults.push(FieldError::malformed(format!("readings[{nth}].timestamp"), "must be a time"));
+    }
+    if asked.latitude.is_some() != asked.longitude.is_some() {
+        let name = if asked.latitude.is_some() { "longitude" } else { "latitude" };
+        faults.push(FieldError::malformed(format!("readings[{nth}].{name}"), "must be there with the other"));
+    }
+    let position = asked.latitude.zip(asked.longitude).map(|(latitude, longitude)| Position {
+        latitude,
+        longitude,
+        accuracy_m: asked.accuracy_m,
+    });
+    (faults.len() == before).then_some(Reading {
+        at: at?,
+        heart_rate: asked.heart_rate,
+        activity_level: asked.activity_level.and_then(|level| u8::try_from(level).ok()),
+        position,
+    })
+}
+
+/// What readings say.
+pub(super) fn analyze(params: &Params, readings: &[Reading]) -> wire::AnalyzeReadingsResponse {
+    let episodes = v1::interpret(&RULES, params, readings).into_iter().map(|episode| wire::Episode {
+        behavior: WireBehavior::from(episode.behavior).into(),
+        start_time: Some(episode.start.into()),
+        end_time: Some(episode.end.into()),
+        open: episode.open,
+        confidence: episode.confidence,
+        evidence: Some(convert::evidence(Evidence::of(&episode.evidence))),
+        ..wire::Episode::default()
+    });
+    wire::AnalyzeReadingsResponse { episodes: episodes.collect() }
+}
