@@ -98,6 +98,11 @@ fn times_are_taken_from_thirty_days_back_to_an_hour_ahead_and_cut_to_the_microse
         let expected: &[_] = if taken { &[] } else { &[("timestamp", FaultKind::OutOfRange)] };
         assert_eq!(faults(Draft { measured_at: Moment::At(time), ..good() }), expected, "{time}");
     }
+    // Whoever's clock is wrong is told what ours says.
+    for time in [now() + WINDOW.max_ahead + tick, now() - WINDOW.max_age - tick] {
+        let faults = Draft { measured_at: Moment::At(time), ..good() }.check(now(), WINDOW).unwrap_err();
+        assert!(faults[0].reason.contains(&format!("{:.0}", now())), "{}", faults[0].reason);
+    }
     assert_eq!(faults(Draft { measured_at: Moment::Absent, ..good() }), [("timestamp", FaultKind::Required)]);
     assert_eq!(
         faults(Draft { measured_at: Moment::Unreadable, ..good() }),
