@@ -32,7 +32,7 @@ impl Scene {
         let client = mesh.client();
         let owner = client.sign_up().await;
         let pet = client.pet(&owner, "Rex", "DOG").await;
-        let begin = Clock::system().now() - SignedDuration::from_hours(20);
+        let begin = Clock::system().now() - SignedDuration::from_hours(72);
         let begin = Timestamp::from_second(begin.as_second()).unwrap();
         let device = client.pair(&owner, &pet, COLLAR, Some(begin)).await;
         Self { client, owner, pet, device, begin }
@@ -46,16 +46,21 @@ impl Scene {
         Stream::open(&self.client, &self.path(), &self.owner.token, last_event_id).await.expect("a stream")
     }
 
-    /// Readings a minute apart whose activity changes every other minute: an episode each.
-    fn restless(&self, from: i64, minutes: i64) -> Vec<Value> {
-        (from..from + minutes)
-            .map(|minute| {
-                let at = self.begin + SignedDuration::from_mins(minute + 1);
-                let (level, heart_rate) = if minute / 2 % 2 == 0 { (0, 80) } else { (2, 150) };
-                json!({"collar_id": COLLAR, "timestamp": at.to_string(), "heart_rate": heart_rate, "activity_level": level})
+    /// Spells of three readings a minute apart, with ten minutes of silence and more between them: an episode each. What is
+    /// counted are the readings.
+    fn restless(&self, from: i64, readings: i64) -> Vec<Value> {
+        (from..from + readings)
+            .map(|nth| {
+                let at = self.begin + SignedDuration::from_mins(minute_of(nth));
+                json!({"collar_id": COLLAR, "timestamp": at.to_string(), "heart_rate": 60, "activity_level": 0})
             })
             .collect()
     }
+}
+
+/// The minute of a spell's reading.
+fn minute_of(nth: i64) -> i64 {
+    nth / 3 * 14 + nth % 3 + 1
 }
 
 fn number(event: &Event) -> u64 {
@@ -176,8 +181,8 @@ async fn a_stream_cut_at_any_moment_is_taken_up_without_gap_or_duplicate() {
         }
     };
     tokio::join!(sending, reading, striking);
-    // 600 readings, 300 spells: the timeline is whole once its newest entry is there.
-    let end = scene.begin + SignedDuration::from_mins(600);
+    // 600 readings, 200 spells: the timeline is whole once its newest entry is there.
+    let end = scene.begin + SignedDuration::from_mins(minute_of(599));
     let timeline = format!("/v1/pets/{}/timeline", scene.pet);
     eventually("the timeline is whole", Duration::from_secs(60), || async {
         let answer = scene.client.get(&timeline, &scene.owner.token).await;

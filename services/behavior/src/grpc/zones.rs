@@ -4,7 +4,7 @@ use petty_chassis::events::inbox;
 use petty_chassis::grpc::gate::{Call, SafeZoneServiceHandler};
 use petty_chassis::page::{Page, Place as At};
 use petty_chassis::postgres::requests;
-use petty_chassis::types::{Entropy, PetId, micros};
+use petty_chassis::types::{EventId, PetId, micros};
 use petty_chassis::{ApiError, FieldError};
 use petty_proto::behavior::v1 as wire;
 use petty_proto::behavior::v1::safe_zone;
@@ -39,7 +39,7 @@ impl SafeZoneServiceHandler for Grpc {
             hours: &request.hours,
         };
         let mut faults = Vec::new();
-        let zone = drawn.read(Uuid::from_u128(u128::from_le_bytes(Entropy.bytes())), &mut faults);
+        let zone = drawn.read(EventId::new(&self.clock).0, &mut faults);
         if request.request_id.chars().count() > 100 {
             faults.push(FieldError::out_of_range("request_id", "must be at most 100 characters"));
         }
