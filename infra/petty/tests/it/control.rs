@@ -192,7 +192,7 @@ fn simulated_days_are_stored_once_and_recognised(data_dir: &str, gateway: &str) 
         loop {
             let timeline = client.read::<Value>(&token, &path).await.unwrap().to_string();
             let found = |behavior: &str| timeline.contains(&format!("\"behavior\":\"{behavior}\""));
-            if ["Deep Sleep", "Resting", "Walking", "Playing Fetch"].into_iter().all(found) {
+            if ["Deep Sleep", "Resting", "Walking", "Running"].into_iter().all(found) {
                 return;
             }
             assert!(begin.elapsed() < PATIENCE, "not recognised: {timeline}");
