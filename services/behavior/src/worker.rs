@@ -81,7 +81,7 @@ impl Handler for Worker {
         } else if *event.topic == topics::PET_ERASING {
             self.erase_pet(tx, event, part.pet).await
         } else if *event.topic == topics::READINGS_SILENT {
-            // For the alert of a silent collar. Episodes end by their own rule.
+            // The alert of a silent collar is raised by looks of its own (`alerting`), after its own patience.
             let silent: ReadingsSilent = event.read()?;
             Ok(same_pet(&silent.pet_id, part.pet)?)
         } else {
