@@ -130,6 +130,7 @@ fn message_of(topic: &Topic) -> &'static str {
         (&topics::READINGS_ACCEPTED, "petty.events.v1.ReadingsAccepted"),
         (&topics::READINGS_SILENT, "petty.events.v1.ReadingsSilent"),
         (&topics::BEHAVIOR_CHANGED, "petty.events.v1.BehaviorChanged"),
+        (&topics::ALERT_CHANGED, "petty.events.v1.AlertChanged"),
         (&topics::BEHAVIOR_DAY_CLOSED, "petty.events.v1.DayClosed"),
         (&topics::ALERT_CHANGED, "petty.events.v1.AlertChanged"),
         (&topics::PLAN_CHANGED, "petty.events.v1.PlanChanged"),
