@@ -3,7 +3,6 @@
 use std::fmt;
 use std::sync::Arc;
 
-use jiff::Timestamp;
 use petty_chassis::access::Access;
 use petty_chassis::config::{BaseConfig, Environment, Section, load};
 use petty_chassis::events::Handler;
@@ -66,19 +65,6 @@ impl Bench {
         );
         let worker = None;
         Self { base, clock, access, environment, gate, signer, worker, shutdown, _streams: streams }
-    }
-
-    /// Moves the clock on, however far: what a service makes ahead every ten minutes, the partitions of its events, is made.
-    ///
-    /// # Panics
-    /// Where it cannot be made.
-    pub async fn leap(&self, to: Timestamp) {
-        let today = petty_chassis::calendar::utc_date(to);
-        let sql = "-- maintain_partitions\nSELECT event_maintain_partitions($1)";
-        let made: Result<_, petty_chassis::postgres::Error> =
-            self.base.db.transaction("leap", |tx| async move { tx.query(sql, &[&today]).await }).await;
-        made.unwrap_or_else(|error| panic!("{error}"));
-        self.clock.set(to);
     }
 
     /// The service's own part of what it reads.
