@@ -132,7 +132,6 @@ fn message_of(topic: &Topic) -> &'static str {
         (&topics::BEHAVIOR_CHANGED, "petty.events.v1.BehaviorChanged"),
         (&topics::ALERT_CHANGED, "petty.events.v1.AlertChanged"),
         (&topics::BEHAVIOR_DAY_CLOSED, "petty.events.v1.DayClosed"),
-        (&topics::ALERT_CHANGED, "petty.events.v1.AlertChanged"),
         (&topics::PLAN_CHANGED, "petty.events.v1.PlanChanged"),
         (&topics::FEEDBACK_SUBMITTED, "petty.events.v1.FeedbackSubmitted"),
         (&topics::DATA_ERASED, "petty.events.v1.DataErased"),
