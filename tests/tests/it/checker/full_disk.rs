@@ -109,9 +109,14 @@ fn is_alone() -> bool {
     mounts(&parent).is_some_and(|parents| mounts("self").is_some_and(|own| own != parents))
 }
 
+/// Into what is shown where the test fails, or is run by itself.
+fn say(text: &str) {
+    let _ = writeln!(std::io::stdout(), "{text}");
+}
+
 async fn full_disk() {
     let seed = u64::from_be_bytes(Entropy.bytes());
-    println!("seed {seed}");
+    say(&format!("seed {seed}"));
     let mut disk = None;
     let mesh = Mesh::start_prepared(crate::NODE, &[], &[], async |stack| {
         disk = Some(Disk::below(stack).await);
@@ -133,7 +138,7 @@ async fn full_disk() {
     };
     tokio::join!(load.run(&ledger, &stop), filling);
     let told = format!("seed {seed}, {}", ledger.summary());
-    println!("{told}");
+    say(&told);
     verdict::holds(&mesh, &ledger, &told).await;
     assert!(!mesh.logs().contains("panicked"), "nothing panicked");
 }
