@@ -6,12 +6,14 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use petty::mesh::{Addresses, GATEWAY, Plan, SERVICES, free_address};
 use petty_provision::Stack;
+use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
 
 use crate::eventually;
 use crate::rest::Client;
@@ -25,6 +27,28 @@ pub struct Mesh {
     pub plan: Plan,
     node: PathBuf,
     running: BTreeMap<(&'static str, usize), Child>,
+    _machine: Machine,
+}
+
+/// The machine, which meshes share; one that works it as hard as it can has it alone, for the others' patience would not outlast
+/// it. A test holds one mesh at a time.
+static MACHINE: LazyLock<Arc<RwLock<()>>> = LazyLock::new(Arc::default);
+
+/// A mesh's part of the machine.
+#[derive(Debug)]
+enum Machine {
+    Shared(#[expect(dead_code, reason = "held")] OwnedRwLockReadGuard<()>),
+    Alone(#[expect(dead_code, reason = "held")] OwnedRwLockWriteGuard<()>),
+}
+
+impl Machine {
+    async fn shared() -> Self {
+        Self::Shared(MACHINE.clone().read_owned().await)
+    }
+
+    async fn alone() -> Self {
+        Self::Alone(MACHINE.clone().write_owned().await)
+    }
 }
 
 impl Mesh {
@@ -66,6 +90,24 @@ impl Mesh {
         settings: &[(&str, &str)],
         prepare: impl AsyncFnOnce(&Stack),
     ) -> Self {
+        Self::start_on(Machine::shared().await, node, replicas, settings, prepare).await
+    }
+
+    /// As [`Mesh::start_with`], on a machine that no other mesh of these tests is on meanwhile.
+    ///
+    /// # Panics
+    /// Where anything does not start.
+    pub async fn start_alone(node: &str, replicas: &[(&'static str, usize)]) -> Self {
+        Self::start_on(Machine::alone().await, node, replicas, &[], async |_| {}).await
+    }
+
+    async fn start_on(
+        machine: Machine,
+        node: &str,
+        replicas: &[(&'static str, usize)],
+        settings: &[(&str, &str)],
+        prepare: impl AsyncFnOnce(&Stack),
+    ) -> Self {
         let stack = Stack::temporary().await.expect("a private Postgres and Redis");
         let http = free_address().expect("a free port");
         let mut plan = Plan::make(&stack, http).await.expect("databases and keys");
@@ -95,7 +137,8 @@ impl Mesh {
             plan.extra.insert((*name).to_owned(), (*value).to_owned());
         }
         prepare(&stack).await;
-        let mut mesh = Self { stack, plan, node: PathBuf::from(node), running: BTreeMap::new() };
+        let mut mesh =
+            Self { stack, plan, node: PathBuf::from(node), running: BTreeMap::new(), _machine: machine };
         for service in SERVICES.into_iter().chain([GATEWAY]) {
             for replica in 0..mesh.plan.replicas[service].len() {
                 mesh.spawn(service, replica);

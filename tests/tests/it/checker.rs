@@ -39,7 +39,7 @@ async fn every_acknowledged_reading_is_there_once_whatever_is_killed() {
     let seed = SEED.unwrap_or_else(|| u64::from_be_bytes(Entropy.bytes()));
     println!("seed {seed}");
     let mut chance = Chance::of(&[seed]);
-    let mut mesh = Mesh::start(crate::NODE).await;
+    let mut mesh = Mesh::start_alone(crate::NODE, &[]).await;
     let ledger = Ledger::default();
     let load = Load::on(&mesh, &mut chance).await;
     let stop = AtomicBool::new(false);

@@ -61,7 +61,7 @@ async fn send(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_behavior_replica_may_be_killed_twenty_times_under_load() {
-    let mut mesh = Mesh::start_with(crate::NODE, &[("behavior", 2)]).await;
+    let mut mesh = Mesh::start_alone(crate::NODE, &[("behavior", 2)]).await;
     let client = mesh.client();
     let owner = client.sign_up().await;
     let begin = Clock::system().now() - SignedDuration::from_hours(24);
