@@ -40,7 +40,7 @@ fn by_the_clock(species: Species, wall: &Wall<'_>, what: &str) {
     let rest = wall.minutes(&REST, "00:00", "05:00");
     assert!(rest >= 0.6 * minutes(to - from), "sleeps at night: {rest} min {what}");
     let deep = wall.minutes(&[DEEP], "00:00", "05:00");
-    assert!(deep >= 0.3 * minutes(to - from), "and deeply: {deep} min {what}");
+    assert!(deep >= 0.15 * minutes(to - from), "and deeply: {deep} min {what}");
     let out = wall.minutes(&OUT, "00:00", "05:30") + wall.minutes(&OUT, "23:00", "24:00");
     assert!(out <= 10.0, "goes nowhere at night: {out} min {what}");
     let games = wall.minutes(&PLAY, "00:00", "07:00") + wall.minutes(&PLAY, "21:00", "24:00");
