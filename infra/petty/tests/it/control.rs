@@ -56,8 +56,8 @@ fn a_mesh_is_looked_at_fed_and_stopped_from_elsewhere() {
     let ready = up.ready();
     let pids = servers(&ready);
     let words = ["ready", "behavior", "postgres   answers", "redis      answers", "since 20"];
-    check(&petty(&["status", "--data-dir", data_dir]), 0, &words);
     let report = status(data_dir, 0);
+    check(&petty(&["status", "--data-dir", data_dir]), 0, &words);
     assert_eq!((&report["process"]["pid"], &report["gateway"]["url"]), (&ready["pid"], &ready["gateway"]));
     assert_eq!((&report["pets"], &report["readings"]), (&Value::from(0), &Value::from(0)));
     assert_eq!(report["services"].as_object().unwrap().len(), ready["services"].as_object().unwrap().len());
