@@ -76,7 +76,7 @@ async fn ten_dogs_and_ten_cats_are_stored_exactly_once_and_interpreted_by_the_ru
         let readings = rest
             .all(
                 &format!(
-                    "/v1/pets/{pet}/readings?start_time={}",
+                    "/v1/pets/{pet}/readings?resolution=RAW&start_time={}",
                     now - jiff::SignedDuration::from_hours(720)
                 ),
                 &owner,
