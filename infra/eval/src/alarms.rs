@@ -7,15 +7,15 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use petty_behavior::domain::Species;
 use petty_behavior::domain::alerts::machine::{Alert, Settings, Status, on_signal};
 use petty_behavior::domain::alerts::{Context, Kind, Report, Watch};
 use petty_behavior::domain::v1::Episode;
 use petty_behavior::domain::zone::{Place, Shape, Zone};
-use petty_behavior::domain::{Position, Species};
 use petty_scenarios::{Injection, Recording, Setup, Species as Animal, record};
 use uuid::Uuid;
 
-use crate::classifier::{Input, episodes};
+use crate::classifier::{Input, episodes, position};
 use crate::rate_bound;
 
 /// The safe zone about each home, metres, and what it allows beyond.
@@ -145,11 +145,7 @@ fn raised(recording: &Recording) -> Vec<Alert> {
             collar: 1,
             heart_rate: reading.heart_rate,
             activity_level: reading.level,
-            position: reading.fix.map(|fix| Position {
-                latitude: fix.latitude,
-                longitude: fix.longitude,
-                accuracy_m: Some(fix.accuracy_m),
-            }),
+            position: reading.fix.map(position),
             respiratory_rate: reading.respiratory_rate,
             temperature: None,
             battery: None,

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use jiff::{SignedDuration, Timestamp};
 use petty_behavior::domain::{self, Behavior, Params, Position, Reading, Species};
-use petty_scenarios::{Recording, Species as Kind};
+use petty_scenarios::{Fix, Recording, Species as Kind};
 
 use crate::first;
 
@@ -47,6 +47,11 @@ pub struct Input {
     pub readings: Vec<Reading>,
 }
 
+/// Where a made-up collar says it is.
+pub(crate) fn position(fix: Fix) -> Position {
+    Position { latitude: fix.latitude, longitude: fix.longitude, accuracy_m: Some(fix.accuracy_m) }
+}
+
 impl Input {
     /// Of a made-up pet.
     #[must_use]
@@ -56,11 +61,7 @@ impl Input {
                 at: Timestamp::from_microsecond(reading.at_us).ok()?,
                 heart_rate: reading.heart_rate,
                 activity_level: reading.level,
-                position: reading.fix.map(|fix| Position {
-                    latitude: fix.latitude,
-                    longitude: fix.longitude,
-                    accuracy_m: Some(fix.accuracy_m),
-                }),
+                position: reading.fix.map(position),
             })
         });
         let species = match recording.pet.species {

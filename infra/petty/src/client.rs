@@ -98,6 +98,21 @@ pub struct NewPet {
     pub time_zone: Option<String>,
 }
 
+impl NewPet {
+    /// One of whom only this is known.
+    #[must_use]
+    pub fn named(name: &str, species: Species) -> Self {
+        Self {
+            name: name.to_owned(),
+            species,
+            breed: None,
+            neutered: None,
+            birth_date: None,
+            time_zone: None,
+        }
+    }
+}
+
 /// A pet as the API knows it.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Pet {

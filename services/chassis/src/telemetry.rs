@@ -30,7 +30,7 @@ use crate::config::{BaseConfig, Environment};
 pub use cache::CacheMeasures;
 pub use filter::{FilterError, log_filter, set_log_filter};
 pub use json::JsonLayer;
-pub use metrics::{meter, prometheus_text};
+pub use metrics::{Metric, MetricFamily, gathered, meter, prometheus_text};
 pub use redaction::REDACTED;
 pub(crate) use trace::is_valid as is_traceparent;
 pub use trace::{follow, traceparent};

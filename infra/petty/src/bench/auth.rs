@@ -114,7 +114,7 @@ async fn report(
         "reading sent to acknowledged, p99 in the storm, ms",
         &mut storms.iter().map(|round| round.stormy),
     );
-    memories::tell(&petty_chassis::telemetry::prometheus_text(), &mut details);
+    memories::tell(&petty_chassis::telemetry::gathered(), &mut details);
     details.insert("rounds".to_owned(), json!(args.rounds));
     details.insert("seconds of each measurement".to_owned(), json!(args.seconds));
     Ok(Report {

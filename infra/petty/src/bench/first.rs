@@ -29,14 +29,7 @@ async fn live(base: &str, round: u32, household: usize) -> anyhow::Result<Durati
         password: "a passphrase for a bench".to_owned().into(),
     };
     let token = client.sign_up(&account).await?;
-    let pet = NewPet {
-        name: "Rex".to_owned(),
-        species: Species::Dog,
-        breed: None,
-        neutered: None,
-        birth_date: None,
-        time_zone: None,
-    };
+    let pet = NewPet::named("Rex", Species::Dog);
     let pet = client.create_pet(&token, &pet, &name).await?;
     let begin = Timestamp::from_second(Clock::system().now().as_second())? - SignedDuration::from_mins(10);
     let secret = client.pair_collar(&token, &pet, &name, begin, &name).await?;

@@ -159,14 +159,8 @@ impl Scene {
             password: "a passphrase for a bench".to_owned().into(),
         };
         let token = client.sign_up(&account).await?;
-        let pet = NewPet {
-            name: "Rex".to_owned(),
-            species: Species::Dog,
-            breed: None,
-            neutered: None,
-            birth_date: None,
-            time_zone: Some("Europe/Berlin".to_owned()),
-        };
+        let pet =
+            NewPet { time_zone: Some("Europe/Berlin".to_owned()), ..NewPet::named("Rex", Species::Dog) };
         let pet = client.create_pet(&token, &pet, "bench").await?;
         // Whole seconds, a minute apart, from a week ago on: 10,000 of them fit before now.
         let begin = Clock::system().now() - SignedDuration::from_hours(7 * 24);

@@ -9,6 +9,7 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::metrics::{
     Aggregation, Instrument, InstrumentKind, PeriodicReader, SdkMeterProvider, Stream,
 };
+pub use prometheus::proto::{Metric, MetricFamily};
 use prometheus::{Encoder as _, Registry, TextEncoder};
 
 use super::export;
@@ -36,10 +37,16 @@ pub fn meter() -> Meter {
 #[must_use]
 pub fn prometheus_text() -> String {
     let mut text = Vec::new();
-    if let Err(error) = TextEncoder::new().encode(&pipeline().registry.gather(), &mut text) {
+    if let Err(error) = TextEncoder::new().encode(&gathered(), &mut text) {
         tracing::error!(%error, "the metrics cannot be encoded");
     }
     String::from_utf8(text).unwrap_or_default()
+}
+
+/// All metrics as they are now, for programs.
+#[must_use]
+pub fn gathered() -> Vec<MetricFamily> {
+    pipeline().registry.gather()
 }
 
 /// Starts the pipeline. Where a metric was recorded before, it stays as it is, without an exporter.

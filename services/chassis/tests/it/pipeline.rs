@@ -1,30 +1,14 @@
 //! Pipelines: all of it or nothing, and the connection is as good afterwards.
 
 use petty_chassis::postgres::{Db, Error, Step};
-use secrecy::ExposeSecret as _;
 use uuid::Uuid;
 
-use crate::world::{HANDLING_DEADLINE, Node, Setup};
+use crate::world::node;
 
 // Any table of the chassis' own where a key is taken once.
 const PUT: &str =
     "-- put\nINSERT INTO event_tombstones (pet_id, created_at) VALUES ($1, '2026-01-01T00:00:00Z')";
 const COPY: &str = "-- copy\nCOPY event_tombstones (pet_id, created_at) FROM STDIN";
-
-async fn node(database: &str) -> Node {
-    let stack = petty_provision::shared().await.unwrap();
-    let redis_url = stack.redis().url().expose_secret().to_owned();
-    Setup {
-        stack,
-        service: "timeline",
-        database,
-        redis_url,
-        endpoints: Vec::new(),
-        handling_deadline: HANDLING_DEADLINE,
-    }
-    .start()
-    .await
-}
 
 fn id(number: u128) -> Uuid {
     Uuid::from_u128(number)

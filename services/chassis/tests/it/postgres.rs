@@ -11,26 +11,10 @@ use petty_chassis::postgres::{Class, Db, Error, Tx};
 use petty_chassis::types::Clock;
 use petty_chassis::{ApiError, Code};
 use petty_proto::auth::v1::{CreatePetRequest, Pet};
-use secrecy::ExposeSecret as _;
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
-use crate::world::{HANDLING_DEADLINE, Node, Setup};
-
-async fn node(database: &str) -> Node {
-    let stack = petty_provision::shared().await.unwrap();
-    let redis_url = stack.redis().url().expose_secret().to_owned();
-    Setup {
-        stack,
-        service: "timeline",
-        database,
-        redis_url,
-        endpoints: Vec::new(),
-        handling_deadline: HANDLING_DEADLINE,
-    }
-    .start()
-    .await
-}
+use crate::world::node;
 
 /// A row that two transactions fight over.
 async fn put(db: &Db, id: Uuid) {

@@ -74,6 +74,22 @@ pub(crate) struct Setup<'a> {
 /// Short, so that faults are got over within a test's patience.
 pub(crate) const HANDLING_DEADLINE: &str = "500ms";
 
+/// One on the shared servers, whose peers are nobody.
+pub(crate) async fn node(database: &str) -> Node {
+    let stack = petty_provision::shared().await.unwrap();
+    let redis_url = stack.redis().url().expose_secret().to_owned();
+    Setup {
+        stack,
+        service: "timeline",
+        database,
+        redis_url,
+        endpoints: Vec::new(),
+        handling_deadline: HANDLING_DEADLINE,
+    }
+    .start()
+    .await
+}
+
 impl Setup<'_> {
     /// Lays the foundation, and serves the outbox.
     pub(crate) async fn start(self) -> Node {

@@ -90,17 +90,41 @@ async fn take_notes(tx: &Tx) -> Result<(i64, BTreeSet<(i32, i32)>), Error> {
     Ok((i64::try_from(rows.len()).unwrap_or(NOTES), dirty))
 }
 
-/// Statements of their own, behind the one that took the notes: they see all that was committed with those.
-async fn sum_minutes(tx: &Tx, dirty: &BTreeSet<(i32, i32)>) -> Result<(), Error> {
-    let sql = "-- sum_minutes
-        INSERT INTO readings_minute AS s (
+/// A statement that sums spans anew: into which table, and what of each span.
+macro_rules! summing {
+    ($into:literal, $span:literal) => {
+        concat!(
+            $into,
+            " (
             collar_key, span_start, pet_id, newest_at, readings, heart_rate_sum, heart_rate_count, respiratory_rate_sum,
             respiratory_rate_count, temperature_sum, temperature_count, skin_temperature_sum, skin_temperature_count,
             battery_level_sum, battery_level_count, activity_level_sum, activity_level_count)
         SELECT d.collar_key, d.span_start, r.*
         FROM unnest($1::int4[], $2::timestamptz[]) AS d (collar_key, span_start)
         CROSS JOIN LATERAL (
-            SELECT o.pet_id, max(o.measured_at), count(*), sum(o.heart_rate), count(o.heart_rate),
+            ",
+            $span,
+            "
+            GROUP BY o.pet_id
+        ) r
+        ORDER BY d.collar_key, d.span_start, r.pet_id
+        ON CONFLICT (collar_key, span_start, pet_id) DO UPDATE
+        SET newest_at = EXCLUDED.newest_at, readings = EXCLUDED.readings, heart_rate_sum = EXCLUDED.heart_rate_sum,
+            heart_rate_count = EXCLUDED.heart_rate_count, respiratory_rate_sum = EXCLUDED.respiratory_rate_sum,
+            respiratory_rate_count = EXCLUDED.respiratory_rate_count, temperature_sum = EXCLUDED.temperature_sum,
+            temperature_count = EXCLUDED.temperature_count, skin_temperature_sum = EXCLUDED.skin_temperature_sum,
+            skin_temperature_count = EXCLUDED.skin_temperature_count, battery_level_sum = EXCLUDED.battery_level_sum,
+            battery_level_count = EXCLUDED.battery_level_count, activity_level_sum = EXCLUDED.activity_level_sum,
+            activity_level_count = EXCLUDED.activity_level_count"
+        )
+    };
+}
+
+/// Statements of their own, behind the one that took the notes: they see all that was committed with those.
+async fn sum_minutes(tx: &Tx, dirty: &BTreeSet<(i32, i32)>) -> Result<(), Error> {
+    let sql = summing!(
+        "-- sum_minutes\nINSERT INTO readings_minute",
+        "SELECT o.pet_id, max(o.measured_at), count(*), sum(o.heart_rate), count(o.heart_rate),
                    sum(o.respiratory_rate), count(o.respiratory_rate), sum(o.temperature), count(o.temperature),
                    sum(o.skin_temperature), count(o.skin_temperature), sum(o.battery_level), count(o.battery_level),
                    sum(o.activity_level), count(o.activity_level)
@@ -110,33 +134,17 @@ async fn sum_minutes(tx: &Tx, dirty: &BTreeSet<(i32, i32)>) -> Result<(), Error>
                   AND r.measured_at < d.span_start + interval '1 minute'
                   AND r.measured_at >= $3 AND r.measured_at < $4
                 ORDER BY r.measured_at
-            ) o
-            GROUP BY o.pet_id
-        ) r
-        ORDER BY d.collar_key, d.span_start, r.pet_id
-        ON CONFLICT (collar_key, span_start, pet_id) DO UPDATE
-        SET newest_at = EXCLUDED.newest_at, readings = EXCLUDED.readings, heart_rate_sum = EXCLUDED.heart_rate_sum,
-            heart_rate_count = EXCLUDED.heart_rate_count, respiratory_rate_sum = EXCLUDED.respiratory_rate_sum,
-            respiratory_rate_count = EXCLUDED.respiratory_rate_count, temperature_sum = EXCLUDED.temperature_sum,
-            temperature_count = EXCLUDED.temperature_count, skin_temperature_sum = EXCLUDED.skin_temperature_sum,
-            skin_temperature_count = EXCLUDED.skin_temperature_count, battery_level_sum = EXCLUDED.battery_level_sum,
-            battery_level_count = EXCLUDED.battery_level_count, activity_level_sum = EXCLUDED.activity_level_sum,
-            activity_level_count = EXCLUDED.activity_level_count";
+            ) o"
+    );
     sum(tx, sql, dirty.iter().copied(), 60).await
 }
 
 async fn sum_hours(tx: &Tx, dirty: &BTreeSet<(i32, i32)>) -> Result<(), Error> {
     let hours: BTreeSet<(i32, i32)> =
         dirty.iter().map(|(collar, minute)| (*collar, minute.div_euclid(60))).collect();
-    let sql = "-- sum_hours
-        INSERT INTO readings_hour AS s (
-            collar_key, span_start, pet_id, newest_at, readings, heart_rate_sum, heart_rate_count, respiratory_rate_sum,
-            respiratory_rate_count, temperature_sum, temperature_count, skin_temperature_sum, skin_temperature_count,
-            battery_level_sum, battery_level_count, activity_level_sum, activity_level_count)
-        SELECT d.collar_key, d.span_start, r.*
-        FROM unnest($1::int4[], $2::timestamptz[]) AS d (collar_key, span_start)
-        CROSS JOIN LATERAL (
-            SELECT o.pet_id, max(o.newest_at), sum(o.readings), sum(o.heart_rate_sum), sum(o.heart_rate_count),
+    let sql = summing!(
+        "-- sum_hours\nINSERT INTO readings_hour",
+        "SELECT o.pet_id, max(o.newest_at), sum(o.readings), sum(o.heart_rate_sum), sum(o.heart_rate_count),
                    sum(o.respiratory_rate_sum), sum(o.respiratory_rate_count), sum(o.temperature_sum),
                    sum(o.temperature_count), sum(o.skin_temperature_sum), sum(o.skin_temperature_count),
                    sum(o.battery_level_sum), sum(o.battery_level_count), sum(o.activity_level_sum),
@@ -146,18 +154,8 @@ async fn sum_hours(tx: &Tx, dirty: &BTreeSet<(i32, i32)>) -> Result<(), Error> {
                 WHERE r.collar_key = d.collar_key AND r.span_start >= d.span_start
                   AND r.span_start < d.span_start + interval '1 hour' AND r.span_start >= $3 AND r.span_start < $4
                 ORDER BY r.span_start
-            ) o
-            GROUP BY o.pet_id
-        ) r
-        ORDER BY d.collar_key, d.span_start, r.pet_id
-        ON CONFLICT (collar_key, span_start, pet_id) DO UPDATE
-        SET newest_at = EXCLUDED.newest_at, readings = EXCLUDED.readings, heart_rate_sum = EXCLUDED.heart_rate_sum,
-            heart_rate_count = EXCLUDED.heart_rate_count, respiratory_rate_sum = EXCLUDED.respiratory_rate_sum,
-            respiratory_rate_count = EXCLUDED.respiratory_rate_count, temperature_sum = EXCLUDED.temperature_sum,
-            temperature_count = EXCLUDED.temperature_count, skin_temperature_sum = EXCLUDED.skin_temperature_sum,
-            skin_temperature_count = EXCLUDED.skin_temperature_count, battery_level_sum = EXCLUDED.battery_level_sum,
-            battery_level_count = EXCLUDED.battery_level_count, activity_level_sum = EXCLUDED.activity_level_sum,
-            activity_level_count = EXCLUDED.activity_level_count";
+            ) o"
+    );
     sum(tx, sql, hours.into_iter(), 3_600).await
 }
 

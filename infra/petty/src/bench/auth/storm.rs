@@ -60,14 +60,7 @@ impl Scene {
             password: "a passphrase for a bench".to_owned().into(),
         };
         let token = client.sign_up(&account).await?;
-        let pet = NewPet {
-            name: "Rex".to_owned(),
-            species: Species::Dog,
-            breed: None,
-            neutered: None,
-            birth_date: None,
-            time_zone: None,
-        };
+        let pet = NewPet::named("Rex", Species::Dog);
         let pet = client.create_pet(&token, &pet, "bench").await?;
         let begin = Clock::system().now() - SignedDuration::from_hours(7 * 24);
         let begin = Timestamp::from_second(begin.as_second())?;

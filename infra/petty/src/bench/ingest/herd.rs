@@ -57,14 +57,7 @@ impl Herd {
             .map(|nth| async move {
                 let owner = &accounts[nth / PETS_OF_AN_ACCOUNT];
                 let (id, key) = (format!("bench-{nth:04}"), format!("bench-{nth}"));
-                let pet = NewPet {
-                    name: "Rex".to_owned(),
-                    species: Species::Dog,
-                    breed: None,
-                    neutered: None,
-                    birth_date: None,
-                    time_zone: None,
-                };
+                let pet = NewPet::named("Rex", Species::Dog);
                 let pet = client.create_pet(owner, &pet, &key).await?;
                 let secret = client.pair_collar(owner, &pet, &id, begin, &key).await?;
                 let token = client.collar_token(&id, &secret).await?;
