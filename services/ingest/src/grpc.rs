@@ -81,13 +81,13 @@ impl IngestServiceHandler for Grpc {
             self.counters.rejected.add(1, &[]);
             ApiError::invalid(faults.into_iter().map(FieldError::from).collect())
         })?;
-        let _place = self.admission.enter(Load::of(call.payer()?, [&reading.collar]))?;
+        let place = self.admission.enter(Load::of(call.payer()?, [&reading.collar]))?;
         let access = call.collar().await?;
         let stamped = stamped(reading, &access).map_err(|violation| {
             self.counters.rejected.add(1, &[]);
             ApiError { reason: violation.code, ..ApiError::from(violation) }
         })?;
-        let outcomes = self.store.submit(vec![stamped]).await?;
+        let outcomes = self.store.submit(vec![stamped], place).await?;
         let (accepted, duplicates, conflicting) = match outcomes.first() {
             Some(Outcome::New) => (1, 0, 0),
             Some(Outcome::Duplicate) => (0, 1, 0),

@@ -48,7 +48,7 @@ impl Grpc {
         let mut rejected = BTreeMap::new();
         let checked = self.check(readings, &mut rejected);
         let load = Load::of(call.payer()?, checked.iter().map(|(_, reading)| &reading.collar));
-        let _place = match patience {
+        let place = match patience {
             Patience::None => self.admission.enter(load)?,
             Patience::Some => self.admission.wait(load).await,
         };
@@ -64,7 +64,7 @@ impl Grpc {
                 Err(violation) => drop(rejected.insert(index, violation)),
             }
         }
-        let outcomes = self.store.submit(taken).await?;
+        let outcomes = self.store.submit(taken, place).await?;
         let (mut accepted, mut duplicates, mut conflicting) = (0, 0, 0);
         for (index, outcome) in indices.into_iter().zip(outcomes) {
             match outcome {

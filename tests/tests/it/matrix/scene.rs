@@ -135,6 +135,11 @@ impl Scene {
 
     /// What stands in all databases, once nothing moves any more: a text for each table.
     pub(crate) async fn snapshot(&self) -> Vec<(String, String)> {
+        let ingest = Tables::of(&self.mesh.stack, "ingest").await;
+        eventually("the rollups to be written", Duration::from_secs(30), || async {
+            ingest.count("SELECT count(*) FROM readings_dirty").await == 0
+        })
+        .await;
         let mut before = self.read().await;
         let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
         loop {
