@@ -21,6 +21,7 @@ use crate::domain::v1::rules::VERSION;
 use crate::domain::{NIGHT, Totals};
 use crate::grpc::convert;
 use crate::pets::Pet;
+use crate::store::days::Due;
 use crate::store::{days, states};
 
 /// So many due days are looked at before looking again.
@@ -28,15 +29,14 @@ const BATCH: i64 = 100;
 /// How far back days follow a pet into another time zone: as far as readings may come late.
 const REOPENED: SignedDuration = SignedDuration::from_hours(31 * 24);
 
-/// Notes the days that changed spans touch. `spans` are of episodes as they are and as they were.
-pub(crate) async fn touch(
-    tx: &Tx,
-    clock: &Clock,
+/// The days of a pet that changed spans touch, and when they are due. `spans` are of episodes as they are and as they were.
+pub(crate) fn touched_by(
+    now: Timestamp,
     config: DayConfig,
     (pet, about): (PetId, &Pet),
     spans: impl Iterator<Item = (Timestamp, Timestamp)>,
-) -> Result<(), Error> {
-    let (zone, now) = (zone(&about.time_zone), clock.now());
+) -> Vec<Due> {
+    let zone = zone(&about.time_zone);
     let mut due: BTreeMap<Date, Timestamp> = BTreeMap::new();
     for date in spans.flat_map(|(start, end)| touched(start, end, &zone)) {
         // A day at the edge of the calendar has no bounds, and no reading is of it.
@@ -45,8 +45,7 @@ pub(crate) async fn touch(
         let settled = now.saturating_add(config.settle).unwrap_or(Timestamp::MAX);
         due.insert(date, if over > now { over } else { settled });
     }
-    let due: Vec<(Date, Timestamp)> = due.into_iter().collect();
-    days::touch(tx, clock, pet, &due).await
+    due.into_iter().map(|(date, at)| Due { pet, date, at }).collect()
 }
 
 /// Notes that a pet's days are others now: it lives in another time zone.

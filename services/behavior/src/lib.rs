@@ -12,6 +12,7 @@ pub mod grpc;
 mod interpreting;
 pub mod pets;
 mod store;
+mod taking;
 pub mod worker;
 
 use std::sync::Arc;

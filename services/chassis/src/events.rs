@@ -170,6 +170,14 @@ impl Event {
         M::decode(self.payload.clone())
             .map_err(|error| Failure::Poison(format!("payload of {}: {error}", self.topic.name)))
     }
+
+    /// What is done about it, in the trace of what caused it.
+    #[must_use]
+    pub fn span(&self) -> tracing::Span {
+        let span = tracing::info_span!("consume", messaging.destination.name = self.topic.name, event.id = %self.id);
+        crate::telemetry::follow(&span, &self.traceparent);
+        span
+    }
 }
 
 impl TryFrom<Envelope> for Event {

@@ -30,3 +30,7 @@ pub use foundation::{Foundation, FoundationConfig};
 pub use service::{Context, Service, embed, main};
 pub use shutdown::Shutdown;
 pub use tasks::{TaskLost, Tasks};
+
+/// Of every program that is built on this: requests are many small pieces of memory, taken by one thread and freed by another.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

@@ -9,6 +9,7 @@ use petty_chassis::calendar::Bounds;
 use petty_chassis::postgres::{Error, Row, Tx};
 use petty_chassis::types::{Clock, PetId, micros};
 use serde_json::Value;
+use uuid::Uuid;
 
 use crate::domain::{Behavior, Stretch, Totals};
 
@@ -23,23 +24,28 @@ pub(crate) struct Taken {
     pub(crate) totals: Option<Totals>,
 }
 
-/// Notes that days changed, each with the time it is due. One that is due already stays so.
-pub(crate) async fn touch(
-    tx: &Tx,
-    clock: &Clock,
-    pet: PetId,
-    days: &[(Date, Timestamp)],
-) -> Result<(), Error> {
+/// A day that changed, with the time it is due.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Due {
+    pub(crate) pet: PetId,
+    pub(crate) date: Date,
+    pub(crate) at: Timestamp,
+}
+
+/// Notes that days changed. One that is due already stays so. The caller holds the locks of all their pets.
+pub(crate) async fn touch(tx: &Tx, clock: &Clock, days: &[Due]) -> Result<(), Error> {
     if days.is_empty() {
         return Ok(());
     }
-    let dates: Vec<Date> = days.iter().map(|(date, _)| *date).collect();
-    let dues: Vec<Timestamp> = days.iter().map(|(_, due)| micros(*due)).collect();
+    let pets: Vec<Uuid> = days.iter().map(|due| due.pet.0).collect();
+    let dates: Vec<Date> = days.iter().map(|due| due.date).collect();
+    let dues: Vec<Timestamp> = days.iter().map(|due| micros(due.at)).collect();
     let sql = "-- touch_days\nINSERT INTO days (pet_id, date, due_at, updated_at)
-               SELECT $1, new.date, new.due_at, $4 FROM unnest($2::date[], $3::timestamptz[]) AS new (date, due_at)
+               SELECT new.pet_id, new.date, new.due_at, $4
+               FROM unnest($1::uuid[], $2::date[], $3::timestamptz[]) AS new (pet_id, date, due_at)
                ON CONFLICT (pet_id, date) DO UPDATE SET due_at = EXCLUDED.due_at, updated_at = EXCLUDED.updated_at
                WHERE days.due_at IS NULL";
-    tx.execute(sql, &[&pet.0, &dates, &dues, &micros(clock.now())]).await.map(|_| ())
+    tx.execute(sql, &[&pets, &dates, &dues, &micros(clock.now())]).await.map(|_| ())
 }
 
 /// Makes all of a pet's days since one due again.

@@ -89,16 +89,17 @@ pub(crate) fn version(version: u64) -> i64 {
     i64::try_from(version).unwrap_or(i64::MAX)
 }
 
-/// Writes new and revised episodes, all in one statement.
+/// Writes new and revised episodes, all in one statement. The caller holds the locks of all their pets.
 pub(crate) async fn upsert(
     tx: &Tx,
     clock: &Clock,
-    pet: PetId,
-    changes: &[EpisodeChange],
+    changed: &[(PetId, &EpisodeChange)],
 ) -> Result<(), Error> {
-    if changes.is_empty() {
+    if changed.is_empty() {
         return Ok(());
     }
+    let pets: Vec<Uuid> = changed.iter().map(|(pet, _)| pet.0).collect();
+    let changes: Vec<&EpisodeChange> = changed.iter().map(|(_, change)| *change).collect();
     let ids: Vec<Uuid> = changes.iter().map(|change| change.id).collect();
     let behaviors: Vec<&str> = changes.iter().map(|change| change.episode.behavior.slug()).collect();
     let starts: Vec<Timestamp> = changes.iter().map(|change| change.episode.start).collect();
@@ -111,10 +112,10 @@ pub(crate) async fn upsert(
     let digests: Vec<i64> = changes.iter().map(|change| change.digest).collect();
     let sql = "-- upsert_episodes\nINSERT INTO episodes
                (episode_id, pet_id, behavior, start_at, end_at, open, confidence, evidence, version, digest, updated_at)
-               SELECT new.id, $1, new.behavior, new.start_at, new.end_at, new.open, new.confidence, new.evidence, new.version, new.digest, $11
-               FROM unnest($2::uuid[], $3::text[], $4::timestamptz[], $5::timestamptz[], $6::bool[], $7::float8[],
+               SELECT new.id, new.pet_id, new.behavior, new.start_at, new.end_at, new.open, new.confidence, new.evidence, new.version, new.digest, $11
+               FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::timestamptz[], $5::timestamptz[], $6::bool[], $7::float8[],
                            $8::jsonb[], $9::int8[], $10::int8[])
-                    AS new (id, behavior, start_at, end_at, open, confidence, evidence, version, digest)
+                    AS new (pet_id, id, behavior, start_at, end_at, open, confidence, evidence, version, digest)
                ON CONFLICT (episode_id) DO UPDATE
                SET behavior = EXCLUDED.behavior, start_at = EXCLUDED.start_at, end_at = EXCLUDED.end_at,
                    open = EXCLUDED.open, confidence = EXCLUDED.confidence, evidence = EXCLUDED.evidence,
@@ -122,7 +123,7 @@ pub(crate) async fn upsert(
                WHERE episodes.pet_id = EXCLUDED.pet_id AND episodes.version < EXCLUDED.version AND NOT episodes.superseded";
     let now = micros(clock.now());
     let parameters: [&(dyn petty_chassis::postgres::ToSql + Sync); 11] = [
-        &pet.0,
+        &pets,
         &ids,
         &behaviors,
         &starts,
@@ -135,7 +136,7 @@ pub(crate) async fn upsert(
         &now,
     ];
     let touched = tx.execute(sql, &parameters).await?;
-    // Under the pet's lock state and episodes agree; where they do not, nothing is better than half.
+    // Under the pets' locks state and episodes agree; where they do not, nothing is better than half.
     if touched == changes.len() as u64 { Ok(()) } else { Err(inconsistent("version")) }
 }
 
@@ -143,12 +144,13 @@ pub(crate) async fn upsert(
 pub(crate) async fn supersede(
     tx: &Tx,
     clock: &Clock,
-    pet: PetId,
-    gone: &[Superseded],
+    superseded: &[(PetId, &Superseded)],
 ) -> Result<Vec<Episode>, Error> {
-    if gone.is_empty() {
+    if superseded.is_empty() {
         return Ok(Vec::new());
     }
+    let pets: Vec<Uuid> = superseded.iter().map(|(pet, _)| pet.0).collect();
+    let gone: Vec<&Superseded> = superseded.iter().map(|(_, superseded)| *superseded).collect();
     let ids: Vec<Uuid> = gone.iter().map(|superseded| superseded.id).collect();
     let versions: Vec<i64> = gone.iter().map(|superseded| version(superseded.version)).collect();
     // An array of arrays cannot be unnested by row: each travels as its text.
@@ -156,11 +158,11 @@ pub(crate) async fn supersede(
         gone.iter().map(|superseded| array_text(&superseded.replaced_by)).collect();
     let sql = "-- supersede_episodes\nUPDATE episodes e
                SET superseded = true, version = gone.version, replaced_by = gone.replaced_by::uuid[], updated_at = $5
-               FROM unnest($2::uuid[], $3::int8[], $4::text[]) AS gone (id, version, replaced_by)
-               WHERE e.episode_id = gone.id AND e.pet_id = $1 AND e.version < gone.version AND NOT e.superseded
+               FROM unnest($1::uuid[], $2::uuid[], $3::int8[], $4::text[]) AS gone (pet_id, id, version, replaced_by)
+               WHERE e.episode_id = gone.id AND e.pet_id = gone.pet_id AND e.version < gone.version AND NOT e.superseded
                RETURNING e.episode_id, e.pet_id, e.behavior, e.start_at, e.end_at, e.open, e.confidence, e.evidence, e.version";
     let now = micros(clock.now());
-    let rows = tx.query(sql, &[&pet.0, &ids, &versions, &replacements, &now]).await?;
+    let rows = tx.query(sql, &[&pets, &ids, &versions, &replacements, &now]).await?;
     if rows.len() != gone.len() {
         return Err(inconsistent("superseded"));
     }

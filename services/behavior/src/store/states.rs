@@ -3,12 +3,17 @@
 //! Invariant: whoever changes anything about a pet, or forgets it, holds the lock on this row first. So two replicas never
 //! compute from the same readings, and nothing is written of a pet that is being forgotten beside it.
 
+use std::collections::{HashMap, HashSet};
+
 use petty_chassis::postgres::{Error, Row, Tx};
 use petty_chassis::types::{Clock, PetId, micros};
+use uuid::Uuid;
 
 use crate::domain::Species;
 use crate::domain::alerts::Watch;
 use crate::pets::Pet;
+
+const TABLE: &str = "pet_states";
 
 /// A pet's row.
 #[derive(Debug)]
@@ -21,10 +26,26 @@ pub(crate) struct State {
     pub(crate) watch: Option<Vec<u8>>,
 }
 
-/// Whether anything is known of the pet. Takes no lock.
-pub(crate) async fn is_known(tx: &Tx, pet: PetId) -> Result<bool, Error> {
-    let sql = "-- is_pet_known\nSELECT 1 FROM pet_states WHERE pet_id = $1";
-    Ok(tx.query_opt(sql, &[&pet.0]).await?.is_some())
+/// Of which of some pets anything is known. Takes no lock.
+pub(crate) async fn known_of(tx: &Tx, pets: &[Uuid]) -> Result<HashSet<PetId>, Error> {
+    let sql = "-- known_pets\nSELECT pet_id FROM pet_states WHERE pet_id = ANY($1)";
+    tx.query(sql, &[&pets]).await?.iter().map(|row| Ok(PetId(Error::column(row, TABLE, 0)?))).collect()
+}
+
+/// Locks the pets' rows until the transaction ends, in order; makes those that are not there. One that was forgotten meanwhile is
+/// missing.
+pub(crate) async fn lock_all(
+    tx: &Tx,
+    clock: &Clock,
+    pets: &[Uuid],
+) -> Result<HashMap<PetId, State>, Error> {
+    let sql = "-- make_states\nINSERT INTO pet_states (pet_id, updated_at)
+               SELECT pet_id, $2 FROM unnest($1::uuid[]) AS new (pet_id) ORDER BY pet_id ON CONFLICT (pet_id) DO NOTHING";
+    tx.execute(sql, &[&pets, &micros(clock.now())]).await?;
+    let sql = "-- lock_states\nSELECT species, time_zone, head, watch, pet_id FROM pet_states
+               WHERE pet_id = ANY($1) ORDER BY pet_id FOR UPDATE";
+    let rows = tx.query(sql, &[&pets]).await?;
+    rows.iter().map(|row| Ok((PetId(Error::column(row, TABLE, 4)?), state(row)?))).collect()
 }
 
 /// Locks the pet's row until the transaction ends; makes it where there is none. `None` where it was forgotten meanwhile.
@@ -42,13 +63,13 @@ pub(crate) async fn lock_known(tx: &Tx, pet: PetId) -> Result<Option<State>, Err
 }
 
 fn state(row: &Row) -> Result<State, Error> {
-    let species: Option<String> = Error::column(row, "pet_states", 0)?;
-    let time_zone: Option<String> = Error::column(row, "pet_states", 1)?;
+    let species: Option<String> = Error::column(row, TABLE, 0)?;
+    let time_zone: Option<String> = Error::column(row, TABLE, 1)?;
     let known = species.as_deref().map(species_of).transpose()?;
     Ok(State {
         pet: known.zip(time_zone).map(|(species, time_zone)| Pet { species, time_zone }),
-        head: Error::column(row, "pet_states", 2)?,
-        watch: Error::column(row, "pet_states", 3)?,
+        head: Error::column(row, TABLE, 2)?,
+        watch: Error::column(row, TABLE, 3)?,
     })
 }
 
@@ -58,29 +79,43 @@ pub(crate) async fn get(tx: &Tx, pet: PetId) -> Result<Option<State>, Error> {
     tx.query_opt(sql, &[&pet.0]).await?.as_ref().map(state).transpose()
 }
 
-/// Writes a locked row.
-pub(crate) async fn put(
-    tx: &Tx,
-    clock: &Clock,
-    pet: PetId,
-    about: &Pet,
-    (head, watch): (&[u8], &[u8]),
-) -> Result<(), Error> {
-    let sql = "-- put_state\nUPDATE pet_states SET species = $2, time_zone = $3, head = $4, watch = $5, updated_at = $6 WHERE pet_id = $1";
+/// What is written of a pet.
+#[derive(Debug)]
+pub(crate) struct Put {
+    pub(crate) pet: PetId,
+    pub(crate) about: Pet,
+    pub(crate) head: Vec<u8>,
+    pub(crate) watch: Vec<u8>,
+}
+
+/// Writes locked rows.
+pub(crate) async fn put(tx: &Tx, clock: &Clock, puts: &[&Put]) -> Result<(), Error> {
+    if puts.is_empty() {
+        return Ok(());
+    }
+    let pets: Vec<Uuid> = puts.iter().map(|put| put.pet.0).collect();
+    let species: Vec<&str> = puts.iter().map(|put| slug(put.about.species)).collect();
+    let zones: Vec<&str> = puts.iter().map(|put| put.about.time_zone.as_str()).collect();
+    let heads: Vec<&[u8]> = puts.iter().map(|put| put.head.as_slice()).collect();
+    let watches: Vec<&[u8]> = puts.iter().map(|put| put.watch.as_slice()).collect();
+    let sql = "-- put_states\nUPDATE pet_states s
+               SET species = new.species, time_zone = new.time_zone, head = new.head, watch = new.watch, updated_at = $6
+               FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bytea[], $5::bytea[])
+                    AS new (pet_id, species, time_zone, head, watch)
+               WHERE s.pet_id = new.pet_id";
     let now = micros(clock.now());
-    let touched =
-        tx.execute(sql, &[&pet.0, &slug(about.species), &about.time_zone, &head, &watch, &now]).await?;
-    // The caller holds the lock, so the row is there.
-    if touched == 1 {
+    let touched = tx.execute(sql, &[&pets, &species, &zones, &heads, &watches, &now]).await?;
+    // The caller holds the locks, so the rows are there.
+    if touched == puts.len() as u64 {
         Ok(())
     } else {
-        Err(Error::Inconsistent { table: "pet_states", column: "pet_id".to_owned() })
+        Err(Error::Inconsistent { table: TABLE, column: "pet_id".to_owned() })
     }
 }
 
 /// Writes what is watched of a locked row.
 pub(crate) async fn put_watch(tx: &Tx, pet: PetId, watch: &Watch) -> Result<(), Error> {
-    let inconsistent = || Error::Inconsistent { table: "pet_states", column: "watch".to_owned() };
+    let inconsistent = || Error::Inconsistent { table: TABLE, column: "watch".to_owned() };
     let watch = watch.encode().map_err(|_| inconsistent())?;
     let sql = "-- put_watch\nUPDATE pet_states SET watch = $2 WHERE pet_id = $1";
     if tx.execute(sql, &[&pet.0, &watch]).await? == 1 { Ok(()) } else { Err(inconsistent()) }
@@ -102,6 +137,6 @@ fn species_of(slug: &str) -> Result<Species, Error> {
     match slug {
         "dog" => Ok(Species::Dog),
         "cat" => Ok(Species::Cat),
-        _ => Err(Error::Inconsistent { table: "pet_states", column: "species".to_owned() }),
+        _ => Err(Error::Inconsistent { table: TABLE, column: "species".to_owned() }),
     }
 }

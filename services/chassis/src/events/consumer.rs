@@ -1,11 +1,13 @@
 //! A consumer group's member.
 //!
-//! Entries are read for all shards and handed to workers by shard. A worker splits an event by pet and runs one
-//! transaction for each pet, in order of pet id: first the inbox row, then the handler's effects. The entry is
-//! acknowledged after the last commit. Entries whose reader died are claimed after twice the handling deadline.
+//! Entries are read for all shards and handed to workers by shard. A worker takes what waits, splits it by pet and runs one
+//! transaction for all, in order of pet id: first the inbox rows, then the handler's effects; where that fails, one for each
+//! event and pet. Entries are acknowledged after the last commit. Entries whose reader died are claimed after twice the
+//! handling deadline.
 
 mod reader;
 mod redrive;
+mod together;
 mod worker;
 
 use std::sync::Arc;
@@ -13,6 +15,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use tracing::Instrument as _;
 
 use super::redis::Connector;
 use super::{Event, EventsConfig};
@@ -101,6 +104,18 @@ pub trait Handler: Send + Sync + 'static {
     /// # Errors
     /// `Poison` where it would fail again.
     async fn apply(&self, tx: &Tx, event: &Event, part: &Part) -> Result<(), Failure>;
+
+    /// Applies parts of several events in one transaction: by pet, and those of a pet as they arrived. By default one after the
+    /// other.
+    ///
+    /// # Errors
+    /// Where one of them fails; each is tried by itself then.
+    async fn apply_all(&self, tx: &Tx, parts: &[(&Event, &Part)]) -> Result<(), Failure> {
+        for (event, part) in parts {
+            self.apply(tx, event, part).instrument(event.span()).await?;
+        }
+        Ok(())
+    }
 }
 
 /// A member of the service's consumer group.

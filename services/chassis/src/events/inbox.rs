@@ -1,9 +1,15 @@
 //! The inbox: what was handled, by event and pet.
 
+use std::collections::HashSet;
+
+use uuid::Uuid;
+
 use super::Event;
 use crate::calendar::utc_date;
-use crate::postgres::{Error, Tx};
+use crate::postgres::{Error, Row, Tx};
 use crate::types::{Clock, PetId};
+
+const TABLE: &str = "event_inbox";
 
 /// Events older than this are refused, because their inbox rows may be gone.
 pub const KEPT_DAYS: i64 = 22;
@@ -15,6 +21,40 @@ pub const KEPT_DAYS: i64 = 22;
 pub async fn take(tx: &Tx, event: &Event, pet: PetId) -> Result<bool, Error> {
     let sql = "-- take_event\nINSERT INTO event_inbox (event_id, pet_id, day) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
     Ok(tx.execute(sql, &[&event.id.0, &pet.0, &utc_date(event.time)]).await? == 1)
+}
+
+/// Takes events and pets; those that were not taken before.
+///
+/// # Errors
+/// Where the database says no.
+pub(super) async fn take_all(
+    tx: &Tx,
+    parts: impl Iterator<Item = (&Event, PetId)>,
+) -> Result<HashSet<(Uuid, PetId)>, Error> {
+    let (mut events, mut pets, mut days) = (Vec::new(), Vec::new(), Vec::new());
+    for (event, pet) in parts {
+        events.push(event.id.0);
+        pets.push(pet.0);
+        days.push(utc_date(event.time));
+    }
+    let sql = "-- take_events
+        INSERT INTO event_inbox (event_id, pet_id, day)
+        SELECT event_id, pet_id, day FROM unnest($1::uuid[], $2::uuid[], $3::date[]) AS e (event_id, pet_id, day)
+        ON CONFLICT DO NOTHING RETURNING event_id, pet_id";
+    let taken = tx.query(sql, &[&events, &pets, &days]).await?;
+    let key = |row: &Row| Ok((Error::column(row, TABLE, 0)?, PetId(Error::column(row, TABLE, 1)?)));
+    taken.iter().map(key).collect()
+}
+
+/// Which of some pets are forgotten for good.
+///
+/// # Errors
+/// Where the database says no.
+pub async fn erased_of(tx: &Tx, pets: impl IntoIterator<Item = PetId>) -> Result<HashSet<PetId>, Error> {
+    let pets: Vec<Uuid> = pets.into_iter().map(|pet| pet.0).collect();
+    let sql = "-- erased_of\nSELECT pet_id FROM event_tombstones WHERE pet_id = ANY($1)";
+    let rows = tx.query(sql, &[&pets]).await?;
+    rows.iter().map(|row| Ok(PetId(Error::column(row, "event_tombstones", 0)?))).collect()
 }
 
 /// Whether a pet is forgotten for good.

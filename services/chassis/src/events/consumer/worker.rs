@@ -1,4 +1,5 @@
-//! Handles events: one transaction per pet, dead letters for what can never be handled, patience with everything else.
+//! Handles events: what waits together in one transaction, or where that fails one per pet; dead letters for what can never be
+//! handled, patience with everything else.
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
@@ -16,6 +17,8 @@ use crate::events::{Event, decode, inbox, topics};
 use crate::postgres::{Error, Tx};
 use crate::types::PetId;
 
+/// So many entries are handled together at most.
+const TOGETHER: usize = 32;
 /// The pause before a poisoned part is tried again: short, because it will fail alike, but not none.
 const POISON_PAUSE: Duration = Duration::from_millis(20);
 /// However short the handling deadline: a transaction that takes longer than this is not coming back.
@@ -24,43 +27,53 @@ const SHORTEST_PATIENCE: Duration = Duration::from_secs(15);
 pub(super) async fn run(consumer: Arc<Consumer>, mut entries: mpsc::Receiver<Entry>) {
     let shutdown = consumer.context.shutdown.clone();
     loop {
-        let entry = tokio::select! {
+        let mut waiting = Vec::new();
+        let count = tokio::select! {
             // In drain, what was begun is finished; what was only queued stays pending and is claimed by another replica.
             () = shutdown.draining() => return,
-            entry = entries.recv() => entry,
+            count = entries.recv_many(&mut waiting, TOGETHER) => count,
         };
-        let Some(entry) = entry else { return };
+        if count == 0 {
+            return;
+        }
         tokio::select! {
             () = shutdown.cancelled() => return,
-            () = consumer.handle_entry(entry) => {}
+            () = consumer.handle_entries(waiting) => {}
         }
     }
 }
 
 impl Consumer {
-    async fn handle_entry(&self, entry: Entry) {
-        match decode(&entry.bytes) {
-            Ok(event) => self.handle(&event).await,
-            Err(error) => self.bury_bytes(&entry, &error).await,
+    async fn handle_entries(&self, entries: Vec<Entry>) {
+        let mut events = Vec::with_capacity(entries.len());
+        for entry in &entries {
+            match decode(&entry.bytes) {
+                Ok(event) => events.push(event),
+                Err(error) => self.bury_bytes(entry, &error).await,
+            }
         }
-        let group = self.context.service;
-        let acknowledged: redis::RedisResult<()> = redis::cmd("XACK")
-            .arg(&entry.source.key)
-            .arg(group)
-            .arg(&entry.id)
-            .query_async(&mut self.redis.shared())
-            .await;
+        if !self.handle_together(&events).await {
+            for event in &events {
+                self.handle(event).await;
+            }
+        }
+        let mut acknowledge = redis::pipe();
+        for run in entries.chunk_by(|a, b| a.source.key == b.source.key) {
+            let Some(first) = run.first() else { continue };
+            let ids: Vec<&str> = run.iter().map(|entry| entry.id.as_str()).collect();
+            acknowledge.xack(&first.source.key, self.context.service, &ids).ignore();
+        }
+        let acknowledged: redis::RedisResult<()> =
+            acknowledge.query_async(&mut self.redis.shared()).await;
         if let Err(error) = acknowledged {
-            // It will be claimed and found handled.
-            tracing::debug!(error = %error, "an entry could not be acknowledged");
+            // They will be claimed and found handled.
+            tracing::debug!(error = %error, "entries could not be acknowledged");
         }
     }
 
     /// Handles all parts of an event, and notes its number. Returns only when every part is applied, skipped or buried.
     pub(crate) async fn handle(&self, event: &Event) {
-        let span = tracing::info_span!("consume", messaging.destination.name = event.topic.name, event.id = %event.id);
-        crate::telemetry::follow(&span, &event.traceparent);
-        self.handle_parts(event).instrument(span).await;
+        self.handle_parts(event).instrument(event.span()).await;
     }
 
     async fn handle_parts(&self, event: &Event) {
@@ -128,10 +141,14 @@ impl Consumer {
         }
     }
 
+    /// However long a transaction may take.
+    pub(super) fn patience(&self) -> Duration {
+        (self.config.handling_deadline * 5).max(SHORTEST_PATIENCE)
+    }
+
     /// One transaction: the inbox row, then the effects. A database that does not answer is one that is away.
     async fn apply(&self, event: &Event, part: &Part) -> Result<(), Failure> {
-        let patience = (self.config.handling_deadline * 5).max(SHORTEST_PATIENCE);
-        let applied = tokio::time::timeout(patience, self.apply_once(event, part)).await;
+        let applied = tokio::time::timeout(self.patience(), self.apply_once(event, part)).await;
         applied.unwrap_or_else(|late| Err(Failure::Away(Box::new(late))))
     }
 
