@@ -7,15 +7,14 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use petty_behavior::domain::Species;
 use petty_behavior::domain::alerts::machine::{Alert, Settings, Status, on_signal};
 use petty_behavior::domain::alerts::{Context, Kind, Report, Watch};
-use petty_behavior::domain::v1::Episode;
+use petty_behavior::domain::v1::{Own, owns};
 use petty_behavior::domain::zone::{Place, Shape, Zone};
-use petty_scenarios::{Injection, Recording, Setup, Species as Animal, record};
+use petty_scenarios::{Injection, Recording, Setup, record};
 use uuid::Uuid;
 
-use crate::classifier::{Input, episodes, position};
+use crate::classifier::{Input, position};
 use crate::rate_bound;
 
 /// The safe zone about each home, metres, and what it allows beyond.
@@ -54,6 +53,8 @@ pub struct Alarms {
     pub false_alarms: BTreeMap<Kind, u32>,
     /// By kind of effect.
     pub found: Vec<Found>,
+    /// Each false alarm and each effect that was not found, in words: for whoever looks for the cause.
+    pub notes: Vec<String>,
 }
 
 impl Alarms {
@@ -75,7 +76,8 @@ impl Alarms {
 
 /// Over so many healthy pets, and as many with each effect.
 pub fn alarms(setup: &Setup, pets: u32, interval: impl Fn(u32) -> u32, mut after: impl FnMut()) -> Alarms {
-    let mut alarms = Alarms { pet_months: 0.0, false_alarms: BTreeMap::new(), found: Vec::new() };
+    let (false_alarms, found, notes) = (BTreeMap::new(), Vec::new(), Vec::new());
+    let mut alarms = Alarms { pet_months: 0.0, false_alarms, found, notes };
     let of = |injections: Vec<Injection>, number: u32| {
         record(&Setup { interval_s: Some(interval(number)), injections, ..setup.clone() }, number)
     };
@@ -85,6 +87,7 @@ pub fn alarms(setup: &Setup, pets: u32, interval: impl Fn(u32) -> u32, mut after
         for alert in raised(&recording) {
             if is_false(&recording, &alert) {
                 *alarms.false_alarms.entry(alert.kind).or_default() += 1;
+                alarms.notes.push(note(&recording, alert.kind, alert.raised_at.as_second(), &alert.evidence));
             }
         }
         after();
@@ -108,6 +111,9 @@ pub fn alarms(setup: &Setup, pets: u32, interval: impl Fn(u32) -> u32, mut after
                 let delay =
                     alerts.iter().find(within).map(|alert| alert.raised_at.as_second() - event.start_s);
                 found.delays.extend(delay.map(|seconds| seconds as f64 / 60.0));
+                if delay.is_none() {
+                    alarms.notes.push(note(&recording, kind, event.start_s, &[]));
+                }
             }
             after();
         }
@@ -119,7 +125,8 @@ pub fn alarms(setup: &Setup, pets: u32, interval: impl Fn(u32) -> u32, mut after
 /// Every alert of a recording, as it was raised.
 fn raised(recording: &Recording) -> Vec<Alert> {
     let input = Input::of(recording);
-    let episodes = episodes(&input);
+    let species = input.params.species;
+    let owns = owns(species, &input.readings);
     let place = Place { latitude: recording.pet.latitude, longitude: recording.pet.longitude };
     let home = Zone {
         id: Uuid::nil(),
@@ -128,18 +135,12 @@ fn raised(recording: &Recording) -> Vec<Alert> {
         buffer_m: BUFFER_M,
         hours: Vec::new(),
     };
-    let species = match recording.pet.species {
-        Animal::Dog => Species::Dog,
-        Animal::Cat => Species::Cat,
-    };
     let (mut watch, settings) = (Watch::default(), Settings::default());
     let mut last: BTreeMap<Kind, Alert> = BTreeMap::new();
     let mut raised = Vec::new();
-    let mut at_episode = 0;
     for reading in &recording.readings {
         let Ok(at) = Timestamp::from_microsecond(reading.at_us) else { continue };
-        at_episode += episodes[at_episode..].iter().take_while(|episode| episode.start <= at).count();
-        let resting = at_episode.checked_sub(1).map(|nth| own(&episodes[nth]));
+        let own = owns.range(..=reading.at_us).next_back().map_or(Own::prior(species), |(_, own)| *own);
         let report = Report {
             at,
             collar: 1,
@@ -150,7 +151,7 @@ fn raised(recording: &Recording) -> Vec<Alert> {
             temperature: None,
             battery: None,
         };
-        let context = Context { species, zone: &TimeZone::UTC, zones: std::slice::from_ref(&home), resting };
+        let context = Context { species, zone: &TimeZone::UTC, zones: std::slice::from_ref(&home), own };
         for signal in watch.take(&context, &[report], reading.at_us) {
             let before = last.get(&signal.kind);
             let next = on_signal(before, &settings, &signal, (at, &TimeZone::UTC), Uuid::nil());
@@ -165,8 +166,23 @@ fn raised(recording: &Recording) -> Vec<Alert> {
     raised
 }
 
-fn own(episode: &Episode) -> (f64, u8) {
-    (episode.evidence.baseline_bpm, episode.evidence.baseline_days)
+/// An alert, or its absence where there is no evidence, with what the pet was and did.
+fn note(recording: &Recording, kind: Kind, at_s: i64, evidence: &[(String, f64)]) -> String {
+    let pet = &recording.pet;
+    let doing = recording.truth.iter().find(|stretch| stretch.end_s > at_s).map(|stretch| stretch.doing);
+    let nth = recording.readings.partition_point(|reading| reading.at_us.div_euclid(1_000_000) < at_s);
+    let away = recording.away_m.get(nth).copied().unwrap_or_default();
+    format!(
+        "{} {} pet {} ({:?}, {} s): hour {:.1}, {doing:?}, {away:.0} m from home, asleep {:.0} bpm {:.0} breaths: {evidence:?}",
+        if evidence.is_empty() { "not found" } else { "false" },
+        kind.slug(),
+        pet.number,
+        pet.species,
+        recording.interval_s,
+        (at_s - petty_scenarios::EPOCH_S) as f64 / 3_600.0,
+        pet.asleep_bpm,
+        pet.asleep_breaths,
+    )
 }
 
 /// Raised of a healthy pet: all but a true exit.

@@ -179,7 +179,8 @@ pub fn made_up(number: u32, days: u32) -> classifier::Input {
 }
 
 /// A pet's collar's interval: each interval for each species alike.
-fn interval_of(number: u32) -> u32 {
+#[must_use]
+pub fn interval_of(number: u32) -> u32 {
     INTERVALS_S[(number + number / 5) as usize % INTERVALS_S.len()]
 }
 

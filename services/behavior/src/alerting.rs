@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use crate::domain::alerts::machine::{self, Alert};
 use crate::domain::alerts::{Context, Kind, Report, Signal, Watch};
-use crate::domain::v1::Head;
+use crate::domain::v1::{Head, Own};
 use crate::grpc::convert;
 use crate::pets::Pet;
 use crate::store::{alerts, episodes, states, zones};
@@ -65,8 +65,8 @@ impl Teller<'_> {
         let placed = reports.iter().any(|report| report.position.is_some());
         let zones = if placed { zones::all(self.tx, pet).await? } else { Vec::new() };
         let zone = calendar::zone(&about.time_zone);
-        let resting = head.baseline().map(|baseline| (baseline.sleeping_bpm, baseline.days));
-        let context = Context { species: about.species, zone: &zone, zones: &zones, resting };
+        let own = head.own().unwrap_or(Own::prior(about.species));
+        let context = Context { species: about.species, zone: &zone, zones: &zones, own };
         let now = self.clock.now();
         let signals = watch.take(&context, reports, now.as_microsecond());
         for signal in &signals {

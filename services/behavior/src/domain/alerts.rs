@@ -3,6 +3,7 @@
 //! Invariant: nothing here knows the clock or a database: a [`Watch`] says what readings mean, [`machine`] what that does
 //! to the one alert of a kind that may be open. "domain.md" is the design's page of the field's numbers; (~) marks textbook values.
 
+mod fence;
 pub mod machine;
 mod sustained;
 mod watch;
@@ -196,6 +197,8 @@ pub const BREATHS: (f64, f64) = (30.0, 27.0);
 pub const PANTING: f64 = 90.0;
 /// So many fixes outside, one after the other (domain.md).
 pub const FIXES_OUTSIDE: u8 = 2;
+/// And so many where they contradict each other: of two that are wrong by chance neither is where the other is.
+pub const FIXES_AT_ODDS: u8 = 3;
 /// A collar is silent after so many of its own intervals (domain.md), but not sooner than the longest that readings of one
 /// run may be apart: phones hand on what collars said in batches.
 pub const SILENT_INTERVALS: i64 = 3;

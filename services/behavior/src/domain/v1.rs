@@ -22,6 +22,8 @@ mod smooth;
 mod tests;
 mod window;
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -30,7 +32,7 @@ use super::rules as spine;
 use super::{Behavior, Params, Reading};
 use baseline::Rest;
 
-pub use baseline::{Baseline, Baselines};
+pub use baseline::{Baseline, Baselines, Own};
 pub use features::{CHANNELS, Seen};
 pub use revision::{Known, revise};
 pub use rules::{Doing, Rules, RulesError};
@@ -121,6 +123,17 @@ pub fn observe(params: &Params, readings: &[Reading]) -> Vec<Vec<(i64, i64, Seen
         run.iter().zip(seen).map(|(epoch, seen)| (epoch.from, epoch.to, seen)).collect()
     };
     epochs.runs().map(look).collect()
+}
+
+/// The heart rates that alerts hold readings against, by the begin of each quarter of a day that has any, microseconds since 1970.
+#[must_use]
+pub fn owns(species: super::Species, readings: &[Reading]) -> BTreeMap<i64, Own> {
+    let samples = canon::canonical(readings);
+    let mut rest = Rest::default();
+    samples.iter().for_each(|sample| rest.add(sample));
+    let quarters = samples.iter().map(|sample| baseline::quarter(sample.at));
+    let quarters: std::collections::BTreeSet<i64> = quarters.collect();
+    quarters.into_iter().map(|at| (at * baseline::QUARTER_US, rest.own(species, at))).collect()
 }
 
 /// What is said of an epoch.

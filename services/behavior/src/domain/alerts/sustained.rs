@@ -1,6 +1,6 @@
 //! A condition that must hold for a while before it counts, and be gone for a while before it does not.
 //!
-//! Invariant: one odd reading neither raises nor clears: of the readings of the while, four in five must say the same.
+//! Invariant: one odd reading neither raises nor clears: of the readings of the while, a share must say the same.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,6 +13,8 @@ pub(super) struct While {
     pub(super) clear: i64,
     /// by so many readings at least.
     pub(super) least: u16,
+    /// Of ten readings so many must agree.
+    pub(super) of_ten: u32,
     /// Readings further apart begin anew.
     pub(super) gap: i64,
 }
@@ -55,7 +57,7 @@ impl Sustained {
             Some(_) => {
                 self.agree = self.agree.saturating_add(u16::from(agrees));
                 self.all = self.all.saturating_add(1);
-                if u32::from(self.agree) * 5 < u32::from(self.all) * 4 {
+                if u32::from(self.agree) * 10 < u32::from(self.all) * rule.of_ten {
                     self.begin_anew();
                 }
             }
@@ -78,7 +80,7 @@ impl Sustained {
 mod tests {
     use super::*;
 
-    const RULE: While = While { raise: 60, clear: 30, least: 4, gap: 20 };
+    const RULE: While = While { raise: 60, clear: 30, least: 4, of_ten: 8, gap: 20 };
 
     fn said(readings: &[(i64, Says)]) -> Vec<Option<bool>> {
         let mut sustained = Sustained::default();

@@ -5,29 +5,35 @@
 
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
 use super::super::Species;
+use super::super::v1::Own;
 use super::super::zone::Zone;
+use super::fence::{Fence, Stray};
 use super::sustained::{Says, Sustained, While};
 use super::{
-    BATTERY, BREATHS, FIXES_OUTSIDE, HEART_RATE, HOUR, Kind, MINUTE, PANTING, Report, SILENT_INTERVALS,
-    SILENT_LEAST, SILENT_MOST, Severity, Signal, temperatures,
+    BATTERY, BREATHS, HEART_RATE, HOUR, Kind, MINUTE, PANTING, Report, SILENT_INTERVALS, SILENT_LEAST,
+    SILENT_MOST, Severity, Signal, temperatures,
 };
 
 /// The pet's own days that a heart rate is held against: fewer, and its species' rate still counts for too much (~).
 const OWN_DAYS: u8 = 3;
 /// Over an hour (domain.md: sustained), five readings at least.
-const BREATHING: While = While { raise: HOUR, clear: 30 * MINUTE, least: 5, gap: 40 * MINUTE };
-/// As long, and an hour of a collar that misses half of its heart rates at 60 s.
-const HEART: While = While { raise: HOUR, clear: 30 * MINUTE, least: 12, gap: 40 * MINUTE };
+const BREATHING: While = While { raise: HOUR, clear: 30 * MINUTE, least: 5, of_ten: 8, gap: 40 * MINUTE };
+/// As long, and an hour of a collar that misses half of its heart rates at 60 s. What is held against a median is one itself: half of
+/// the readings lie above.
+const HEART: While = While { raise: HOUR, clear: 30 * MINUTE, least: 12, of_ten: 5, gap: 40 * MINUTE };
 /// Sustained (domain.md); a run warms a dog for less than an hour (~).
-const WARMTH: While = While { raise: HOUR, clear: 30 * MINUTE, least: 4, gap: 2 * HOUR };
+const WARMTH: While = While { raise: HOUR, clear: 30 * MINUTE, least: 4, of_ten: 8, gap: 2 * HOUR };
+/// Asleep, the heart beats no faster than this times the sleeping rate: lying awake it is a quarter more (domain.md's rates by each
+/// other), and half of that lies between.
+const ASLEEP: f64 = 1.12;
+/// What a heart rate says of sleep holds for the breaths of so long after it (~).
+const RATED: i64 = 2 * MINUTE;
+/// A collar that told no heart rate for this long tells sleep by stillness alone.
+const UNRATED: i64 = HOUR;
 /// Of so many gaps the middle one is a collar's interval.
 const GAPS: usize = 8;
-/// So many collars are told apart.
-const COLLARS: usize = 4;
-
 /// What is known besides the readings.
 #[derive(Debug)]
 pub struct Context<'a> {
@@ -37,8 +43,8 @@ pub struct Context<'a> {
     pub zone: &'a TimeZone,
     /// The safe zones.
     pub zones: &'a [Zone],
-    /// The pet's own heart rate at rest, bpm, and how many days it stands on.
-    pub resting: Option<(f64, u8)>,
+    /// The pet's own heart rates, as far as they are known.
+    pub own: Own,
 }
 
 /// A pet's; the default is that of one never heard of.
@@ -59,17 +65,10 @@ pub struct Watch {
     silent: bool,
     /// That it is noted when to look at the pet though nothing arrives.
     pub armed: bool,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-struct Fence {
-    /// Changes with the zones.
-    tag: u64,
-    /// It was seen in one of them.
-    was_inside: bool,
-    left: bool,
-    /// By collar: fixes outside, one after the other.
-    outside: Vec<(u64, u8)>,
+    /// When the last heart rate was told, and whether it was a sleeper's.
+    rated: Option<(i64, bool)>,
+    /// By collar: the last fix, while that is outside.
+    strays: Vec<Stray>,
 }
 
 impl Watch {
@@ -85,7 +84,8 @@ impl Watch {
     #[must_use]
     pub fn decode(bytes: &[u8]) -> Self {
         match bytes.split_first() {
-            Some((&FORMAT, rest)) => postcard::from_bytes(rest).unwrap_or_default(),
+            // What was added since stands at the end: of an older watch it reads as nothing.
+            Some((&FORMAT, rest)) => postcard::from_bytes(&[rest, &[0; ADDED]].concat()).unwrap_or_default(),
             _ => Self::default(),
         }
     }
@@ -118,9 +118,9 @@ impl Watch {
             }
             signals.extend(self.battery(report));
             signals.extend(self.warmth(context, report));
-            signals.extend(self.breathing(report));
+            signals.extend(self.breathing(context, report));
             signals.extend(self.heart(context, report));
-            signals.extend(self.fence(context, report));
+            signals.extend(self.fence.take(&mut self.strays, context, report));
         }
         signals
     }
@@ -185,29 +185,41 @@ impl Watch {
         Some(signal(Kind::Temperature, on, report, severity).with("temperature_celsius", degrees))
     }
 
-    fn breathing(&mut self, report: &Report) -> Option<Signal> {
-        let breaths = report.respiratory_rate.filter(|breaths| *breaths < PANTING)?;
+    fn breathing(&mut self, context: &Context<'_>, report: &Report) -> Option<Signal> {
+        let at = report.at.as_microsecond();
         let still = report.activity_level.is_none_or(|level| level == 0);
+        if let Some(bpm) = report.heart_rate {
+            self.rated = Some((at, still && bpm <= ASLEEP * context.own.sleeping_bpm));
+        }
+        let asleep = match self.rated {
+            Some((then, asleep)) if at - then <= RATED => asleep,
+            Some((then, _)) if at - then <= UNRATED => return None,
+            _ => true,
+        };
+        let breaths = report.respiratory_rate.filter(|breaths| *breaths < PANTING)?;
+        // Awake it breathes half as fast again, and that says nothing of its sleep.
+        if !still || !asleep {
+            return None;
+        }
         let says = match breaths {
-            _ if !still => Says::Between,
             high if high > BREATHS.0 => Says::Holds,
             low if low <= BREATHS.1 => Says::Not,
             _ => Says::Between,
         };
-        let on = self.breathing.take(report.at.as_microsecond(), says, BREATHING)?;
+        let on = self.breathing.take(at, says, BREATHING)?;
         let signal = signal(Kind::RespiratoryRateHigh, on, report, Kind::RespiratoryRateHigh.severity());
         Some(signal.with("respiratory_rate", breaths))
     }
 
     fn heart(&mut self, context: &Context<'_>, report: &Report) -> Option<Signal> {
-        let (own, days) = context.resting?;
+        let Own { resting_bpm, days, .. } = context.own;
         // A pet that moves is not at rest, whether or not its heart rate is known.
         let still = report.activity_level.is_none_or(|level| level == 0);
         let says = match report.heart_rate {
             _ if !still => Says::Between,
             None => return None,
-            Some(bpm) if bpm > HEART_RATE.0 * own => Says::Holds,
-            Some(bpm) if bpm < HEART_RATE.1 * own => Says::Not,
+            Some(bpm) if bpm > HEART_RATE.0 * resting_bpm => Says::Holds,
+            Some(bpm) if bpm < HEART_RATE.1 * resting_bpm => Says::Not,
             Some(_) => Says::Between,
         };
         if days < OWN_DAYS {
@@ -215,73 +227,22 @@ impl Watch {
         }
         let on = self.heart.take(report.at.as_microsecond(), says, HEART)?;
         let kind = Kind::RestingHeartRateHigh;
-        let signal = signal(kind, on, report, kind.severity()).with("resting_heart_rate", own);
+        let signal = signal(kind, on, report, kind.severity()).with("resting_heart_rate", resting_bpm);
         Some(report.heart_rate.map_or(signal.clone(), |bpm| signal.with("heart_rate", bpm)))
-    }
-
-    fn fence(&mut self, context: &Context<'_>, report: &Report) -> Option<Signal> {
-        let fix = report.position?;
-        let tag = tag(context.zones);
-        if self.fence.tag != tag {
-            // Of other zones it is not known yet that it was ever in one; one that it left is there no more.
-            let left = self.fence.left;
-            self.fence = Fence { tag, ..Fence::default() };
-            if left {
-                return Some(signal(Kind::SafeZoneLeft, false, report, Severity::Info));
-            }
-        }
-        let local = report.at.to_zoned(context.zone.clone());
-        let applying = context.zones.iter().filter(|zone| zone.applies(&local));
-        let beyond = applying.map(|zone| (zone, zone.beyond_m(&fix)));
-        let Some((nearest, beyond)) = beyond.min_by(|a, b| a.1.total_cmp(&b.1)) else {
-            // None applies now: it cannot be left.
-            let left = std::mem::take(&mut self.fence.left);
-            self.fence.outside.clear();
-            return left.then(|| signal(Kind::SafeZoneLeft, false, report, Severity::Info));
-        };
-        let accuracy = fix.accuracy_m.unwrap_or(0.0);
-        let place = self.fence.outside.iter().position(|(collar, _)| *collar == report.collar);
-        let place = place.unwrap_or_else(|| {
-            if self.fence.outside.len() >= COLLARS {
-                self.fence.outside.remove(0);
-            }
-            self.fence.outside.push((report.collar, 0));
-            self.fence.outside.len() - 1
-        });
-        let count = &mut self.fence.outside[place].1;
-        let is = |on: bool, zone: Option<Uuid>| Signal {
-            zone,
-            ..signal(Kind::SafeZoneLeft, on, report, Kind::SafeZoneLeft.severity())
-                .with("distance_m", beyond.max(0.0))
-                .with("accuracy_m", accuracy)
-        };
-        if beyond <= 0.0 {
-            *count = 0;
-            self.fence.was_inside = true;
-            return std::mem::take(&mut self.fence.left).then(|| is(false, Some(nearest.id)));
-        }
-        if beyond - accuracy <= nearest.buffer_m {
-            *count = 0;
-            return None;
-        }
-        *count = count.saturating_add(1);
-        if *count >= FIXES_OUTSIDE && self.fence.was_inside {
-            self.fence.left = true;
-            return Some(is(true, Some(nearest.id)));
-        }
-        None
     }
 }
 
-/// The first byte of an encoded watch. Raised when the encoding changes.
+/// The first byte of an encoded watch. Raised when the encoding changes otherwise than by fields at its end.
 const FORMAT: u8 = 1;
+/// As many zeros as fields were added at the end.
+const ADDED: usize = 2;
 
-fn signal(kind: Kind, on: bool, report: &Report, severity: Severity) -> Signal {
+pub(super) fn signal(kind: Kind, on: bool, report: &Report, severity: Severity) -> Signal {
     Signal { kind, on, at: report.at, severity, zone: None, evidence: Vec::new() }
 }
 
 impl Signal {
-    fn with(mut self, name: &'static str, figure: f64) -> Self {
+    pub(super) fn with(mut self, name: &'static str, figure: f64) -> Self {
         self.evidence.push((name, figure));
         self
     }
@@ -294,9 +255,5 @@ fn push(gaps: &mut Vec<u32>, gap: i64) {
     gaps.push(u32::try_from(gap / 1_000).unwrap_or(u32::MAX));
 }
 
-/// Of which zones, in which versions.
-fn tag(zones: &[Zone]) -> u64 {
-    let parts =
-        zones.iter().flat_map(|zone| [zone.id.as_u64_pair().0, zone.id.as_u64_pair().1, zone.version]);
-    parts.fold(0xcbf2_9ce4_8422_2325, |hash, part| (hash ^ part).wrapping_mul(0x0000_0100_0000_01b3))
-}
+#[cfg(test)]
+mod tests;

@@ -1,4 +1,4 @@
-//! The pet's own sleeping heart rate, anew each quarter of a day.
+//! The pet's own heart rates, asleep and at rest, anew each quarter of a day.
 //!
 //! Invariant: the baseline of a quarter comes from the whole quarters of the seven days before it alone, so that a late reading
 //! changes nothing of its own; it begins at the species' (domain.md) and weighs that less with each quarter.
@@ -25,6 +25,8 @@ const LEAST: u32 = 30;
 /// Of the heart rates at level 0 this quantile is the sleeping one: two thirds of a pet's rest is sleep (12 to 14 h of about 20,
 /// domain.md), so the middle of its lower two thirds.
 const QUANTILE: f64 = 0.35;
+/// The middle of all rest, awake or not.
+const MIDDLE: f64 = 0.5;
 /// One bin is one bpm.
 const BINS: usize = 301;
 
@@ -50,6 +52,32 @@ impl Baseline {
             },
             days: 0,
         }
+    }
+}
+
+/// A pet's heart rates, or its species', as alerts hold readings against them.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Own {
+    /// Beats per minute, asleep.
+    pub sleeping_bpm: f64,
+    /// The median of all rest at this quarter of the day: by night a pet sleeps through more of it.
+    pub resting_bpm: f64,
+    /// How many days before it stands on.
+    pub days: u8,
+}
+
+impl Own {
+    /// Before anything of its own is known.
+    #[must_use]
+    pub const fn prior(species: Species) -> Self {
+        let Baseline { sleeping_bpm, days } = Baseline::prior(species);
+        let resting_bpm = match species {
+            // Of 703 dogs' collars (domain.md).
+            Species::Dog => 60.5,
+            // As much above the sleeping one as a dog's (~).
+            Species::Cat => 113.0,
+        };
+        Self { sleeping_bpm, resting_bpm, days }
     }
 }
 
@@ -84,6 +112,16 @@ impl Rest {
                 *bin = *count;
             }
         }
+    }
+
+    /// Of a quarter: from those of the week before, each time of day by itself as far as it is known.
+    pub(super) fn own(&self, species: Species, today: i64) -> Own {
+        let prior = Own::prior(species);
+        let Baseline { sleeping_bpm, days } = baseline(self.before(today), Baseline::prior(species));
+        let all = Shares::of(self.before(today));
+        let usual = all.towards(MIDDLE, prior.resting_bpm, PRIOR);
+        let then = Shares::of(self.before(today).filter(|(at, _)| (today - at) % 4 == 0));
+        Own { sleeping_bpm, resting_bpm: then.towards(MIDDLE, usual, 1.0), days }
     }
 
     fn before(&self, today: i64) -> impl Iterator<Item = (i64, &[u32; BINS])> {
@@ -167,29 +205,51 @@ pub(super) fn quarter(at: i64) -> i64 {
     at.div_euclid(QUARTER_US)
 }
 
-/// Each quarter alike, however many readings it has.
+/// Of some quarters, each alike, however many readings it has.
+#[derive(Debug)]
+struct Shares {
+    bins: [f64; BINS],
+    quarters: u8,
+    days: u8,
+}
+
+impl Shares {
+    fn of<'a>(quarters: impl Iterator<Item = (i64, &'a [u32; BINS])>) -> Self {
+        let mut shares = Self { bins: [0.0; BINS], quarters: 0, days: 0 };
+        let mut last = i64::MIN;
+        for (at, bins) in quarters {
+            shares.quarters += 1;
+            shares.days += u8::from(at.div_euclid(4) != last);
+            last = at.div_euclid(4);
+            let all = f64::from(bins.iter().sum::<u32>());
+            for (share, bin) in shares.bins.iter_mut().zip(bins.iter()) {
+                *share += f64::from(*bin) / all;
+            }
+        }
+        shares
+    }
+
+    fn quantile(&self, quantile: f64) -> Option<f64> {
+        let wanted = quantile * f64::from(self.quarters);
+        let mut sum = 0.0;
+        for (share, at) in self.bins.iter().zip(0_u32..) {
+            if self.quarters > 0 && sum + share >= wanted {
+                return Some(f64::from(at) - 0.5 + (wanted - sum) / share);
+            }
+            sum += share;
+        }
+        None
+    }
+
+    /// Its own quantile, and as if some quarters had said `prior`.
+    fn towards(&self, quantile: f64, prior: f64, quarters: f64) -> f64 {
+        let weight = f64::from(self.quarters);
+        (self.quantile(quantile).unwrap_or(prior) * weight + prior * quarters) / (weight + quarters)
+    }
+}
+
 fn baseline<'a>(quarters: impl Iterator<Item = (i64, &'a [u32; BINS])>, prior: Baseline) -> Baseline {
-    let mut shares = [0.0_f64; BINS];
-    let (mut count, mut days, mut last) = (0_u8, 0_u8, i64::MIN);
-    for (at, bins) in quarters {
-        count += 1;
-        days += u8::from(at.div_euclid(4) != last);
-        last = at.div_euclid(4);
-        let all = f64::from(bins.iter().sum::<u32>());
-        for (share, bin) in shares.iter_mut().zip(bins.iter()) {
-            *share += f64::from(*bin) / all;
-        }
-    }
-    let wanted = QUANTILE * f64::from(count);
-    let (mut sum, mut own) = (0.0, prior.sleeping_bpm);
-    for (share, at) in shares.iter().zip(0_u32..) {
-        if count > 0 && sum + share >= wanted {
-            own = f64::from(at) - 0.5 + (wanted - sum) / share;
-            break;
-        }
-        sum += share;
-    }
-    let weight = f64::from(count);
-    let sleeping_bpm = (own * weight + prior.sleeping_bpm * PRIOR) / (weight + PRIOR);
-    Baseline { sleeping_bpm: sleeping_bpm.max(30.0), days: days.min(DAYS_WANTED) }
+    let shares = Shares::of(quarters);
+    let sleeping_bpm = shares.towards(QUANTILE, prior.sleeping_bpm, PRIOR).max(30.0);
+    Baseline { sleeping_bpm, days: shares.days.min(DAYS_WANTED) }
 }

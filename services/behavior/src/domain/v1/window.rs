@@ -18,7 +18,7 @@ use super::super::{Params, Reading, Species};
 use super::baseline::{QUARTER_US, QUARTERS, Rest, quarter};
 use super::chain::{self, Chain};
 use super::slices::{SLICE_US, Slice, SliceError, decoded, encoded, slice_of};
-use super::{Baseline, Baselines, Episode, Rules, epochs, features, rules, smooth};
+use super::{Baseline, Baselines, Episode, Own, Rules, epochs, features, rules, smooth};
 
 /// Readings count that are at most this much older than the newest: ingest takes them 30 days back.
 pub const KEPT: i64 = 31 * 86_400 * SECOND;
@@ -50,6 +50,8 @@ pub struct Head {
     pub serial: u64,
     /// So many readings came too late to count.
     late: u64,
+    /// What alerts hold readings against, of the quarter that was last counted.
+    own: Option<Own>,
 }
 
 /// A quarter of a day, summed up.
@@ -141,12 +143,13 @@ impl Head {
         encoded(self)
     }
 
-    /// From bytes that [`Head::encode`] made.
+    /// From bytes that [`Head::encode`] made, of this version or one before.
     ///
     /// # Errors
     /// Where they are none.
     pub fn decode(bytes: &[u8]) -> Result<Self, SliceError> {
-        decoded(bytes)
+        // What was added since stands at the end: of an older head it reads as absent.
+        decoded(&[bytes, &[0]].concat())
     }
 
     /// Quarters before this number have no readings any more.
@@ -171,6 +174,12 @@ impl Head {
     #[must_use]
     pub fn baseline(&self) -> Option<Baseline> {
         self.baselines.last().map(|(_, baseline)| *baseline)
+    }
+
+    /// What alerts hold readings against; `None` until a quarter was counted.
+    #[must_use]
+    pub const fn own(&self) -> Option<Own> {
+        self.own
     }
 
     /// Readings by slice; those that are too late are counted and left out.
@@ -271,6 +280,7 @@ impl Head {
                     kept.rest = Some(encoded(&rest.kept(*number))?);
                 }
                 self.counted_to = Some(quarter(newest));
+                self.own = Some(rest.own(params.species, quarter(newest)));
                 Baselines::over(params.species, &rest, begun)
             }
         };

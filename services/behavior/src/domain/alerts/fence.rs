@@ -1,0 +1,191 @@
+//! Whether a pet left its safe zones.
+//!
+//! Invariants: one fix says nothing, whatever it says of itself; two in a row do where the second is where a pet that was at the first
+//! may be; where they contradict each other, a third must be outside as well.
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::super::Position;
+use super::super::geo::distance_m;
+use super::super::zone::Zone;
+use super::watch::{Context, signal};
+use super::{FIXES_AT_ODDS, FIXES_OUTSIDE, Kind, Report, Severity, Signal};
+
+/// Two fixes of a pet that stands still are so far apart at least before they contradict each other (a receiver's noise indoors, ~),
+/// and at most before they do, whatever they say of themselves.
+const NOISE_M: (f64, f64) = (25.0, 60.0);
+/// A brisk walk (~).
+const WALK_MPS: f64 = 1.5;
+/// So many collars are told apart.
+const COLLARS: usize = 4;
+
+/// A fix outside, the last of its collar.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub(super) struct Stray {
+    collar: u64,
+    at: i64,
+    latitude: f64,
+    longitude: f64,
+    accuracy_m: f64,
+}
+
+impl Stray {
+    /// Whether another fix is where a pet that is here may be by then, walking: fixes that are wrong are so each in its own way.
+    fn agrees(&self, report: &Report, fix: &Position) -> bool {
+        let here = Position { latitude: self.latitude, longitude: self.longitude, accuracy_m: None };
+        let seconds = (report.at.as_microsecond() - self.at) as f64 / 1e6;
+        let noise = 2.0 * self.accuracy_m.hypot(fix.accuracy_m.unwrap_or(0.0));
+        let noise = noise.clamp(NOISE_M.0, NOISE_M.1);
+        distance_m(&here, fix) <= noise + WALK_MPS * seconds
+    }
+}
+
+/// What is remembered of it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(super) struct Fence {
+    /// Changes with the zones.
+    tag: u64,
+    /// It was seen in one of them.
+    was_inside: bool,
+    left: bool,
+    /// By collar: fixes outside, one after the other.
+    outside: Vec<(u64, u8)>,
+}
+
+impl Fence {
+    /// Takes a reading; what it says.
+    pub(super) fn take(
+        &mut self,
+        strays: &mut Vec<Stray>,
+        context: &Context<'_>,
+        report: &Report,
+    ) -> Option<Signal> {
+        let fix = report.position?;
+        let tag = tag(context.zones);
+        if self.tag != tag {
+            // Of other zones it is not known yet that it was ever in one; one that it left is there no more.
+            let left = self.left;
+            *self = Self { tag, ..Self::default() };
+            if left {
+                return Some(signal(Kind::SafeZoneLeft, false, report, Severity::Info));
+            }
+        }
+        let local = report.at.to_zoned(context.zone.clone());
+        let applying = context.zones.iter().filter(|zone| zone.applies(&local));
+        let beyond = applying.map(|zone| (zone, zone.beyond_m(&fix)));
+        let Some((nearest, beyond)) = beyond.min_by(|a, b| a.1.total_cmp(&b.1)) else {
+            // None applies now: it cannot be left.
+            let left = std::mem::take(&mut self.left);
+            self.outside.clear();
+            return left.then(|| signal(Kind::SafeZoneLeft, false, report, Severity::Info));
+        };
+        let accuracy = fix.accuracy_m.unwrap_or(0.0);
+        let place = self.outside.iter().position(|(collar, _)| *collar == report.collar);
+        let place = place.unwrap_or_else(|| {
+            if self.outside.len() >= COLLARS {
+                self.outside.remove(0);
+            }
+            self.outside.push((report.collar, 0));
+            self.outside.len() - 1
+        });
+        let count = &mut self.outside[place].1;
+        let is = |on: bool, zone: Option<Uuid>| Signal {
+            zone,
+            ..signal(Kind::SafeZoneLeft, on, report, Kind::SafeZoneLeft.severity())
+                .with("distance_m", beyond.max(0.0))
+                .with("accuracy_m", accuracy)
+        };
+        let stray = strays.iter().position(|stray| stray.collar == report.collar);
+        let stray = stray.map(|nth| strays.remove(nth));
+        if beyond <= 0.0 {
+            *count = 0;
+            self.was_inside = true;
+            return std::mem::take(&mut self.left).then(|| is(false, Some(nearest.id)));
+        }
+        if beyond - accuracy <= nearest.buffer_m {
+            *count = 0;
+            return None;
+        }
+        *count = count.saturating_add(1);
+        let agreed = stray.is_some_and(|stray| stray.agrees(report, &fix));
+        let enough = if agreed { FIXES_OUTSIDE } else { FIXES_AT_ODDS };
+        let (collar, at) = (report.collar, report.at.as_microsecond());
+        let (latitude, longitude) = (fix.latitude, fix.longitude);
+        strays.truncate(COLLARS - 1);
+        let out = self.left || *count >= enough && self.was_inside;
+        strays.push(Stray { collar, at, latitude, longitude, accuracy_m: accuracy });
+        if out {
+            self.left = true;
+            return Some(is(true, Some(nearest.id)));
+        }
+        None
+    }
+}
+
+/// Of which zones, in which versions.
+fn tag(zones: &[Zone]) -> u64 {
+    let parts =
+        zones.iter().flat_map(|zone| [zone.id.as_u64_pair().0, zone.id.as_u64_pair().1, zone.version]);
+    parts.fold(0xcbf2_9ce4_8422_2325, |hash, part| (hash ^ part).wrapping_mul(0x0000_0100_0000_01b3))
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use jiff::tz::TimeZone;
+
+    use super::super::super::Species;
+    use super::super::super::v1::Own;
+    use super::super::super::zone::{Place, Shape};
+    use super::*;
+
+    /// When it is said to have left, of fixes: seconds, metres north and east of home, what they say of their error.
+    fn left(fixes: &[(i64, f64, f64, f64)]) -> Option<i64> {
+        let home = Zone {
+            id: Uuid::nil(),
+            version: 1,
+            shape: Shape::Circle { center: Place { latitude: 0.0, longitude: 0.0 }, radius_m: 50.0 },
+            buffer_m: 15.0,
+            hours: Vec::new(),
+        };
+        let own = Own::prior(Species::Dog);
+        let zones = std::slice::from_ref(&home);
+        let context = Context { species: Species::Dog, zone: &TimeZone::UTC, zones, own };
+        let (mut fence, mut strays) = (Fence::default(), Vec::new());
+        fixes.iter().find_map(|(second, north, east, accuracy)| {
+            let report = Report {
+                at: Timestamp::from_second(*second).unwrap(),
+                collar: 1,
+                heart_rate: None,
+                activity_level: None,
+                position: Some(Position {
+                    latitude: north / 111_195.0,
+                    longitude: east / 111_195.0,
+                    accuracy_m: Some(*accuracy),
+                }),
+                respiratory_rate: None,
+                temperature: None,
+                battery: None,
+            };
+            fence.take(&mut strays, &context, &report).filter(|signal| signal.on).map(|_| *second)
+        })
+    }
+
+    #[test]
+    fn two_fixes_that_contradict_each_other_need_a_third() {
+        let at_home = (0, 0.0, 0.0, 5.0);
+        assert_eq!(left(&[at_home, (10, 200.0, 0.0, 2.0), (20, 200.0, 0.0, 2.0)]), Some(20));
+        let contradicting = [at_home, (10, 200.0, 0.0, 2.0), (20, -200.0, 0.0, 2.0)];
+        assert_eq!(left(&contradicting), None);
+        // A fix within, or one that may be, begins anew.
+        let home_between = [&contradicting[..], &[(30, 3.0, 0.0, 5.0), (40, 200.0, 0.0, 2.0)]].concat();
+        assert_eq!(left(&home_between), None);
+        let still_out = [&contradicting[..], &[(30, 0.0, 200.0, 2.0)]].concat();
+        assert_eq!(left(&still_out), Some(30), "three in a row, wherever they are");
+        // It walked on meanwhile.
+        assert_eq!(left(&[at_home, (60, 90.0, 0.0, 4.0), (120, 160.0, 60.0, 4.0)]), Some(120));
+        // What says that it knows nothing confirms nothing.
+        assert_eq!(left(&[at_home, (10, 200.0, 0.0, 2.0), (20, -500.0, 0.0, 300.0)]), None);
+    }
+}
