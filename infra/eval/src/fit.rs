@@ -3,7 +3,7 @@
 //! Invariant: the pets that shares are counted on, those that confidence is fitted on and those that judge are of different
 //! seeds; a file that is fitted again with the same seeds is the same file.
 
-use petty_behavior::domain::v1::rules::{CONFIDENCES, DOINGS, File, Row, VERSION};
+use petty_behavior::domain::v1::rules::{CONFIDENCES, DOINGS, File, Row, SINKING_S, VERSION};
 use petty_behavior::domain::v1::{self, CHANNELS, Doing, Judged, Rules, RulesError};
 use petty_scenarios::{Recording, Setup, record};
 
@@ -41,7 +41,7 @@ impl Fit {
             for judged in v1::judge(&rules, &input.params, &input.readings) {
                 let Judged { from, to, behavior, chance, .. } = judged;
                 let Some(said) = label(behavior) else { continue };
-                let right = doing_at(&recording, from, to).map(petty_scenarios::Doing::label) == Some(said);
+                let right = doing_at(&recording, from, to).map(|(doing, _)| doing.label()) == Some(said);
                 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 19")]
                 let bin =
                     (f64::from(chance) * CONFIDENCES as f64).clamp(0.0, (CONFIDENCES - 1) as f64) as usize;
@@ -54,7 +54,8 @@ impl Fit {
         Ok(file)
     }
 
-    fn recordings(&self, seed: u64) -> impl Iterator<Item = Recording> {
+    /// Recordings of a seed, each interval for each species alike.
+    pub fn recordings(&self, seed: u64) -> impl Iterator<Item = Recording> {
         let setup = Setup { seed, days: self.days, ..Setup::default() };
         (0..self.pets).map(move |number| {
             let interval = INTERVALS_S[(number + number / 5) as usize % INTERVALS_S.len()];
@@ -62,7 +63,9 @@ impl Fit {
         })
     }
 
-    fn shares(&self, weights: Weights) -> File {
+    /// What is counted, before chances are held against anything.
+    #[must_use]
+    pub fn shares(&self, weights: Weights) -> File {
         // By sparseness, doing, channel and symbol.
         let empty = || CHANNELS.map(|(_, symbols, _)| vec![0.0_f64; symbols]);
         let mut counts: [Vec<_>; 2] = [0, 1].map(|_| (0..DOINGS).map(|_| empty()).collect());
@@ -75,18 +78,26 @@ impl Fit {
             }
             let input = Input::of(&recording);
             for (from, to, seen) in v1::observe(&input.params, &input.readings).into_iter().flatten() {
-                let Some(doing) = doing_at(&recording, from, to) else { continue };
-                let tables = &mut counts[usize::from(seen.sparse)][doing as usize];
+                let Some((doing, since_s)) = doing_at(&recording, from, to) else { continue };
+                let tables = &mut counts[usize::from(seen.sparse)][stage(doing, since_s) as usize];
                 for (table, symbol) in tables.iter_mut().zip(seen.symbols) {
                     table[usize::from(symbol)] += 1.0;
                 }
             }
         }
         let all: f64 = begun.iter().sum();
+        // A bout of sleep has three stages, of which the first is what begins.
+        let stages = [Doing::Asleep, Doing::Nodding, Doing::Dozing].map(|doing| doing as usize);
+        let sunk: f64 = SINKING_S.iter().map(|seconds| *seconds as f64).sum();
+        lasted[stages[0]] -= sunk * begun[stages[0]];
+        for (stage, seconds) in stages[1..].iter().zip(SINKING_S) {
+            (lasted[*stage], begun[*stage]) = (seconds as f64 * begun[stages[0]], begun[stages[0]]);
+        }
+        let begins = |nth: usize| if nth == stages[0] || nth == stages[2] { 0.0 } else { begun[nth] / all };
         let rows = Doing::ALL.into_iter().enumerate().map(|(nth, doing)| Row {
             doing,
             lasts_s: rounded((lasted[nth] / begun[nth].max(1.0)).max(20.0), 1.0),
-            begins: rounded((begun[nth] / all).max(1e-5), 1e5),
+            begins: if begins(nth) > 0.0 { rounded(begins(nth), 1e5) } else { 0.0 },
             dense: counts[0][nth].iter().map(|table| row(table)).collect(),
             sparse: counts[1][nth].iter().map(|table| row(table)).collect(),
         });
@@ -109,11 +120,23 @@ impl Fit {
     }
 }
 
-/// What was going on in the middle of a span.
-fn doing_at(recording: &Recording, from: i64, to: i64) -> Option<petty_scenarios::Doing> {
+/// What was going on in the middle of a span, and for how long, seconds.
+fn doing_at(recording: &Recording, from: i64, to: i64) -> Option<(petty_scenarios::Doing, i64)> {
     let middle_s = i64::midpoint(from, to).div_euclid(1_000_000);
     let index = recording.truth.partition_point(|stretch| stretch.end_s <= middle_s);
-    recording.truth.get(index).map(|stretch| stretch.doing)
+    let doing = recording.truth.get(index)?.doing;
+    let before = recording.truth[..=index].iter().rev().take_while(|stretch| stretch.doing == doing);
+    Some((doing, middle_s - before.last()?.start_s))
+}
+
+/// The doing that rules tell apart.
+fn stage(doing: petty_scenarios::Doing, since_s: i64) -> Doing {
+    let [nodding, dozing] = SINKING_S;
+    match Doing::ALL[doing as usize] {
+        Doing::Asleep if since_s < nodding => Doing::Nodding,
+        Doing::Asleep if since_s < nodding + dozing => Doing::Dozing,
+        other => other,
+    }
 }
 
 /// Shares of the symbols but the first, as if each had been seen a little.

@@ -19,7 +19,7 @@ pub(super) const QUARTERS: i64 = 4 * DAYS_WANTED as i64;
 /// A quarter of a day, microseconds.
 pub(super) const QUARTER_US: i64 = 21_600 * SECOND;
 /// The species' figure counts like this many quarters of its own.
-const PRIOR: f64 = 0.5;
+const PRIOR: f64 = 0.1;
 /// A quarter counts with so many heart rates at rest: an hour's worth at 60 s, half of them missing.
 const LEAST: u32 = 30;
 /// Of the heart rates at level 0 this quantile is the sleeping one: two thirds of a pet's rest is sleep (12 to 14 h of about 20,

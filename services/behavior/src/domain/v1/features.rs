@@ -18,7 +18,7 @@ pub const CHANNELS: [(&str, usize, &str); COUNT] = [
     ("levels_1m", 17, "shares of levels 0 and 2 within 75 s on each side"),
     ("levels_5m", 17, "shares of levels 0 and 2 within 5 min on each side"),
     ("heart_rate", 25, "mean heart rate within 40 s on each side, over the sleeping one"),
-    ("heart_rate_4m", 25, "mean heart rate within 4 min on each side, over the sleeping one"),
+    ("heart_rate_now", 25, "mean heart rate of the epoch itself, over the sleeping one"),
     ("spread", 9, "how far fixes within 3 min on each side scatter"),
     ("speed", 8, "from the mean fix of the minute before to that of the minute after"),
     ("trend", 10, "heart rate of the 100 s after less that of the 100 s before, over the sleeping one"),
@@ -184,13 +184,13 @@ pub(super) fn see(run: &[Epoch], baselines: &Baselines, priors: &Priors) -> Vec<
         sum = sum.plus(epoch, steady.at(epoch.to).sleeping_bpm);
         sums.push(sum);
     }
-    let [mut near, mut wide, mut rate, mut rates, mut place, mut contact] =
-        [75, 300, 40, 240, 180, 360].map(Window::around);
+    let [mut near, mut wide, mut rate, mut place, mut contact] =
+        [75, 300, 40, 180, 360].map(Window::around);
     let [mut past, mut rate_past] = [60, 100].map(Window::before);
     let [mut next, mut rate_next] = [60, 100].map(Window::after);
     let mut all = Vec::with_capacity(run.len());
     let mut last: Option<&Epoch> = None;
-    for epoch in run {
+    for (nth, epoch) in run.iter().enumerate() {
         let at = epoch.to;
         let gait = gait(&mut last, epoch, priors);
         let near = near.sums(run, &sums, at);
@@ -202,7 +202,7 @@ pub(super) fn see(run: &[Epoch], baselines: &Baselines, priors: &Priors) -> Vec<
                 shares(&near),
                 shares(&wide.sums(run, &sums, at)),
                 ratio(&rate.sums(run, &sums, at)),
-                ratio(&rates.sums(run, &sums, at)),
+                ratio(&sums[nth + 1].since(&sums[nth])),
                 spread(&place.sums(run, &sums, at), epoch.narrow),
                 speed(&past.sums(run, &sums, at), &next_sums(&mut next, run, &sums, at), epoch.narrow),
                 trend(&rate_past.sums(run, &sums, at), &next_sums(&mut rate_next, run, &sums, at)),

@@ -10,7 +10,7 @@ use super::super::Behavior;
 use super::features::{CHANNELS, COUNT};
 
 /// Name and version of the rules, kept with each episode.
-pub const VERSION: &str = "v1/1";
+pub const VERSION: &str = "v1/2";
 /// The rules that come with this version of Petty.
 const TEXT: &str = include_str!("../../../rules/v1.toml");
 
@@ -44,13 +44,21 @@ pub enum Doing {
     Pacing,
     /// The collar is not on the pet.
     OffCollar,
+    /// The first minute and a half of a bout of sleep: the heart sinks.
+    Nodding,
+    /// The three minutes after that: it has sunk most of the way.
+    Dozing,
 }
 
 /// How many there are.
-pub const DOINGS: usize = 13;
+pub const DOINGS: usize = 15;
+/// Nodding is left for dozing alone, and that for sleep: nobody falls asleep at once.
+pub(super) const SINKING: [(Doing, Doing); 2] = [(Doing::Nodding, Doing::Dozing), (Doing::Dozing, Doing::Asleep)];
+/// How long both last, seconds (~).
+pub const SINKING_S: [i64; 2] = [90, 180];
 /// As many as a vector of the machine holds, padded.
 pub(super) const LANES: usize = 16;
-/// A figure for each doing; the last three are padding.
+/// A figure for each doing; what is left is padding.
 pub(super) type Lanes = [f32; LANES];
 /// A figure for each behaviour.
 pub(super) type Spoken = [f32; Behavior::ALL.len()];
@@ -71,6 +79,8 @@ impl Doing {
         Self::Fetching,
         Self::Pacing,
         Self::OffCollar,
+        Self::Nodding,
+        Self::Dozing,
     ];
 
     /// What is said where it is found. Arousal, meals and a collar on a table are told apart so that they are not taken for
@@ -78,7 +88,7 @@ impl Doing {
     #[must_use]
     pub const fn behavior(self) -> Behavior {
         match self {
-            Self::Asleep => Behavior::DeepSleep,
+            Self::Asleep | Self::Nodding | Self::Dozing => Behavior::DeepSleep,
             Self::Lying => Behavior::Resting,
             Self::About | Self::Walking | Self::Strolling => Behavior::Walking,
             Self::Running | Self::Romping => Behavior::Running,
@@ -148,6 +158,8 @@ pub struct Rules {
     /// By whole seconds: the chance of still being at it.
     pub(super) stays: Vec<Lanes>,
     pub(super) begins: Lanes,
+    /// How common each is: what is likely before anything was seen.
+    pub(super) common: Lanes,
     pub(super) confidence: Vec<f32>,
 }
 
@@ -203,9 +215,22 @@ impl Rules {
             speaks,
             stays: (0..=LONGEST_S).map(|s| lanes(&|row| (-f32::from(s) / row.lasts_s).exp())).collect(),
             begins: lanes(&|row| row.begins),
+            common: lanes(&|row| common(file, row)),
             confidence: file.confidence.clone(),
         })
     }
+}
+
+/// The share of all time, but for a factor that all have.
+fn common(file: &File, row: &Row) -> f32 {
+    let mut first = row;
+    // What is entered from one doing alone begins as often as that.
+    for (from, to) in SINKING.iter().rev() {
+        if first.doing == *to {
+            first = file.doings.iter().find(|row| row.doing == *from).unwrap_or(first);
+        }
+    }
+    first.begins * row.lasts_s
 }
 
 /// How much likelier a behaviour's doings look so than the others', each as common as it is.
@@ -214,7 +239,7 @@ fn speaks(file: &File, look: &Lanes) -> Spoken {
     for behavior in Behavior::ALL {
         let (mut own, mut rest) = ((0.0, 0.0), (0.0, 0.0));
         for (row, look) in file.doings.iter().zip(look) {
-            let common = row.begins * row.lasts_s;
+            let common = common(file, row);
             let sums = if row.doing.behavior() == behavior { &mut own } else { &mut rest };
             *sums = (sums.0 + common * look, sums.1 + common);
         }

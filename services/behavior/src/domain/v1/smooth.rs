@@ -8,7 +8,7 @@ use super::super::Behavior;
 use super::super::canon::SECOND;
 use super::epochs::Epoch;
 use super::features::{COUNT, SPEED, Seen};
-use super::rules::{DOINGS, Doing, LANES, Lanes, Rules};
+use super::rules::{DOINGS, Doing, LANES, Lanes, Rules, SINKING};
 
 const HOUR_US: i64 = 3_600 * SECOND;
 /// Long enough for what was before to be forgotten: some changes of doing.
@@ -58,7 +58,7 @@ fn hour_of(
     said: &mut Vec<Said>,
 ) {
     forward.clear();
-    let mut alpha = rules.begins;
+    let mut alpha = rules.common;
     for (epoch, seen) in run[from..end].iter().zip(&seen[from..end]) {
         let stays = stays(rules, epoch.to - epoch.from);
         let looks = looks(rules, seen);
@@ -105,6 +105,12 @@ fn onward(alpha: &Lanes, stays: &Lanes, begins: &Lanes) -> Lanes {
         next[lane] = alpha[lane] * stays[lane];
         leaving += alpha[lane] - next[lane];
     }
+    for (from, to) in SINKING {
+        // From last time's, so that one step is one stage.
+        let left = alpha[from as usize] * (1.0 - stays[from as usize]);
+        next[to as usize] += left;
+        leaving -= left;
+    }
     next.iter_mut().zip(begins).for_each(|(lane, begin)| *lane += leaving * begin);
     next
 }
@@ -116,11 +122,16 @@ fn back(beta: &Lanes, looks: &Lanes, stays: &Lanes, begins: &Lanes) -> Lanes {
         ahead[lane] = beta[lane] * looks[lane];
         entered += ahead[lane] * begins[lane];
     }
+    let mut behind = [0.0_f32; LANES];
     for lane in 0..LANES {
-        ahead[lane] = stays[lane] * ahead[lane] + (1.0 - stays[lane]) * entered;
+        behind[lane] = stays[lane] * ahead[lane] + (1.0 - stays[lane]) * entered;
     }
-    scale(&mut ahead);
-    ahead
+    for (from, to) in SINKING {
+        let stays = stays[from as usize];
+        behind[from as usize] = stays * ahead[from as usize] + (1.0 - stays) * ahead[to as usize];
+    }
+    scale(&mut behind);
+    behind
 }
 
 /// So that products of many shares stay within what a number holds.
