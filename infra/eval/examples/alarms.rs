@@ -10,14 +10,18 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let seed = std::env::args().nth(1).map_or(Ok(3), |seed| seed.parse())?;
     let options = Options { seed, ..Options::default() };
     let setup = Setup { seed, days: options.days, missing: options.missing, ..Setup::default() };
-    let Alarms { pet_months, false_alarms, found, notes } =
+    let Alarms { pet_months, false_alarms, found, notes, .. } =
         alarms(&setup, options.pets, petty_eval::interval_of, || ());
     let mut out = std::io::stdout().lock();
     notes.iter().try_for_each(|note| writeln!(out, "{note}"))?;
     writeln!(out, "{pet_months:.1} pet-months: {false_alarms:?}")?;
     for found in &found {
         let (count, median) = (found.delays.len(), found.median());
-        writeln!(out, "{:?}: {count} of {}, {median:?} min", found.injection, found.pets)?;
+        writeln!(
+            out,
+            "{:?}: {count} of {}, {median:?} min, {} unseen",
+            found.injection, found.pets, found.unseen
+        )?;
     }
     Ok(())
 }

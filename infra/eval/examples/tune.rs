@@ -51,7 +51,8 @@ impl Tried {
         let tallies = self.tallies(weights)?;
         let of = |behavior: Behavior| {
             let most = if behavior == Behavior::PlayingFetch { 15 } else { 60 };
-            let some: Vec<&Tally> = tallies.iter().filter(|(s, _)| *s <= most).map(|(_, tally)| tally).collect();
+            let some: Vec<&Tally> =
+                tallies.iter().filter(|(s, _)| *s <= most).map(|(_, tally)| tally).collect();
             measure(&some, behavior)
         };
         let known = Behavior::ALL.into_iter().filter(|behavior| behavior.is_known());
@@ -59,7 +60,8 @@ impl Tried {
         let mut measures = Vec::new();
         for (behavior, precision, recall) in WANTED {
             let measure = of(behavior);
-            worth -= (precision - measure.precision.at).max(0.0) * 2.0 + (recall - measure.recall.at).max(0.0) * 2.0;
+            worth -= (precision - measure.precision.at).max(0.0) * 2.0
+                + (recall - measure.recall.at).max(0.0) * 2.0;
             measures.push(measure);
         }
         Ok((worth, measures))
@@ -86,7 +88,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     say(worth, &best, &measures)?;
     for round in 0..rounds {
         let factor: f32 = if round == 0 { 1.6 } else { 1.25 };
-        for (which, channel) in (0..2).flat_map(|which| (0..CHANNELS.len()).map(move |channel| (which, channel))) {
+        for (which, channel) in
+            (0..2).flat_map(|which| (0..CHANNELS.len()).map(move |channel| (which, channel)))
+        {
             for step in [factor, 1.0 / factor] {
                 loop {
                     let mut next = best;

@@ -11,15 +11,15 @@ use petty_behavior::domain::alerts::machine::{Alert, Settings, Status, on_signal
 use petty_behavior::domain::alerts::{Context, Kind, Report, Watch};
 use petty_behavior::domain::v1::{Own, owns};
 use petty_behavior::domain::zone::{Place, Shape, Zone};
-use petty_scenarios::{Injection, Recording, Setup, record};
+use petty_scenarios::{Doing, Event, Injection, Recording, Setup, record};
 use uuid::Uuid;
 
 use crate::classifier::{Input, position};
 use crate::rate_bound;
 
 /// The safe zone about each home, metres, and what it allows beyond.
-const RADIUS_M: f64 = 60.0;
-const BUFFER_M: f64 = 15.0;
+pub(crate) const RADIUS_M: f64 = 60.0;
+pub(crate) const BUFFER_M: f64 = 15.0;
 /// What is found is found by then after its end, seconds.
 const LATE_S: i64 = 1_800;
 /// An average month, days.
@@ -30,8 +30,10 @@ const MONTH_DAYS: f64 = 365.25 / 12.0;
 pub struct Found {
     /// Which.
     pub injection: Injection,
-    /// In how many pets it was put.
+    /// In how many pets it was put whose collar was on them, and said something, for half of it at least.
     pub pets: usize,
+    /// In how many others.
+    pub unseen: usize,
     /// From its begin to the alert, minutes, of those in which it was found.
     pub delays: Vec<f64>,
 }
@@ -51,6 +53,10 @@ pub struct Alarms {
     pub pet_months: f64,
     /// By kind: raised for nothing.
     pub false_alarms: BTreeMap<Kind, u32>,
+    /// The same by the collar's interval, seconds, with its pet-months.
+    pub by_interval: BTreeMap<u32, (u32, f64)>,
+    /// By animal, of those that had any.
+    pub by_animal: BTreeMap<u32, u32>,
     /// By kind of effect.
     pub found: Vec<Found>,
     /// Each false alarm and each effect that was not found, in words: for whoever looks for the cause.
@@ -77,23 +83,28 @@ impl Alarms {
 /// Over so many healthy pets, and as many with each effect.
 pub fn alarms(setup: &Setup, pets: u32, interval: impl Fn(u32) -> u32, mut after: impl FnMut()) -> Alarms {
     let (false_alarms, found, notes) = (BTreeMap::new(), Vec::new(), Vec::new());
-    let mut alarms = Alarms { pet_months: 0.0, false_alarms, found, notes };
+    let (by_interval, by_animal) = (BTreeMap::new(), BTreeMap::new());
+    let mut alarms = Alarms { pet_months: 0.0, false_alarms, by_interval, by_animal, found, notes };
     let of = |injections: Vec<Injection>, number: u32| {
         record(&Setup { interval_s: Some(interval(number)), injections, ..setup.clone() }, number)
     };
     for number in 0..pets {
         let recording = of(Vec::new(), number);
-        alarms.pet_months += f64::from(setup.days) / MONTH_DAYS;
+        let months = f64::from(setup.days) / MONTH_DAYS;
+        alarms.pet_months += months;
+        alarms.by_interval.entry(recording.interval_s).or_default().1 += months;
         for alert in raised(&recording) {
             if is_false(&recording, &alert) {
                 *alarms.false_alarms.entry(alert.kind).or_default() += 1;
+                alarms.by_interval.entry(recording.interval_s).or_default().0 += 1;
+                *alarms.by_animal.entry(number).or_default() += 1;
                 alarms.notes.push(note(&recording, alert.kind, alert.raised_at.as_second(), &alert.evidence));
             }
         }
         after();
     }
     for injection in [Injection::HeartRate, Injection::Breathing, Injection::Exit] {
-        let mut found = Found { injection, pets: 0, delays: Vec::new() };
+        let mut found = Found { injection, pets: 0, unseen: 0, delays: Vec::new() };
         for number in 0..pets {
             let recording = of(vec![injection], number);
             let kind = match injection {
@@ -103,6 +114,10 @@ pub fn alarms(setup: &Setup, pets: u32, interval: impl Fn(u32) -> u32, mut after
             };
             let alerts = raised(&recording);
             for event in &recording.events {
+                if !is_seen(&recording, event) {
+                    found.unseen += 1;
+                    continue;
+                }
                 found.pets += 1;
                 let within = |alert: &&Alert| {
                     let at = alert.raised_at.as_second();
@@ -183,6 +198,18 @@ fn note(recording: &Recording, kind: Kind, at_s: i64, evidence: &[(String, f64)]
         pet.asleep_bpm,
         pet.asleep_breaths,
     )
+}
+
+/// Whether readings of the pet itself cover half of an effect at least: a collar on a table, or out of reach, can find nothing.
+fn is_seen(recording: &Recording, event: &Event) -> bool {
+    let on = |at_s: i64| {
+        let stretch = recording.truth.iter().find(|stretch| stretch.start_s <= at_s && at_s < stretch.end_s);
+        stretch.is_some_and(|stretch| stretch.doing != Doing::OffCollar)
+    };
+    let within = recording.readings.iter().map(|reading| reading.at_us.div_euclid(1_000_000));
+    let within = within.filter(|at_s| (event.start_s..event.end_s).contains(at_s));
+    let seen = i64::try_from(within.filter(|at_s| on(*at_s)).count()).unwrap_or(i64::MAX);
+    2 * seen * i64::from(recording.interval_s) >= event.end_s - event.start_s
 }
 
 /// Raised of a healthy pet: all but a true exit.

@@ -7,8 +7,9 @@ use std::fmt::Write as _;
 use petty_behavior::domain::Behavior;
 use petty_scenarios::{Injection, Label};
 
+use crate::outings::{Outing, Outings};
 use crate::score::{BEHAVIORS, BINS, NOTHING, index};
-use crate::spread::Figure;
+use crate::spread::{Figure, rate_bound};
 use crate::{Goal, INTERVALS_S, Outcome, Results};
 
 /// The model card of an outcome, Markdown.
@@ -66,10 +67,22 @@ fn alarms(out: &mut String, outcome: &Outcome) -> std::fmt::Result {
     writeln!(
         out,
         "\n## Alerts\n\nThe service's watch and machine over the same pets, a safe zone of 60 m about each home. False alarms of healthy pets: {rate:.2} per \
-         pet-month (upper 95 %: {bound:.2}) over {:.1} pet-months: {}. A walk is a true exit.\n\n\
-         | effect, put into each pet once | found in | median delay, min |\n|---|---|---|",
+         pet-month (upper 95 %: {bound:.2}) over {:.1} pet-months: {}. A walk is a true exit. {} of {} animals had any, none more than {}.\n\n\
+         | readings every | pet-months | false alarms | per pet-month (upper 95 %) |\n|---|---|---|---|",
         alarms.pet_months,
-        if kinds.is_empty() { "none".to_owned() } else { kinds.join(", ") }
+        if kinds.is_empty() { "none".to_owned() } else { kinds.join(", ") },
+        alarms.by_animal.len(),
+        outcome.options.pets,
+        alarms.by_animal.values().max().copied().unwrap_or_default(),
+    )?;
+    for (interval_s, (count, months)) in &alarms.by_interval {
+        let (rate, bound) = (f64::from(*count) / months, rate_bound(*count, *months));
+        writeln!(out, "| {interval_s} s | {months:.1} | {count} | {rate:.2} ({bound:.2}) |")?;
+    }
+    writeln!(
+        out,
+        "\nFound is what is raised before half an hour after its end. An effect counts where the collar was on the pet and reported for half of it.\n\n\
+         | effect, put into each pet once | found in | collar off or silent | median delay, min |\n|---|---|---|---|"
     )?;
     for found in &alarms.found {
         let what = match found.injection {
@@ -78,7 +91,51 @@ fn alarms(out: &mut String, outcome: &Outcome) -> std::fmt::Result {
             Injection::Exit => "an exit of 150 m",
         };
         let delay = found.median().map_or_else(|| "never".to_owned(), |minutes| format!("{minutes:.1}"));
-        writeln!(out, "| {what} | {} of {} | {delay} |", found.delays.len(), found.pets)?;
+        writeln!(out, "| {what} | {} of {} | {} | {delay} |", found.delays.len(), found.pets, found.unseen)?;
+    }
+    outings(out, &outcome.outings)
+}
+
+/// Fixes outside in a row from which on an exit was one by the cat's own account.
+const OUT_FOR: usize = 3;
+
+fn outings(out: &mut String, outings: &Outings) -> std::fmt::Result {
+    if outings.dogs.0 + outings.cats.0 == 0 {
+        return Ok(());
+    }
+    let (out_for, brief): (Vec<&Outing>, Vec<&Outing>) =
+        outings.outings.iter().partition(|outing| outing.fixes >= OUT_FOR);
+    let mut furthest: Vec<f64> = out_for.iter().map(|outing| outing.furthest_m).collect();
+    furthest.sort_unstable_by(f64::total_cmp);
+    let quantile = |permille: usize| {
+        furthest
+            .get((furthest.len() * permille / 1_000).min(furthest.len().saturating_sub(1)))
+            .copied()
+            .unwrap_or_default()
+    };
+    writeln!(
+        out,
+        "\n### Real animals\n\nDogs: {} over {:.1} h at rest: {} alerts. Cats: {} over {:.0} h, a zone of 60 m about the middle of each one's \
+         fixes, which state no error: {} exits, {} alerts of other kinds. {} of the exits are so by the cat's own fixes: it stayed out for three fixes or more, \
+         {:.0} m away (median of the furthest; one in ten beyond {:.0} m). The others:",
+        outings.dogs.0,
+        outings.dogs.1,
+        outings.dogs_alerts,
+        outings.cats.0,
+        outings.cats.1,
+        outings.outings.len(),
+        outings.others,
+        out_for.len(),
+        quantile(500),
+        quantile(900),
+    )?;
+    if brief.is_empty() {
+        return writeln!(out, "none.");
+    }
+    writeln!(out, "\n| cat | fixes outside | minutes | furthest, m |\n|---|---|---|---|")?;
+    for outing in brief {
+        let Outing { animal, fixes, minutes, furthest_m } = outing;
+        writeln!(out, "| {animal} | {fixes} | {minutes:.1} | {furthest_m:.0} |")?;
     }
     Ok(())
 }

@@ -10,6 +10,7 @@ mod card;
 pub mod classifier;
 pub mod first;
 pub mod fit;
+pub mod outings;
 pub mod recorded;
 pub mod score;
 mod spread;
@@ -117,6 +118,8 @@ pub struct Outcome {
     pub findings: Vec<Finding>,
     /// What alerts did.
     pub alarms: alarms::Alarms,
+    /// What alerts did over the real animals.
+    pub outings: outings::Outings,
     /// The goals, of the judged classifier.
     pub goals: Vec<Goal>,
 }
@@ -166,7 +169,8 @@ pub fn evaluate(options: Options, animals: &[Animal], mut after: impl FnMut(u32)
         .flat_map(|classifier| recorded::findings(classifier, animals))
         .collect();
     let alarms = alarms::alarms(&setup, options.pets, interval_of, || ());
-    let mut outcome = Outcome { options, results, findings, alarms, goals: Vec::new() };
+    let outings = outings::outings(animals);
+    let mut outcome = Outcome { options, results, findings, alarms, outings, goals: Vec::new() };
     outcome.goals = goals(&outcome);
     outcome
 }
@@ -219,6 +223,7 @@ fn goals(outcome: &Outcome) -> Vec<Goal> {
     for (name, value, bound, at_least) in [
         ("False alarms per pet-month, upper 95 %", bound, 1.0, false),
         ("Injected effects found, share", outcome.alarms.share_found(), 1.0, true),
+        ("Alerts of the real dogs at rest", outcome.outings.dogs_alerts as f64, 0.0, false),
     ] {
         goals.push(Goal { name: name.to_owned(), value, bound, at_least });
     }

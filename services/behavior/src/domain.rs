@@ -8,7 +8,7 @@ pub mod alerts;
 mod canon;
 mod day;
 mod episode;
-mod geo;
+pub mod geo;
 pub mod history;
 mod label;
 mod movement;
@@ -22,7 +22,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-pub use day::{NIGHT, Stretch, Totals};
+pub use day::{Hour, NIGHT, Stretch, Totals};
 pub use episode::{Episode, Evidence};
 pub use petty_chassis::types::Behavior;
 

@@ -6,7 +6,8 @@ use super::Position;
 pub(super) const EARTH_RADIUS_M: f64 = 6_371_008.8;
 
 /// Great-circle distance in metres (haversine; within 0.5 % of the ellipsoid's).
-pub(super) fn distance_m(a: &Position, b: &Position) -> f64 {
+#[must_use]
+pub fn distance_m(a: &Position, b: &Position) -> f64 {
     let (lat_a, lat_b) = (a.latitude.to_radians(), b.latitude.to_radians());
     let half_lat = (lat_b - lat_a) / 2.0;
     let half_lon = (b.longitude - a.longitude).to_radians() / 2.0;
