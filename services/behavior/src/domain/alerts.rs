@@ -5,6 +5,7 @@
 
 mod fence;
 pub mod machine;
+mod nights;
 mod sustained;
 mod watch;
 

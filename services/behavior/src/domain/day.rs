@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use jiff::{SignedDuration, Timestamp};
 use petty_chassis::calendar::Bounds;
 use serde::{Deserialize, Serialize};
 
@@ -36,6 +37,48 @@ pub struct Totals {
     /// Minutes of known behaviours that are no rest, at night; absent where the night was not seen.
     #[serde(default)]
     pub night_awake_minutes: Option<f64>,
+    /// By hours from its begin on; absent of days that were told before they were counted.
+    #[serde(default)]
+    pub hours: Vec<Hour>,
+}
+
+/// An hour's totals.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Hour {
+    /// Minutes with readings.
+    pub covered_minutes: f64,
+    /// Minutes on the move.
+    pub active_minutes: f64,
+    /// Minutes at rest with a heart rate.
+    pub rest_minutes: f64,
+    /// Mean heart rate at rest, weighted by time, beats per minute.
+    pub resting_heart_rate: Option<f64>,
+}
+
+impl Hour {
+    fn of(stretches: &[Stretch], hour: Bounds) -> Self {
+        let (mut totals, mut beats) = (Self::default(), 0.0);
+        for stretch in stretches {
+            let minutes = stretch.bounds.cut(hour).minutes().max(0.0);
+            totals.covered_minutes += minutes;
+            if stretch.behavior.moves() {
+                totals.active_minutes += minutes;
+            }
+            if let (true, Some(mean)) = (stretch.behavior.is_rest(), stretch.mean_heart_rate) {
+                totals.rest_minutes += minutes;
+                beats += minutes * mean;
+            }
+        }
+        totals.resting_heart_rate = (totals.rest_minutes > 0.0).then(|| beats / totals.rest_minutes);
+        totals
+    }
+}
+
+/// A day's hours: 24, or one more or less where clocks are set.
+fn hours(day: Bounds) -> impl Iterator<Item = Bounds> {
+    let next = |at: &Timestamp| at.checked_add(SignedDuration::from_hours(1)).ok();
+    let starts = std::iter::successors(Some(day.start), next).take_while(move |start| *start < day.end);
+    starts.map(move |start| Bounds { start, end: next(&start).map_or(day.end, |end| end.min(day.end)) })
 }
 
 /// Night, by the pet's clock: until the first hour, and from the second on.
@@ -73,6 +116,9 @@ impl Totals {
             }
         }
         totals.night_awake_minutes = (seen >= NIGHT_SEEN_MINUTES).then_some(awake);
+        if totals.covered_minutes > 0.0 {
+            totals.hours = hours(day).map(|hour| Hour::of(stretches, hour)).collect();
+        }
         totals.resting_heart_rate = (at_rest > 0.0).then(|| beats / at_rest);
         totals
     }

@@ -3,9 +3,15 @@
 //! Invariant: everything is a function of the days' totals; robust, so that one odd day moves nothing; and absent where the
 //! days do not suffice, with the reason.
 
+mod change;
+mod hours;
+
 use jiff::civil::{Date, Weekday};
 
 use super::{Behavior, Species, Totals};
+
+pub use change::{Anomaly, Change, Feature, Figure, anomaly};
+pub use hours::{HourUsual, hours};
 
 /// A day counts that was seen for half of it.
 const COVERED_MINUTES: f64 = 720.0;
@@ -17,6 +23,8 @@ const BACKTEST_DAYS: usize = 14;
 /// The days of a trend (domain.md), and how many of them must be there.
 pub const TREND_DAYS: i64 = 40;
 const TREND_WANTED: usize = 30;
+/// After so many days a day counts for half.
+const HALF_LIFE_DAYS: f64 = 14.0;
 
 /// A day's figures.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -58,8 +66,12 @@ impl Day {
     }
 
     fn is_weekend(&self) -> bool {
-        matches!(self.date.weekday(), Weekday::Saturday | Weekday::Sunday)
+        is_weekend(self.date)
     }
+}
+
+fn is_weekend(date: Date) -> bool {
+    matches!(date.weekday(), Weekday::Saturday | Weekday::Sunday)
 }
 
 /// What is usual of a figure.
@@ -82,12 +94,41 @@ impl Usual {
         Some(Self { median: middle, spread: 1.4826 * median(&away)?, days: figures.len() })
     }
 
+    /// The same of dated figures, as of a date: one of a fortnight before counts for half (~). `None` of none.
+    #[must_use]
+    pub fn decaying(figures: &[(Date, f64)], now: Date) -> Option<Self> {
+        let weigh = |of: &dyn Fn(f64) -> f64| -> Vec<(f64, f64)> {
+            let weight = |date: Date| 0.5_f64.powf((ordinal(now) - ordinal(date)).max(0.0) / HALF_LIFE_DAYS);
+            figures.iter().map(|(date, figure)| (of(*figure), weight(*date))).collect()
+        };
+        let middle = weighted_median(weigh(&|figure| figure))?;
+        let spread = 1.4826 * weighted_median(weigh(&|figure| (figure - middle).abs()))?;
+        Some(Self { median: middle, spread, days: figures.len() })
+    }
+
     /// How unusual a figure is, in spreads; a spread counts as a tenth of the median at least, so that the most regular pet is
     /// not alarming at once (~).
     #[must_use]
     pub fn away(&self, figure: f64) -> f64 {
         (figure - self.median) / self.spread.max(0.1 * self.median.abs()).max(1e-9)
     }
+}
+
+/// The figure below and above which the weights are the same; between two, their mean.
+fn weighted_median(mut figures: Vec<(f64, f64)>) -> Option<f64> {
+    figures.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
+    let half = figures.iter().map(|(_, weight)| weight).sum::<f64>() / 2.0;
+    let mut sum = 0.0;
+    for (nth, (figure, weight)) in figures.iter().enumerate() {
+        sum += weight;
+        if sum > half * (1.0 + 1e-12) {
+            return Some(*figure);
+        }
+        if sum >= half * (1.0 - 1e-12) {
+            return Some(figures.get(nth + 1).map_or(*figure, |(next, _)| f64::midpoint(*figure, *next)));
+        }
+    }
+    None
 }
 
 /// The middle one; of an even number the mean of two.
@@ -124,7 +165,16 @@ pub fn trend(days: &[Day]) -> Option<(f64, f64)> {
     if points.len() < TREND_WANTED {
         return None;
     }
-    let mut score = 0.0;
+    let rise = theil_sen(&points) * TREND_DAYS as f64;
+    let rates: Vec<f64> = points.iter().map(|(_, rate)| *rate).collect();
+    let percent = 100.0 * rise / median(&rates)?;
+    // 2.326: the normal distribution's 99th percentile.
+    (mann_kendall(&points) > 2.326 && percent >= 10.0).then_some((rise, percent))
+}
+
+/// How surely figures rise or fall, as a normal deviate (Mann 1945, Kendall 1975, with the correction for continuity).
+fn mann_kendall(points: &[(f64, f64)]) -> f64 {
+    let mut score = 0.0_f64;
     for (nth, a) in points.iter().enumerate() {
         for b in &points[nth + 1..] {
             score += if b.1 > a.1 {
@@ -138,11 +188,7 @@ pub fn trend(days: &[Day]) -> Option<(f64, f64)> {
     }
     let n = points.len() as f64;
     let deviation = (n * (n - 1.0) * (2.0 * n + 5.0) / 18.0).sqrt();
-    let rise = theil_sen(&points) * TREND_DAYS as f64;
-    let rates: Vec<f64> = points.iter().map(|(_, rate)| *rate).collect();
-    let percent = 100.0 * rise / median(&rates)?;
-    // 2.326: the normal distribution's 99th percentile.
-    ((score - 1.0) / deviation > 2.326 && percent >= 10.0).then_some((rise, percent))
+    (score.abs() - 1.0).max(0.0).copysign(score) / deviation.max(1e-9)
 }
 
 /// Minutes that the last night was more awake than is usual, where it was: beyond three spreads and three quarters of an hour.

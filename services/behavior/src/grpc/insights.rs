@@ -1,5 +1,6 @@
 //! What a pet's days say, and what readings say that nobody keeps.
 
+use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 use petty_chassis::types::PetId;
 use petty_chassis::{ApiError, FieldError};
@@ -7,9 +8,9 @@ use petty_proto::behavior::v1 as wire;
 use petty_proto::behavior::v1::episode::Behavior as WireBehavior;
 
 use super::{Grpc, convert};
-use crate::domain::history::{self, DAYS_WANTED, Day, NoForecast, Usual};
+use crate::domain::history::{self, Anomaly, Change, DAYS_WANTED, Day, HourUsual, NoForecast, Usual};
 use crate::domain::v1::{self, Head};
-use crate::domain::{Params, Position, Reading, Species};
+use crate::domain::{Hour, Params, Position, Reading, Species, Totals};
 use crate::interpreting::RULES;
 use crate::pets::Pet;
 use crate::store::episodes::Evidence;
@@ -29,7 +30,8 @@ struct Known {
     pet: Option<Pet>,
     head: Option<Head>,
     days: Vec<Day>,
-    last: Option<jiff::civil::Date>,
+    totals: Vec<(Date, Totals)>,
+    last: Option<Date>,
 }
 
 async fn known(grpc: &Grpc, pet: PetId) -> Result<Known, ApiError> {
@@ -41,7 +43,7 @@ async fn known(grpc: &Grpc, pet: PetId) -> Result<Known, ApiError> {
             let head = head.as_deref().map(Head::decode).transpose().map_err(ApiError::internal)?;
             let last = told.last().map(|(date, _)| *date);
             let days = told.iter().filter_map(|(date, totals)| Day::of(*date, totals)).collect();
-            Ok(Known { pet: about, head, days, last })
+            Ok(Known { pet: about, head, days, totals: told, last })
         })
         .await
 }
@@ -54,13 +56,11 @@ pub(super) async fn baseline(grpc: &Grpc, pet: PetId) -> Result<wire::Baseline, 
     let usual = |figure: &dyn Fn(&Day) -> Option<f64>| {
         let figures: Vec<f64> = known.days.iter().filter_map(figure).collect();
         let usual = Usual::of(&figures)?;
-        Some(wire::baseline::Usual {
-            median: usual.median,
-            spread: usual.spread,
-            days: i32::try_from(usual.days).unwrap_or(i32::MAX),
-            last_away: figures.last().map_or(0.0, |last| usual.away(*last)),
-        })
+        Some(told_usual(&usual, figures.last().copied()))
     };
+    let totals: Vec<(Date, &[Hour])> =
+        known.totals.iter().map(|(date, totals)| (*date, &totals.hours[..])).collect();
+    let hours = known.last.map(|last| history::hours(&totals, last)).unwrap_or_default();
     Ok(wire::Baseline {
         pet_id: pet.to_string(),
         calibrating: usize::from(heart.days) < DAYS_WANTED,
@@ -70,7 +70,47 @@ pub(super) async fn baseline(grpc: &Grpc, pet: PetId) -> Result<wire::Baseline, 
         sleep_minutes: usual(&|day| Some(day.sleep_minutes)),
         resting_heart_rate: usual(&|day| day.resting_heart_rate),
         night_awake_minutes: usual(&|day| day.night_awake_minutes),
+        hours: hours.iter().map(told_hour).collect(),
+        anomaly: history::anomaly(&known.days).as_ref().map(told_anomaly),
     })
+}
+
+fn told_usual(usual: &Usual, last: Option<f64>) -> wire::baseline::Usual {
+    wire::baseline::Usual {
+        median: usual.median,
+        spread: usual.spread,
+        days: i32::try_from(usual.days).unwrap_or(i32::MAX),
+        last_away: last.map_or(0.0, |last| usual.away(last)),
+    }
+}
+
+fn told_hour(hour: &HourUsual) -> wire::baseline::Hour {
+    wire::baseline::Hour {
+        hour: hour.hour.into(),
+        weekend: hour.weekend,
+        active_minutes: Some(told_usual(&hour.active_minutes, None)),
+        resting_heart_rate: hour.resting_heart_rate.as_ref().map(|usual| told_usual(usual, None)),
+    }
+}
+
+fn told_anomaly(anomaly: &Anomaly) -> wire::baseline::Anomaly {
+    let features = anomaly.features.iter().map(|feature| {
+        let (change, change_date, change_per_day) = match feature.change {
+            None => ("", String::new(), None),
+            Some(Change::Sudden(date)) => ("SUDDEN", date.to_string(), None),
+            Some(Change::Drift(slope)) => ("DRIFT", String::new(), Some(slope)),
+        };
+        wire::baseline::Feature {
+            figure: feature.figure.name().to_owned(),
+            value: feature.value,
+            usual: feature.usual.median,
+            away: feature.away,
+            change: change.to_owned(),
+            change_date,
+            change_per_day,
+        }
+    });
+    wire::baseline::Anomaly { score: anomaly.score, features: features.collect() }
 }
 
 /// How a pet fares.

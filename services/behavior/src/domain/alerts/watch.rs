@@ -10,6 +10,7 @@ use super::super::Species;
 use super::super::v1::Own;
 use super::super::zone::Zone;
 use super::fence::{Fence, Stray};
+use super::nights::Nights;
 use super::sustained::{Says, Sustained, While};
 use super::{
     BATTERY, BREATHS, HEART_RATE, HOUR, Kind, MINUTE, PANTING, Report, SILENT_INTERVALS, SILENT_LEAST,
@@ -69,6 +70,7 @@ pub struct Watch {
     rated: Option<(i64, bool)>,
     /// By collar: the last fix, while that is outside.
     strays: Vec<Stray>,
+    nights: Nights,
 }
 
 impl Watch {
@@ -118,7 +120,7 @@ impl Watch {
             }
             signals.extend(self.battery(report));
             signals.extend(self.warmth(context, report));
-            signals.extend(self.breathing(context, report));
+            signals.extend(self.breathing(context, report).into_iter().flatten().flatten());
             signals.extend(self.heart(context, report));
             signals.extend(self.fence.take(&mut self.strays, context, report));
         }
@@ -185,7 +187,7 @@ impl Watch {
         Some(signal(Kind::Temperature, on, report, severity).with("temperature_celsius", degrees))
     }
 
-    fn breathing(&mut self, context: &Context<'_>, report: &Report) -> Option<Signal> {
+    fn breathing(&mut self, context: &Context<'_>, report: &Report) -> Option<[Option<Signal>; 2]> {
         let at = report.at.as_microsecond();
         let still = report.activity_level.is_none_or(|level| level == 0);
         if let Some(bpm) = report.heart_rate {
@@ -206,9 +208,14 @@ impl Watch {
             low if low <= BREATHS.1 => Says::Not,
             _ => Says::Between,
         };
-        let on = self.breathing.take(at, says, BREATHING)?;
-        let signal = signal(Kind::RespiratoryRateHigh, on, report, Kind::RespiratoryRateHigh.severity());
-        Some(signal.with("respiratory_rate", breaths))
+        let is =
+            |on: bool| signal(Kind::RespiratoryRateHigh, on, report, Kind::RespiratoryRateHigh.severity());
+        let nights = self.nights.take(report, breaths, context.zone).map(|(on, compared)| {
+            is(on).with("respiratory_rate", compared.night).with("usual_respiratory_rate", compared.usual)
+        });
+        let hour =
+            self.breathing.take(at, says, BREATHING).map(|on| is(on).with("respiratory_rate", breaths));
+        Some([nights, hour])
     }
 
     fn heart(&mut self, context: &Context<'_>, report: &Report) -> Option<Signal> {
@@ -235,7 +242,7 @@ impl Watch {
 /// The first byte of an encoded watch. Raised when the encoding changes otherwise than by fields at its end.
 const FORMAT: u8 = 1;
 /// As many zeros as fields were added at the end.
-const ADDED: usize = 2;
+const ADDED: usize = 6;
 
 pub(super) fn signal(kind: Kind, on: bool, report: &Report, severity: Severity) -> Signal {
     Signal { kind, on, at: report.at, severity, zone: None, evidence: Vec::new() }

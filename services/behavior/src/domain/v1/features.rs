@@ -184,8 +184,7 @@ pub(super) fn see(run: &[Epoch], baselines: &Baselines, priors: &Priors) -> Vec<
         sum = sum.plus(epoch, steady.at(epoch.to).sleeping_bpm);
         sums.push(sum);
     }
-    let [mut near, mut wide, mut rate, mut place, mut contact] =
-        [75, 300, 40, 180, 360].map(Window::around);
+    let [mut near, mut wide, mut rate, mut place, mut contact] = [75, 300, 40, 180, 360].map(Window::around);
     let [mut past, mut rate_past] = [60, 100].map(Window::before);
     let [mut next, mut rate_next] = [60, 100].map(Window::after);
     let mut all = Vec::with_capacity(run.len());

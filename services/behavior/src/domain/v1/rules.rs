@@ -53,7 +53,8 @@ pub enum Doing {
 /// How many there are.
 pub const DOINGS: usize = 15;
 /// Nodding is left for dozing alone, and that for sleep: nobody falls asleep at once.
-pub(super) const SINKING: [(Doing, Doing); 2] = [(Doing::Nodding, Doing::Dozing), (Doing::Dozing, Doing::Asleep)];
+pub(super) const SINKING: [(Doing, Doing); 2] =
+    [(Doing::Nodding, Doing::Dozing), (Doing::Dozing, Doing::Asleep)];
 /// How long both last, seconds (~).
 pub const SINKING_S: [i64; 2] = [90, 180];
 /// As many as a vector of the machine holds, padded.

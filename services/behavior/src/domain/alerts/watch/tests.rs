@@ -73,7 +73,7 @@ fn what_is_kept_is_small_and_reads_back_and_so_does_what_an_older_version_kept()
     let bytes = watch.encode().unwrap();
     assert!(bytes.len() < 1_000, "{} bytes", bytes.len());
     assert_eq!(Watch::decode(&bytes), watch);
-    let older = Watch { rated: None, strays: Vec::new(), ..watch };
+    let older = Watch { rated: None, strays: Vec::new(), nights: Nights::default(), ..watch };
     let bytes = older.encode().unwrap();
     assert_eq!(Watch::decode(&bytes[..bytes.len() - ADDED]), older);
 }

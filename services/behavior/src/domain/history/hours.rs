@@ -1,0 +1,83 @@
+//! What is usual by the hour of the day and the kind of day.
+//!
+//! Invariant: an hour counts that was seen for half of it, and is told of once four such days are known; newer days count for more.
+
+use jiff::civil::Date;
+
+use super::super::day::Hour;
+use super::{Usual, is_weekend};
+
+/// Days of a kind with that hour seen, until anything is said of it: as many as a forecast asks of a kind of day.
+const WANTED: usize = 4;
+/// An hour counts that was seen for so long, minutes.
+const SEEN: f64 = 30.0;
+/// A heart rate counts of so many minutes at rest.
+const RESTED: f64 = 10.0;
+
+/// An hour of a kind of day.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct HourUsual {
+    /// 0 to 23, by the pet's clock.
+    pub hour: u8,
+    /// Saturdays and Sundays, or the others.
+    pub weekend: bool,
+    /// Minutes on the move.
+    pub active_minutes: Usual,
+    /// Heart rate at rest, beats per minute; absent where it was known on too few days.
+    pub resting_heart_rate: Option<Usual>,
+}
+
+/// Of some days, as of a date.
+#[must_use]
+pub fn hours(days: &[(Date, &[Hour])], now: Date) -> Vec<HourUsual> {
+    let of = |weekend: bool, hour: u8| {
+        let seen = days.iter().filter(|(date, _)| is_weekend(*date) == weekend);
+        let seen = seen.filter_map(|(date, hours)| Some((*date, hours.get(usize::from(hour))?)));
+        let seen: Vec<(Date, &Hour)> = seen.filter(|(_, hour)| hour.covered_minutes >= SEEN).collect();
+        let active: Vec<(Date, f64)> = seen.iter().map(|(date, hour)| (*date, hour.active_minutes)).collect();
+        let rested = seen.iter().filter(|(_, hour)| hour.rest_minutes >= RESTED);
+        let beats: Vec<(Date, f64)> =
+            rested.filter_map(|(date, hour)| Some((*date, hour.resting_heart_rate?))).collect();
+        let enough =
+            |figures: &[(Date, f64)]| Usual::decaying(figures, now).filter(|usual| usual.days >= WANTED);
+        let active_minutes = enough(&active)?;
+        Some(HourUsual { hour, weekend, active_minutes, resting_heart_rate: enough(&beats) })
+    };
+    [false, true].into_iter().flat_map(|weekend| (0..24).filter_map(move |hour| of(weekend, hour))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hours_and_kinds_of_days_are_told_apart_and_an_hour_unseen_is_not_told() {
+        let first = Date::constant(2026, 3, 2);
+        let day = |nth: i32| {
+            let date = first.checked_add(jiff::Span::new().days(nth)).unwrap();
+            let hour = |hour: u8| Hour {
+                covered_minutes: if hour == 3 { 10.0 } else { 60.0 },
+                active_minutes: if hour == 8 && !is_weekend(date) || hour == 10 && is_weekend(date) {
+                    40.0
+                } else {
+                    2.0
+                },
+                rest_minutes: 15.0,
+                resting_heart_rate: Some(if hour < 6 { 55.0 } else { 62.0 }),
+            };
+            (date, (0..24).map(hour).collect::<Vec<Hour>>())
+        };
+        let days: Vec<(Date, Vec<Hour>)> = (0..14).map(day).collect();
+        let days: Vec<(Date, &[Hour])> = days.iter().map(|(date, hours)| (*date, &hours[..])).collect();
+        let usual = hours(&days, days[13].0);
+        assert_eq!(usual.len(), 2 * 23);
+        let of = |weekend: bool, hour: u8| {
+            usual.iter().find(|one| (one.weekend, one.hour) == (weekend, hour)).unwrap()
+        };
+        let active = |weekend, hour| of(weekend, hour).active_minutes.median;
+        assert_eq!([active(false, 8), active(true, 8), active(true, 10)], [40.0, 2.0, 40.0]);
+        assert_eq!(of(false, 2).resting_heart_rate.unwrap().median, 55.0);
+        assert_eq!((of(false, 2).active_minutes.days, of(true, 2).active_minutes.days), (10, 4));
+        assert!(hours(&days[..7], days[6].0).iter().all(|one| !one.weekend), "two weekend days are too few");
+    }
+}
