@@ -72,6 +72,11 @@ async fn a_pet_of_twelve_days_has_a_baseline_and_a_score() {
     assert!(!baseline.calibrating && (54.0..56.5).contains(&baseline.sleeping_heart_rate), "{baseline:?}");
     let active = baseline.active_minutes.unwrap();
     assert!((50.0..70.0).contains(&active.median) && active.days >= 11, "{active:?}");
+    // It walks at the same hour each day, and sleeps through the others.
+    let hours: Vec<_> = baseline.hours.iter().filter(|hour| !hour.weekend).collect();
+    let up = hours.iter().filter(|hour| hour.active_minutes.is_some_and(|usual| usual.median > 20.0)).count();
+    assert!((11..=14).contains(&hours.len()) && (1..=2).contains(&up), "{hours:?}");
+    assert!(baseline.anomaly.unwrap().score < 50.0);
     let ask = bench.request(account, GetHealthScoreRequest { pet_id });
     let score = bench.grpc.get_health_score(ask).await.unwrap().into_inner();
     assert!(
