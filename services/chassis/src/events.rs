@@ -174,7 +174,8 @@ impl Event {
     /// What is done about it, in the trace of what caused it.
     #[must_use]
     pub fn span(&self) -> tracing::Span {
-        let span = tracing::info_span!("consume", messaging.destination.name = self.topic.name, event.id = %self.id);
+        let span =
+            tracing::info_span!("consume", messaging.destination.name = self.topic.name, event.id = %self.id);
         crate::telemetry::follow(&span, &self.traceparent);
         span
     }

@@ -90,11 +90,7 @@ pub(crate) fn version(version: u64) -> i64 {
 }
 
 /// Writes new and revised episodes, all in one statement. The caller holds the locks of all their pets.
-pub(crate) async fn upsert(
-    tx: &Tx,
-    clock: &Clock,
-    changed: &[(PetId, &EpisodeChange)],
-) -> Result<(), Error> {
+pub(crate) async fn upsert(tx: &Tx, clock: &Clock, changed: &[(PetId, &EpisodeChange)]) -> Result<(), Error> {
     if changed.is_empty() {
         return Ok(());
     }

@@ -34,11 +34,7 @@ pub(crate) async fn known_of(tx: &Tx, pets: &[Uuid]) -> Result<HashSet<PetId>, E
 
 /// Locks the pets' rows until the transaction ends, in order; makes those that are not there. One that was forgotten meanwhile is
 /// missing.
-pub(crate) async fn lock_all(
-    tx: &Tx,
-    clock: &Clock,
-    pets: &[Uuid],
-) -> Result<HashMap<PetId, State>, Error> {
+pub(crate) async fn lock_all(tx: &Tx, clock: &Clock, pets: &[Uuid]) -> Result<HashMap<PetId, State>, Error> {
     let sql = "-- make_states\nINSERT INTO pet_states (pet_id, updated_at)
                SELECT pet_id, $2 FROM unnest($1::uuid[]) AS new (pet_id) ORDER BY pet_id ON CONFLICT (pet_id) DO NOTHING";
     tx.execute(sql, &[&pets, &micros(clock.now())]).await?;

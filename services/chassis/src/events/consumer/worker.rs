@@ -63,8 +63,7 @@ impl Consumer {
             let ids: Vec<&str> = run.iter().map(|entry| entry.id.as_str()).collect();
             acknowledge.xack(&first.source.key, self.context.service, &ids).ignore();
         }
-        let acknowledged: redis::RedisResult<()> =
-            acknowledge.query_async(&mut self.redis.shared()).await;
+        let acknowledged: redis::RedisResult<()> = acknowledge.query_async(&mut self.redis.shared()).await;
         if let Err(error) = acknowledged {
             // They will be claimed and found handled.
             tracing::debug!(error = %error, "entries could not be acknowledged");
