@@ -23,20 +23,25 @@ pub(super) const KEPT: SignedDuration = SignedDuration::from_hours(14 * 24);
 /// So many deterministic failures of one pet's part end in a dead letter.
 pub(super) const LIMIT: i32 = 5;
 
-/// Counts a failure; how many there were so far.
+/// Counts a failure; how many there were so far. `None` where the part was handled or given up on meanwhile, by another who had
+/// the same event: the row of failures makes them wait for each other, so whoever comes last sees the inbox row.
 pub(super) async fn count(
     tx: &Tx,
     clock: &Clock,
     event: &Event,
     pet: PetId,
     error: &str,
-) -> Result<i32, Error> {
+) -> Result<Option<i32>, Error> {
     let sql = "-- count_failure\nINSERT INTO event_failures (event_id, pet_id, failures, last_error, failed_at)
                VALUES ($1, $2, 1, $3, $4) ON CONFLICT (event_id, pet_id) DO UPDATE
                SET failures = event_failures.failures + 1, last_error = EXCLUDED.last_error, failed_at = EXCLUDED.failed_at
                RETURNING failures";
     let row = tx.query_one(sql, &[&event.id.0, &pet.0, &error, &clock.now()]).await?;
-    Error::column(&row, "event_failures", 0)
+    // A statement of its own: it sees what was committed while the row was waited for.
+    let sql = "-- forget_handled\nDELETE FROM event_failures WHERE event_id = $1 AND pet_id = $2
+               AND EXISTS (SELECT 1 FROM event_inbox WHERE event_id = $1 AND pet_id = $2)";
+    let handled = tx.execute(sql, &[&event.id.0, &pet.0]).await? == 1;
+    if handled { Ok(None) } else { Error::column(&row, "event_failures", 0).map(Some) }
 }
 
 /// Gives up on one pet's part: a row beside the inbox row, so that it is neither lost nor handled again. `event` is the event

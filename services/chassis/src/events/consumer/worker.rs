@@ -174,13 +174,15 @@ impl Consumer {
         }
     }
 
-    /// Counts a deterministic failure; true where it was the last one and the part is buried.
+    /// Counts a deterministic failure; true where it was the last one and the part is buried, or done with by another.
     async fn count_failure(&self, event: &Event, part: &Part, reason: Reason, error: &str) -> bool {
         let clock = &self.context.clock;
         self.patiently("count_failure", || async move {
             self.db
                 .transaction("count_failure", |tx| async move {
-                    let failures = dead_letters::count(&tx, clock, event, part.pet, error).await?;
+                    let Some(failures) = dead_letters::count(&tx, clock, event, part.pet, error).await? else {
+                        return Ok(true);
+                    };
                     tracing::warn!(event.id = %event.id, pet.id = %part.pet, topic = event.topic.name, failures, error, "an event cannot be applied");
                     if failures < dead_letters::LIMIT {
                         return Ok::<bool, Error>(false);
