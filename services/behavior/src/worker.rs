@@ -6,12 +6,13 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use petty_chassis::events::payload::same_pet;
-use petty_chassis::events::{Event, Failure, Handler, Part, Unusable, inbox, outbox, topics, versions};
+use petty_chassis::events::{
+    Event, Failure, Handler, Part, Unusable, inbox, one_by_one, outbox, topics, versions,
+};
 use petty_chassis::pets::PetSource;
 use petty_chassis::postgres::{Error, Tx};
 use petty_chassis::types::{Clock, PetId};
 use petty_proto::events::v1::{PetChanged, PetErasing, ReadingsAccepted, ReadingsSilent};
-use tracing::Instrument as _;
 
 use crate::config::DayConfig;
 use crate::days;
@@ -86,9 +87,7 @@ impl Handler for Worker {
                 let flushed = pets.filter_map(|of| Some(Flushed::of(of.first()?.1.pet, of)));
                 self.taker(tx).take(flushed.collect::<Result<_, _>>()?).await?;
             } else {
-                for (event, part) in run {
-                    self.apply(tx, event, part).instrument(event.span()).await?;
-                }
+                one_by_one(self, tx, run).await?;
             }
         }
         Ok(())

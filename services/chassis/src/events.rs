@@ -35,7 +35,7 @@ use prost::Message as _;
 use uuid::Uuid;
 
 pub use config::EventsConfig;
-pub use consumer::{Consumer, Failure, Handler, Part};
+pub use consumer::{Consumer, Failure, Handler, Part, one_by_one};
 pub use operations::OperationsHandler;
 pub use outbox::Outgoing;
 pub use outbox_service::OutboxHandler;

@@ -46,9 +46,7 @@ pub(crate) async fn lock_all(tx: &Tx, clock: &Clock, pets: &[Uuid]) -> Result<Ha
 
 /// Locks the pet's row until the transaction ends; makes it where there is none. `None` where it was forgotten meanwhile.
 pub(crate) async fn lock(tx: &Tx, clock: &Clock, pet: PetId) -> Result<Option<State>, Error> {
-    let sql = "-- make_state\nINSERT INTO pet_states (pet_id, updated_at) VALUES ($1, $2) ON CONFLICT (pet_id) DO NOTHING";
-    tx.execute(sql, &[&pet.0, &micros(clock.now())]).await?;
-    lock_known(tx, pet).await
+    Ok(lock_all(tx, clock, &[pet.0]).await?.remove(&pet))
 }
 
 /// Locks the pet's row until the transaction ends; `None` where there is none.

@@ -111,11 +111,23 @@ pub trait Handler: Send + Sync + 'static {
     /// # Errors
     /// Where one of them fails; each is tried by itself then.
     async fn apply_all(&self, tx: &Tx, parts: &[(&Event, &Part)]) -> Result<(), Failure> {
-        for (event, part) in parts {
-            self.apply(tx, event, part).instrument(event.span()).await?;
-        }
-        Ok(())
+        one_by_one(self, tx, parts).await
     }
+}
+
+/// Applies parts one after the other, each in the trace of its event.
+///
+/// # Errors
+/// Where one of them fails.
+pub async fn one_by_one(
+    handler: &(impl Handler + ?Sized),
+    tx: &Tx,
+    parts: &[(&Event, &Part)],
+) -> Result<(), Failure> {
+    for (event, part) in parts {
+        handler.apply(tx, event, part).instrument(event.span()).await?;
+    }
+    Ok(())
 }
 
 /// A member of the service's consumer group.

@@ -19,11 +19,11 @@ pub const KEPT_DAYS: i64 = 22;
 /// # Errors
 /// Where the database says no.
 pub async fn take(tx: &Tx, event: &Event, pet: PetId) -> Result<bool, Error> {
-    let sql = "-- take_event\nINSERT INTO event_inbox (event_id, pet_id, day) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
-    Ok(tx.execute(sql, &[&event.id.0, &pet.0, &utc_date(event.time)]).await? == 1)
+    Ok(!take_all(tx, std::iter::once((event, pet))).await?.is_empty())
 }
 
-/// Takes events and pets; those that were not taken before.
+/// Takes events and pets; those that were not taken before. In one order, however they came: two who have the same events wait
+/// for each other and not on each other.
 ///
 /// # Errors
 /// Where the database says no.
@@ -40,7 +40,7 @@ pub(super) async fn take_all(
     let sql = "-- take_events
         INSERT INTO event_inbox (event_id, pet_id, day)
         SELECT event_id, pet_id, day FROM unnest($1::uuid[], $2::uuid[], $3::date[]) AS e (event_id, pet_id, day)
-        ON CONFLICT DO NOTHING RETURNING event_id, pet_id";
+        ORDER BY pet_id, event_id ON CONFLICT DO NOTHING RETURNING event_id, pet_id";
     let taken = tx.query(sql, &[&events, &pets, &days]).await?;
     let key = |row: &Row| Ok((Error::column(row, TABLE, 0)?, PetId(Error::column(row, TABLE, 1)?)));
     taken.iter().map(key).collect()
@@ -62,8 +62,7 @@ pub async fn erased_of(tx: &Tx, pets: impl IntoIterator<Item = PetId>) -> Result
 /// # Errors
 /// Where the database says no.
 pub async fn is_erased(tx: &Tx, pet: PetId) -> Result<bool, Error> {
-    let sql = "-- is_erased\nSELECT 1 FROM event_tombstones WHERE pet_id = $1";
-    Ok(tx.query_opt(sql, &[&pet.0]).await?.is_some())
+    Ok(!erased_of(tx, [pet]).await?.is_empty())
 }
 
 /// Forgets a pet for good: nothing about it is applied from this transaction on, and what could not be handled goes too.

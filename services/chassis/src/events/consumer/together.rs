@@ -11,7 +11,7 @@ use futures::FutureExt as _;
 
 use super::{Consumer, Failure, Part};
 use crate::events::{Event, inbox, topics};
-use crate::postgres::Tx;
+use crate::postgres::{Error, Tx};
 use crate::types::PetId;
 
 /// So many parts are one transaction's at most: others wait for the pets it holds.
@@ -36,7 +36,10 @@ impl Consumer {
             let last = left.is_empty();
             let handled = self.db.transaction("apply_events", |tx| async move {
                 self.apply_together(&tx, some).await?;
-                if last { mark_handled(&tx, events).await } else { Ok(()) }
+                if last {
+                    mark_handled(&tx, events).await?;
+                }
+                Ok::<_, Failure>(())
             });
             match tokio::time::timeout(self.patience(), handled).await {
                 Ok(Ok(())) if last => return true,
@@ -75,14 +78,14 @@ fn is_erasing(event: &Event) -> bool {
 }
 
 /// Notes the events' numbers, in one order for everybody.
-async fn mark_handled(tx: &Tx, events: &[Event]) -> Result<(), Failure> {
+pub(super) async fn mark_handled(tx: &Tx, events: &[Event]) -> Result<(), Error> {
     let topics: Vec<&str> = events.iter().map(|event| event.topic.name).collect();
     let sources: Vec<&str> = events.iter().map(|event| event.source.as_str()).collect();
     let shards: Vec<i16> = events.iter().map(|event| event.shard).collect();
     let numbers: Vec<i64> = events.iter().map(|event| event.number).collect();
-    let sql = "-- mark_all_handled
+    let sql = "-- mark_handled
         SELECT event_mark_handled(topic, source, shard, number)
         FROM (SELECT * FROM unnest($1::text[], $2::text[], $3::int2[], $4::int8[]) AS e (topic, source, shard, number)
               ORDER BY topic, source, shard, number) e";
-    Ok(tx.query(sql, &[&topics, &sources, &shards, &numbers]).await.map(|_| ())?)
+    tx.query(sql, &[&topics, &sources, &shards, &numbers]).await.map(|_| ())
 }

@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use tracing::Instrument as _;
 
 use super::reader::Entry;
-use super::{Consumer, Failure, Part};
+use super::{Consumer, Failure, Part, together};
 use crate::events::dead_letters::{self, Reason};
 use crate::events::{Event, decode, inbox, topics};
 use crate::postgres::{Error, Tx};
@@ -89,13 +89,8 @@ impl Consumer {
             }
         }
         self.patiently("mark_handled", || async move {
-            let sql = "-- mark_handled\nSELECT event_mark_handled($1, $2, $3, $4)";
-            let Event { topic, source, shard, number, .. } = event;
-            self.db
-                .transaction("mark_handled", |tx| async move {
-                    tx.query(sql, &[&topic.name, source, shard, number]).await.map(|_| ())
-                })
-                .await
+            let marking = |tx| async move { together::mark_handled(&tx, std::slice::from_ref(event)).await };
+            self.db.transaction("mark_handled", marking).await
         })
         .await;
     }
