@@ -6,6 +6,7 @@ use std::time::Duration;
 use petty_chassis::config::{Reader, Section};
 use petty_chassis::foundation::TokenConfig;
 
+use crate::cors::Origins;
 use crate::origin::TrustedProxies;
 
 /// The gateway's configuration.
@@ -20,6 +21,8 @@ pub struct GatewayConfig {
     /// Who is believed of where a client is: `PETTY_TRUSTED_PROXIES`, networks (CIDR) or addresses, separated by commas;
     /// default nobody.
     pub proxies: TrustedProxies,
+    /// Whose pages may call: `PETTY_CORS_ORIGINS`, origins separated by commas, matched exactly; default none but our own.
+    pub cors: Origins,
 }
 
 /// What is too much.
@@ -91,7 +94,8 @@ impl Section for GatewayConfig {
             streams: reader.in_range("PETTY_HTTP_STREAMS", default.streams, 1..=1_000_000),
             heartbeat: heartbeat(reader, default.heartbeat),
         };
-        Some(Self { listen, tokens: tokens?, limits, proxies: TrustedProxies::read(reader) })
+        let (proxies, cors) = (TrustedProxies::read(reader), Origins::read(reader));
+        Some(Self { listen, tokens: tokens?, limits, proxies, cors })
     }
 }
 

@@ -28,16 +28,17 @@ use tracing::Instrument as _;
 use crate::answer::AnswerBody;
 use crate::body::{self, Bounds, Content, Held, Room};
 use crate::config::Limits;
+use crate::cors::Origins;
 use crate::metrics::Metrics;
 use crate::origin::{Origin, TrustedProxies};
 use crate::personal::{self, Exchanges};
 use crate::problem::{FieldFault, Problem};
 use crate::router::{Found, Router};
-use crate::routes::{ROUTES, Route, Way};
+use crate::routes::{ROUTES, Route, Verb, Way};
 use crate::stream::Streams;
 use crate::upload::{self, Uploads};
 use crate::upstream::{Answer, Channel, Exchange, Upstreams};
-use crate::{headers, probes, status, ticket};
+use crate::{etag, headers, probes, status, ticket};
 
 /// The edge: everything between a request and the services.
 #[derive(Debug)]
@@ -49,6 +50,7 @@ pub struct Edge {
     clock: Clock,
     limits: Limits,
     proxies: TrustedProxies,
+    cors: Origins,
     permits: Semaphore,
     streams: Streams,
     uploads: Uploads,
@@ -108,6 +110,7 @@ impl Edge {
             clock,
             limits,
             proxies,
+            cors: Origins::default(),
             permits,
             streams,
             uploads: Uploads::new(limits),
@@ -121,6 +124,12 @@ impl Edge {
     #[must_use]
     pub fn behind(self, proxies: TrustedProxies) -> Self {
         Self { proxies, ..self }
+    }
+
+    /// Letting the pages of these origins call.
+    #[must_use]
+    pub fn letting(self, cors: Origins) -> Self {
+        Self { cors, ..self }
     }
 
     /// What is too much.
@@ -168,6 +177,7 @@ impl Edge {
                 Err(problem) => problem.into_response(request_id.as_str()),
             };
             headers::stamp(response.headers_mut(), &request_id);
+            self.cors.stamp(&parts, response.headers_mut());
             let template = answered.route.map_or("", |route| route.template);
             if let Some(route) = answered.route {
                 headers::stamp_bare(response.headers_mut(), route);
@@ -286,7 +296,11 @@ impl Edge {
             return whole(route, self.uploads.take(exchange, &parts.headers, body).await?);
         }
         let (call, place) = match (route.way, place) {
-            (Way::Whole(call), _) => return whole(route, call(exchange).await?),
+            (Way::Whole(call), _) => {
+                let answer = call(exchange).await?;
+                let tag = if route.verb == Verb::Get { etag::of(&answer) } else { None };
+                return Ok(etag::stamp(&parts.headers, tag, whole(route, answer)?));
+            }
             (Way::Stream(call), Some(place)) => (call, place),
             // A stream has its place, as above.
             (Way::Stream(_), None) => return Err(Problem::internal()),

@@ -10,7 +10,9 @@
 mod answer;
 mod body;
 mod config;
+mod cors;
 mod edge;
+mod etag;
 mod events;
 mod headers;
 mod json;
@@ -43,6 +45,7 @@ use tokio::net::TcpListener;
 
 pub use answer::AnswerBody;
 pub use config::{GatewayConfig, Limits};
+pub use cors::Origins;
 pub use edge::{Edge, Process};
 pub use origin::TrustedProxies;
 pub use server::serve;
@@ -86,7 +89,9 @@ impl Service for Gateway {
             tasks: context.tasks.clone(),
             shutdown: context.shutdown.clone(),
         };
-        let edge = Edge::new(upstreams, verifier, process, config.limits)?.behind(config.proxies);
+        let edge = Edge::new(upstreams, verifier, process, config.limits)?
+            .behind(config.proxies)
+            .letting(config.cors);
         context.readiness.started();
         serve(listener, Arc::new(edge), &context.tasks, &context.shutdown).await;
         Ok(())
