@@ -4,6 +4,7 @@
 
 mod answers;
 mod asking_again;
+mod floods;
 mod limits;
 mod order;
 mod personal;
