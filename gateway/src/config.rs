@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use petty_chassis::config::{Reader, Section};
 use petty_chassis::foundation::TokenConfig;
+use secrecy::SecretString;
 
 use crate::cors::Origins;
 use crate::origin::TrustedProxies;
+use crate::quota::Rates;
 
 /// The gateway's configuration.
 #[derive(Clone, Debug)]
@@ -23,6 +25,11 @@ pub struct GatewayConfig {
     pub proxies: TrustedProxies,
     /// Whose pages may call: `PETTY_CORS_ORIGINS`, origins separated by commas, matched exactly; default none but our own.
     pub cors: Origins,
+    /// How much each caller may ask for: `PETTY_RATE_…`.
+    pub rates: Rates,
+    /// The Redis in which replicas share quotas and the keys of running requests: `PETTY_CACHE_REDIS_URL`, or else
+    /// `PETTY_EVENTS_REDIS_URL`. Without it each replica limits by itself.
+    pub cache_url: Option<SecretString>,
 }
 
 /// What is too much.
@@ -95,7 +102,10 @@ impl Section for GatewayConfig {
             heartbeat: heartbeat(reader, default.heartbeat),
         };
         let (proxies, cors) = (TrustedProxies::read(reader), Origins::read(reader));
-        Some(Self { listen, tokens: tokens?, limits, proxies, cors })
+        let rates = Rates::read(reader);
+        let events_url = reader.secret_optional("PETTY_EVENTS_REDIS_URL");
+        let cache_url = reader.secret_optional("PETTY_CACHE_REDIS_URL").or(events_url);
+        Some(Self { listen, tokens: tokens?, limits, proxies, cors, rates, cache_url })
     }
 }
 

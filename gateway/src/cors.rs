@@ -20,8 +20,8 @@ const HEADERS: HeaderValue = HeaderValue::from_static(
 );
 /// What it may read besides what everybody may.
 const EXPOSED: HeaderValue = HeaderValue::from_static(
-    "etag, x-request-id, x-correlation-id, retry-after, idempotency-replayed, deprecation, sunset, link, \
-     www-authenticate",
+    "etag, x-request-id, x-correlation-id, retry-after, ratelimit, ratelimit-policy, idempotency-replayed, \
+     deprecation, sunset, link, www-authenticate",
 );
 /// How long a browser need not ask again, in seconds.
 const MAX_AGE: HeaderValue = HeaderValue::from_static("600");

@@ -3,42 +3,43 @@
 //! Invariant, the order in which requests are refused: unknown path 404, other verb 405, unknown caller 401, wrong scope 403,
 //! bad shape 400 (406, 413, 415), and only then whatever the service says. Nobody unknown gets a body looked at.
 
+mod translate;
+
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
 
 use anyhow::Context as _;
 use bytes::Bytes;
 use futures::FutureExt as _;
-use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HeaderValue, WWW_AUTHENTICATE};
+use http::header::{ALLOW, CONTENT_LENGTH, EXPECT, HeaderValue};
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode, Version};
 use http_body::Body;
 use petty_chassis::admin::Readiness;
-use petty_chassis::caller::{Caller, Unfit, Verifier};
+use petty_chassis::caller::Verifier;
 use petty_chassis::grpc::CallScope;
 use petty_chassis::types::Clock;
 use petty_chassis::{Shutdown, Tasks, telemetry};
-use petty_proto::policy::{Audience, MethodPolicy};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
-use tonic::Status;
 use tracing::Instrument as _;
 
 use crate::answer::AnswerBody;
-use crate::body::{self, Bounds, Content, Held, Room};
+use crate::body::{self, Room};
 use crate::config::Limits;
 use crate::cors::Origins;
+use crate::idempotency::Sendings;
 use crate::metrics::Metrics;
 use crate::origin::{Origin, TrustedProxies};
-use crate::personal::{self, Exchanges};
-use crate::problem::{FieldFault, Problem};
+use crate::personal::Exchanges;
+use crate::problem::Problem;
+use crate::quota::{Quotas, Rates, Standing};
 use crate::router::{Found, Router};
-use crate::routes::{ROUTES, Route, Verb, Way};
+use crate::routes::{ROUTES, Route};
 use crate::stream::Streams;
-use crate::upload::{self, Uploads};
-use crate::upstream::{Answer, Channel, Exchange, Upstreams};
-use crate::{etag, headers, probes, status, ticket};
+use crate::upload::Uploads;
+use crate::upstream::Upstreams;
+use crate::{headers, probes};
 
 /// The edge: everything between a request and the services.
 #[derive(Debug)]
@@ -57,6 +58,8 @@ pub struct Edge {
     room: Room,
     metrics: Metrics,
     personal: Exchanges,
+    quotas: Quotas,
+    sendings: Sendings,
 }
 
 /// The process that an edge is part of.
@@ -76,6 +79,15 @@ pub struct Process {
 struct Answered {
     response: Result<Response<AnswerBody>, Problem>,
     route: Option<&'static Route>,
+    /// How the caller's quota stands, where there is one.
+    standing: Option<Standing>,
+}
+
+impl Answered {
+    /// By no route.
+    fn without_route(response: Result<Response<AnswerBody>, Problem>) -> Self {
+        Self { response, route: None, standing: None }
+    }
 }
 
 impl Edge {
@@ -117,6 +129,8 @@ impl Edge {
             room: Room::new(limits.bodies_bytes.max(limits.batch_bytes).max(limits.body_bytes)),
             metrics,
             personal,
+            quotas: Quotas::alone(Rates::unlimited()),
+            sendings: Sendings::unrecorded(),
         })
     }
 
@@ -130,6 +144,18 @@ impl Edge {
     #[must_use]
     pub fn letting(self, cors: Origins) -> Self {
         Self { cors, ..self }
+    }
+
+    /// With these quotas; without, none.
+    #[must_use]
+    pub fn within(self, quotas: Quotas) -> Self {
+        Self { quotas, ..self }
+    }
+
+    /// With a record of the requests that are being answered.
+    #[must_use]
+    pub fn recording(self, sendings: Sendings) -> Self {
+        Self { sendings, ..self }
     }
 
     /// What is too much.
@@ -178,6 +204,9 @@ impl Edge {
             };
             headers::stamp(response.headers_mut(), &request_id);
             self.cors.stamp(&parts, response.headers_mut());
+            if let Some(standing) = answered.standing {
+                standing.stamp(response.headers_mut());
+            }
             let template = answered.route.map_or("", |route| route.template);
             if let Some(route) = answered.route {
                 headers::stamp_bare(response.headers_mut(), route);
@@ -208,164 +237,34 @@ impl Edge {
     {
         let path = parts.uri.path();
         if let Some(response) = probes::answer(&parts.method, path, &self.readiness) {
-            return Answered { response, route: None };
+            return Answered::without_route(response);
         }
         let Ok(_permit) = self.permits.try_acquire() else {
-            return Answered { response: Err(Problem::overloaded()), route: None };
+            return Answered::without_route(Err(Problem::overloaded()));
         };
         let (route, fields) = match self.router.find(&parts.method, path) {
             Found::Route(route, fields) => (route, Ok(fields)),
             Found::BadSegment(route, name) => (route, Err(name)),
             Found::OtherVerbs(allow) => {
                 let problem = Problem::method_not_allowed().with(ALLOW, header(&allow));
-                return Answered { response: Err(problem), route: None };
+                return Answered::without_route(Err(problem));
             }
             Found::Options(allow) => {
                 let mut response = Response::new(AnswerBody::default());
                 *response.status_mut() = StatusCode::NO_CONTENT;
                 response.headers_mut().insert(ALLOW, header(&allow));
-                return Answered { response: Ok(response), route: None };
+                return Answered::without_route(Ok(response));
             }
             Found::Nothing => {
                 let problem =
                     Problem::new(StatusCode::NOT_FOUND, "ROUTE_NOT_FOUND", "There is nothing at this path.");
-                return Answered { response: Err(problem), route: None };
+                return Answered::without_route(Err(problem));
             }
         };
-        Answered { response: self.translate(route, fields, parts, body, scope).await, route: Some(route) }
+        let mut standing = None;
+        let response = self.translate(route, fields, parts, body, scope, &mut standing).await;
+        Answered { response, route: Some(route), standing }
     }
-
-    async fn translate<B>(
-        &self,
-        route: &'static Route,
-        fields: Result<Vec<(&'static str, String)>, &'static str>,
-        parts: &Parts,
-        body: &mut B,
-        scope: CallScope,
-    ) -> Result<Response<AnswerBody>, Problem>
-    where
-        B: Body<Data = Bytes> + Unpin,
-    {
-        let policy = route.policy;
-        let streams = matches!(route.way, Way::Stream(_));
-        // Taken before a ticket is used up in vain.
-        let place = if streams { Some(self.streams.place()?) } else { None };
-        let ticket::Query { rest: query, ticket } = if streams {
-            ticket::take(parts)
-        } else {
-            ticket::Query { rest: parts.uri.query().map(str::to_owned), ticket: None }
-        };
-        let (caller, authorization) = self.caller(parts, policy, ticket, &scope).await?;
-        headers::check_version(&parts.headers, route)?;
-        let access_reason = match &caller {
-            Some(caller) => headers::access_reason(&parts.headers, caller)?,
-            None => None,
-        };
-        let path = fields
-            .map_err(|name| Problem::invalid(vec![FieldFault::new(name, "must be percent-encoded UTF-8")]))?;
-        let idempotency_key = headers::idempotency_key(&parts.headers, policy)?;
-        let last_event_id = if streams {
-            headers::takes_events(&parts.headers)?;
-            headers::last_event_id(&parts.headers)?
-        } else {
-            None
-        };
-        let is_upload = route.takes_lines() && upload::is_lines(&parts.headers);
-        let (content, _held) = if route.takes_body && !is_upload {
-            let bytes = if route.is_batch() { self.limits.batch_bytes } else { self.limits.body_bytes };
-            let bounds = Bounds { bytes, time: self.limits.read_timeout };
-            body::read(&parts.headers, &mut *body, bounds, route.takes_forms(), &self.room).await?
-        } else {
-            (Content::default(), Held::default())
-        };
-        let request_id = scope.request_id.clone();
-        let exchange = Exchange {
-            route,
-            channel: self.upstream(route.upstream)?,
-            path,
-            query,
-            body: content,
-            subject: caller.map(|caller| caller.subject()).unwrap_or_default(),
-            authorization,
-            access_reason,
-            idempotency_key,
-            last_event_id,
-            scope,
-        };
-        if is_upload {
-            return whole(route, self.uploads.take(exchange, &parts.headers, body).await?);
-        }
-        let (call, place) = match (route.way, place) {
-            (Way::Whole(call), _) => {
-                let answer = call(exchange).await?;
-                let tag = if route.verb == Verb::Get { etag::of(&answer) } else { None };
-                return Ok(etag::stamp(&parts.headers, tag, whole(route, answer)?));
-            }
-            (Way::Stream(call), Some(place)) => (call, place),
-            // A stream has its place, as above.
-            (Way::Stream(_), None) => return Err(Problem::internal()),
-        };
-        let frames = call(exchange).await?;
-        let mut response = if parts.method == Method::HEAD {
-            Response::new(AnswerBody::default())
-        } else {
-            Response::new(self.streams.answer(frames, place, route, &request_id))
-        };
-        headers::stamp_events(response.headers_mut());
-        Ok(response)
-    }
-
-    /// Who is calling, where the method asks, and the header to forward.
-    async fn caller(
-        &self,
-        parts: &Parts,
-        policy: &MethodPolicy,
-        ticket: Option<String>,
-        scope: &CallScope,
-    ) -> Result<(Option<Arc<Caller>>, Option<HeaderValue>), Problem> {
-        match policy.audience {
-            // A token that is sent all the same is ignored, and not passed on.
-            Audience::Public => Ok((None, None)),
-            Audience::Account
-            | Audience::AccountOrDevice
-            | Audience::Service
-            | Audience::ServiceForCaller => {
-                let header = match ticket {
-                    Some(ticket) => ticket::redeem(self.upstream("auth")?, ticket, scope).await?,
-                    None => self.authorization(parts, scope).await?,
-                };
-                let verified = self.verifier.verify(headers::bearer(&header)?).await;
-                let caller = verified.map_err(|error| status::problem(&Status::from(error)))?;
-                Ok((Some(allowed(caller, policy)?), Some(header)))
-            }
-        }
-    }
-
-    /// The header of an access token: as it was sent, or that of the personal one that was.
-    async fn authorization(&self, parts: &Parts, scope: &CallScope) -> Result<HeaderValue, Problem> {
-        let header = headers::authorization(&parts.headers)?;
-        match headers::bearer(&header)? {
-            token if personal::is_personal(token) => {
-                self.personal.exchange(self.upstream("auth")?, token, scope).await
-            }
-            _ => Ok(header),
-        }
-    }
-
-    /// Checked when the edge was made: every route has its upstream.
-    fn upstream(&self, service: &str) -> Result<Channel, Problem> {
-        self.upstreams.get(service).ok_or_else(Problem::internal)
-    }
-}
-
-fn whole(route: &Route, answer: Answer) -> Result<Response<AnswerBody>, Problem> {
-    let mut response = Response::new(AnswerBody::from(answer.body));
-    *response.status_mut() = answer.status;
-    if answer.status != StatusCode::NO_CONTENT {
-        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    }
-    headers::stamp_success(response.headers_mut(), route, answer.replayed);
-    Ok(response)
 }
 
 /// An answer without its body. Over HTTP/2, hyper would send it.
@@ -385,26 +284,10 @@ fn is_still_written<B: Body>(parts: &Parts, body: &B) -> bool {
     parts.version < Version::HTTP_2 && !waits && !body.is_end_stream()
 }
 
-/// Whether the token by itself lets the caller call the method.
-fn allowed(caller: Arc<Caller>, policy: &MethodPolicy) -> Result<Arc<Caller>, Problem> {
-    caller.fits(policy).map_err(|unfit| {
-        let problem = Problem::new(StatusCode::FORBIDDEN, unfit.reason(), status::sentence(&unfit.text()));
-        match unfit {
-            Unfit::Scope(scope) => {
-                let challenge =
-                    format!("Bearer realm=\"petty\", error=\"insufficient_scope\", scope=\"{scope}\"");
-                problem.with(WWW_AUTHENTICATE, header(&challenge))
-            }
-            Unfit::Device | Unfit::PersonalToken | Unfit::Role(_) => problem,
-        }
-    })?;
-    Ok(caller)
-}
-
 fn panicked(_: &(dyn Any + Send)) -> Answered {
     // The panic's own text is in the log already, by the panic hook.
     tracing::error!("answering a request panicked");
-    Answered { response: Err(Problem::internal()), route: None }
+    Answered::without_route(Err(Problem::internal()))
 }
 
 /// A header of texts of ours.

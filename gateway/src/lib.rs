@@ -15,6 +15,7 @@ mod edge;
 mod etag;
 mod events;
 mod headers;
+mod idempotency;
 mod json;
 mod metrics;
 mod origin;
@@ -23,6 +24,7 @@ mod personal;
 mod probes;
 mod problem;
 mod query;
+mod quota;
 mod router;
 mod routes;
 mod schema;
@@ -39,6 +41,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use petty_chassis::access::RemoteKeys;
 use petty_chassis::caller::Verifier;
+use petty_chassis::events::redis::Connector;
 use petty_chassis::grpc::Mesh;
 use petty_chassis::{Context, Service};
 use tokio::net::TcpListener;
@@ -47,7 +50,9 @@ pub use answer::AnswerBody;
 pub use config::{GatewayConfig, Limits};
 pub use cors::Origins;
 pub use edge::{Edge, Process};
+pub use idempotency::Sendings;
 pub use origin::TrustedProxies;
+pub use quota::{Quotas, Rate, Rates};
 pub use server::serve;
 pub use upstream::{BoxError, Upstreams};
 
@@ -89,9 +94,20 @@ impl Service for Gateway {
             tasks: context.tasks.clone(),
             shutdown: context.shutdown.clone(),
         };
-        let edge = Edge::new(upstreams, verifier, process, config.limits)?
+        let mut edge = Edge::new(upstreams, verifier, process, config.limits)?
             .behind(config.proxies)
             .letting(config.cors);
+        edge = match &config.cache_url {
+            Some(url) => {
+                let redis = Connector::new(url)?;
+                let quotas = Quotas::shared(config.rates, &redis, &context.tasks, &context.shutdown);
+                edge.within(quotas).recording(Sendings::recorded(&redis, &context.tasks))
+            }
+            None => {
+                tracing::warn!("no PETTY_CACHE_REDIS_URL: each replica limits by itself");
+                edge.within(Quotas::alone(config.rates))
+            }
+        };
         context.readiness.started();
         serve(listener, Arc::new(edge), &context.tasks, &context.shutdown).await;
         Ok(())

@@ -29,13 +29,19 @@ impl TrustedProxies {
         const NAME: &str = "PETTY_TRUSTED_PROXIES";
         let mut networks = Vec::new();
         for item in reader.list(NAME) {
-            match item.parse::<IpNet>().or_else(|_| item.parse::<IpAddr>().map(IpNet::from)) {
-                Ok(network) => networks.push(network),
-                Err(_) => reader
+            match network(&item) {
+                Some(network) => networks.push(network),
+                None => reader
                     .fault(NAME, format!("{item:?} is neither a network nor an address, e.g. 10.0.0.0/8")),
             }
         }
         Self(networks)
+    }
+
+    /// Of this network.
+    #[must_use]
+    pub fn of(network: IpNet) -> Self {
+        Self(vec![network])
     }
 
     /// The client of a request that came from `peer`: the right-most hop that is no proxy of ours. Where a hop cannot be read,
@@ -58,6 +64,15 @@ impl TrustedProxies {
     fn contain(&self, address: IpAddr) -> bool {
         self.0.iter().any(|network| network.contains(&address))
     }
+}
+
+/// Whether a request comes from this machine itself, and says of nobody else that it came from there.
+pub(crate) fn is_local(client: IpAddr, headers: &HeaderMap) -> bool {
+    client.to_canonical().is_loopback() && !headers.contains_key(FORWARDED_FOR)
+}
+
+fn network(text: &str) -> Option<IpNet> {
+    text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))
 }
 
 /// A hop's address, with or without a port: `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1`, `[2001:db8::1]:80`.

@@ -27,6 +27,7 @@ use tower::ServiceExt as _;
 use tower::util::BoxCloneSyncService;
 
 use crate::body::Content;
+use crate::idempotency::Sendings;
 use crate::json;
 use crate::problem::{FieldFault, Problem};
 use crate::query::{self, Taken};
@@ -135,6 +136,8 @@ pub(crate) struct Exchange {
     pub(crate) last_event_id: Option<String>,
     /// The request's id and trace.
     pub(crate) scope: CallScope,
+    /// The keys of requests that are being answered.
+    pub(crate) sendings: Sendings,
 }
 
 /// An answer of success.
@@ -153,7 +156,12 @@ where
     Resp: Message + Serialize + Default + 'static,
 {
     let policy = exchange.route.policy;
-    let request = request::<Req>(&exchange)?;
+    let mut message = decode::<Req>(&exchange)?;
+    let sending = match (&exchange.idempotency_key, message.request_id().cloned()) {
+        (Some(_), Some(id)) => exchange.sendings.begin(policy, &id, &message.encode_to_vec()).await?,
+        _ => None,
+    };
+    let request = carrying(&exchange, message);
     let mut client = Grpc::new(exchange.channel).max_decoding_message_size(MOST_ANSWER_BYTES);
     let call = async {
         client.ready().await?;
@@ -161,6 +169,9 @@ where
         client.unary(request, path, ProstCodec::<Req, Resp>::default()).await
     };
     let response = within(policy, exchange.scope, call).await?;
+    if let Some(sending) = sending {
+        sending.answered(policy).await;
+    }
     let replayed = response.metadata().get("idempotency-replayed").is_some_and(|value| value == "true");
     let accepted = policy.may_be_accepted && response.metadata().get(ACCEPTED).is_some();
     let status = StatusCode::from_u16(policy.success_status).unwrap_or(StatusCode::OK);

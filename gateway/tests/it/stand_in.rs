@@ -206,6 +206,9 @@ impl PetService for StandIn {
         };
         self.note("create_pet", request.metadata(), &request.get_ref().request_id);
         let request = request.into_inner();
+        if request.name == "AWAY" {
+            return Err(Status::unavailable("away"));
+        }
         let pet = auth::Pet {
             pet_id: "p-1".to_owned(),
             name: request.name,

@@ -103,6 +103,15 @@ impl World {
 
     /// Before upstreams that are reached another way than directly.
     pub(crate) async fn before(limits: Limits, upstreams: impl FnOnce(&StandIn) -> Upstreams) -> Self {
+        Self::dressed(limits, upstreams, |edge, _, _| edge).await
+    }
+
+    /// With an edge that has more to it.
+    pub(crate) async fn dressed(
+        limits: Limits,
+        upstreams: impl FnOnce(&StandIn) -> Upstreams,
+        dress: impl FnOnce(Edge, &Tasks, &Shutdown) -> Edge,
+    ) -> Self {
         let clock = Clock::manual("2026-11-21T12:00:00Z".parse().unwrap());
         let document = Ed25519KeyPair::generate_pkcs8(&aws_lc_rs::rand::SystemRandom::new()).unwrap();
         let pair = Ed25519KeyPair::from_pkcs8(document.as_ref()).unwrap();
@@ -128,6 +137,7 @@ impl World {
             shutdown: shutdown.clone(),
         };
         let edge = Edge::new(upstreams(&services), verifier, process, limits).unwrap();
+        let edge = dress(edge, &tasks, &shutdown);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (inner_tasks, inner_shutdown) = (tasks.clone(), shutdown.clone());
@@ -143,6 +153,11 @@ impl World {
     /// The header of an account's token.
     pub(crate) fn account(&self, scope: &str) -> String {
         self.bearer(self.claims(scope))
+    }
+
+    /// The header of this account's token.
+    pub(crate) fn account_of(&self, account: AccountId, scope: &str) -> String {
+        self.bearer(Claims { sub: account.to_string(), ..self.claims(scope) })
     }
 
     /// The header of an account's token that has expired.

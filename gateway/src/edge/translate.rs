@@ -1,0 +1,188 @@
+//! From a request on a route to what the service answers.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
+use http::request::Parts;
+use http::{Method, Response, StatusCode};
+use http_body::Body;
+use petty_chassis::caller::{Caller, Unfit};
+use petty_chassis::grpc::CallScope;
+use petty_proto::policy::{Audience, MethodPolicy};
+use tonic::Status;
+
+use super::{Edge, header};
+use crate::answer::AnswerBody;
+use crate::body::{self, Bounds, Content, Held};
+use crate::personal;
+use crate::problem::{FieldFault, Problem};
+use crate::quota::{Standing, Who};
+use crate::routes::{Route, Verb, Way};
+use crate::upload;
+use crate::upstream::{Answer, Channel, Exchange};
+use crate::{etag, headers, origin, status, ticket};
+
+impl Edge {
+    /// The answer on this route. How the caller's quota stands is left in `standing`, whatever the answer.
+    pub(super) async fn translate<B>(
+        &self,
+        route: &'static Route,
+        fields: Result<Vec<(&'static str, String)>, &'static str>,
+        parts: &Parts,
+        body: &mut B,
+        scope: CallScope,
+        standing: &mut Option<Standing>,
+    ) -> Result<Response<AnswerBody>, Problem>
+    where
+        B: Body<Data = Bytes> + Unpin,
+    {
+        let policy = route.policy;
+        // Whoever is on this machine itself is not told apart by an address, and not limited by it.
+        let source = scope.client_address.filter(|address| !origin::is_local(*address, &parts.headers));
+        if let Some(source) = source {
+            self.quotas.source(source).await.map_err(|refused| refused.leaving(standing))?;
+        }
+        let streams = matches!(route.way, Way::Stream(_));
+        // Taken before a ticket is used up in vain.
+        let place = if streams { Some(self.streams.place()?) } else { None };
+        let ticket::Query { rest: query, ticket } = if streams {
+            ticket::take(parts)
+        } else {
+            ticket::Query { rest: parts.uri.query().map(str::to_owned), ticket: None }
+        };
+        let (caller, authorization) = self.caller(parts, policy, ticket, &scope).await?;
+        let subject = caller.as_ref().map(|caller| caller.subject());
+        if let Some(who) = subject.as_deref().map(Who::Caller).or(source.map(Who::Source)) {
+            let taken = self.quotas.take(policy.rate_class, who).await;
+            *standing = taken.map_err(|refused| refused.leaving(standing))?;
+        }
+        headers::check_version(&parts.headers, route)?;
+        let access_reason = match &caller {
+            Some(caller) => headers::access_reason(&parts.headers, caller)?,
+            None => None,
+        };
+        let path = fields
+            .map_err(|name| Problem::invalid(vec![FieldFault::new(name, "must be percent-encoded UTF-8")]))?;
+        let idempotency_key = headers::idempotency_key(&parts.headers, policy)?;
+        let last_event_id = if streams {
+            headers::takes_events(&parts.headers)?;
+            headers::last_event_id(&parts.headers)?
+        } else {
+            None
+        };
+        let is_upload = route.takes_lines() && upload::is_lines(&parts.headers);
+        let (content, _held) = if route.takes_body && !is_upload {
+            let bytes = if route.is_batch() { self.limits.batch_bytes } else { self.limits.body_bytes };
+            let bounds = Bounds { bytes, time: self.limits.read_timeout };
+            body::read(&parts.headers, &mut *body, bounds, route.takes_forms(), &self.room).await?
+        } else {
+            (Content::default(), Held::default())
+        };
+        let request_id = scope.request_id.clone();
+        let exchange = Exchange {
+            route,
+            channel: self.upstream(route.upstream)?,
+            path,
+            query,
+            body: content,
+            subject: subject.unwrap_or_default(),
+            authorization,
+            access_reason,
+            idempotency_key,
+            last_event_id,
+            scope,
+            sendings: self.sendings.clone(),
+        };
+        if is_upload {
+            return whole(route, self.uploads.take(exchange, &parts.headers, body).await?);
+        }
+        let (call, place) = match (route.way, place) {
+            (Way::Whole(call), _) => {
+                let answer = call(exchange).await?;
+                let tag = if route.verb == Verb::Get { etag::of(&answer) } else { None };
+                return Ok(etag::stamp(&parts.headers, tag, whole(route, answer)?));
+            }
+            (Way::Stream(call), Some(place)) => (call, place),
+            // A stream has its place, as above.
+            (Way::Stream(_), None) => return Err(Problem::internal()),
+        };
+        let frames = call(exchange).await?;
+        let mut response = if parts.method == Method::HEAD {
+            Response::new(AnswerBody::default())
+        } else {
+            Response::new(self.streams.answer(frames, place, route, &request_id))
+        };
+        headers::stamp_events(response.headers_mut());
+        Ok(response)
+    }
+
+    /// Who is calling, where the method asks, and the header to forward.
+    async fn caller(
+        &self,
+        parts: &Parts,
+        policy: &MethodPolicy,
+        ticket: Option<String>,
+        scope: &CallScope,
+    ) -> Result<(Option<Arc<Caller>>, Option<HeaderValue>), Problem> {
+        match policy.audience {
+            // A token that is sent all the same is ignored, and not passed on.
+            Audience::Public => Ok((None, None)),
+            Audience::Account
+            | Audience::AccountOrDevice
+            | Audience::Service
+            | Audience::ServiceForCaller => {
+                let header = match ticket {
+                    Some(ticket) => ticket::redeem(self.upstream("auth")?, ticket, scope).await?,
+                    None => self.authorization(parts, scope).await?,
+                };
+                let verified = self.verifier.verify(headers::bearer(&header)?).await;
+                let caller = verified.map_err(|error| status::problem(&Status::from(error)))?;
+                Ok((Some(allowed(caller, policy)?), Some(header)))
+            }
+        }
+    }
+
+    /// The header of an access token: as it was sent, or that of the personal one that was.
+    async fn authorization(&self, parts: &Parts, scope: &CallScope) -> Result<HeaderValue, Problem> {
+        let header = headers::authorization(&parts.headers)?;
+        match headers::bearer(&header)? {
+            token if personal::is_personal(token) => {
+                self.personal.exchange(self.upstream("auth")?, token, scope).await
+            }
+            _ => Ok(header),
+        }
+    }
+
+    /// Checked when the edge was made: every route has its upstream.
+    fn upstream(&self, service: &str) -> Result<Channel, Problem> {
+        self.upstreams.get(service).ok_or_else(Problem::internal)
+    }
+}
+
+fn whole(route: &Route, answer: Answer) -> Result<Response<AnswerBody>, Problem> {
+    let mut response = Response::new(AnswerBody::from(answer.body));
+    *response.status_mut() = answer.status;
+    if answer.status != StatusCode::NO_CONTENT {
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    }
+    headers::stamp_success(response.headers_mut(), route, answer.replayed);
+    Ok(response)
+}
+
+/// Whether the token by itself lets the caller call the method.
+fn allowed(caller: Arc<Caller>, policy: &MethodPolicy) -> Result<Arc<Caller>, Problem> {
+    caller.fits(policy).map_err(|unfit| {
+        let problem = Problem::new(StatusCode::FORBIDDEN, unfit.reason(), status::sentence(&unfit.text()));
+        match unfit {
+            Unfit::Scope(scope) => {
+                let challenge =
+                    format!("Bearer realm=\"petty\", error=\"insufficient_scope\", scope=\"{scope}\"");
+                problem.with(WWW_AUTHENTICATE, header(&challenge))
+            }
+            Unfit::Device | Unfit::PersonalToken | Unfit::Role(_) => problem,
+        }
+    })?;
+    Ok(caller)
+}
+

@@ -1,0 +1,154 @@
+//! How much a caller may ask for, by one replica and by several.
+
+use std::time::Duration;
+
+use http::header::HeaderValue;
+use petty_chassis::events::redis::Connector;
+use petty_chassis::types::AccountId;
+use petty_gateway::{Limits, Quotas, Rate, Rates, TrustedProxies};
+use petty_provision::Stack;
+
+use crate::stand_in::StandIn;
+use crate::world::{Reply, World};
+
+fn a_minute(quota: u32) -> Option<Rate> {
+    Some(Rate { quota, window: Duration::from_secs(60) })
+}
+
+/// One that goes by itself, behind a proxy on this machine.
+async fn alone(rates: Rates) -> World {
+    World::dressed(Limits::default(), StandIn::upstreams, |edge, _, _| {
+        let proxies = TrustedProxies::of("127.0.0.0/8".parse().unwrap());
+        edge.within(Quotas::alone(rates)).behind(proxies)
+    })
+    .await
+}
+
+/// One of several before one Redis.
+async fn replica(rates: Rates, redis: &Connector) -> World {
+    World::dressed(Limits::default(), StandIn::upstreams, |edge, tasks, shutdown| {
+        edge.within(Quotas::shared(rates, redis, tasks, shutdown))
+    })
+    .await
+}
+
+async fn list_pets(world: &World, token: &str) -> Reply {
+    world.send("GET", "/v1/pets", &[("authorization", token)], "").await
+}
+
+#[tokio::test]
+async fn whoever_asks_too_much_is_told_when_to_come_again_and_nobody_else_is() {
+    let world = alone(Rates { read: a_minute(30), ..Rates::unlimited() }).await;
+    let (greedy, other) = (world.account("read write"), world.account("read"));
+    let mut refused = 0;
+    for at in 0..3_000 {
+        // At a hundred times the quota: one in so many is the other's.
+        if at % 150 == 0 {
+            assert_eq!(list_pets(&world, &other).await.status, 200);
+        }
+        let reply = list_pets(&world, &greedy).await;
+        assert_eq!(reply.header("ratelimit-policy"), "\"read\";q=30;w=60");
+        match reply.status {
+            200 => assert!(reply.header("ratelimit").starts_with("\"read\";r=")),
+            _ => {
+                assert_eq!(reply.problem(), (429, "RATE_LIMITED".to_owned()));
+                assert!((1..=3).contains(&reply.header("retry-after").parse::<u64>().unwrap()));
+                assert!(reply.header("ratelimit").starts_with("\"read\";r=0;t="));
+                refused += 1;
+            }
+        }
+    }
+    assert!(refused > 2_500, "{refused}");
+    // Of another class it is not refused, and what is not limited says nothing of limits.
+    let reply = world.send("POST", "/v1/pets", &[("authorization", &greedy)], r#"{"name":"Rex"}"#).await;
+    assert_eq!((reply.status, reply.header("ratelimit")), (201, ""));
+    // Nothing that was refused reached a service.
+    assert_eq!(world.services.calls("list_pets").len(), 3_000 - refused + 20);
+}
+
+#[tokio::test]
+async fn who_is_not_known_is_limited_by_the_address() {
+    let rates = Rates { credentials: a_minute(2), source: a_minute(5), ..Rates::unlimited() };
+    let world = alone(rates).await;
+    let log_in = async |address: &'static str| {
+        let body = r#"{"email":"a@b.example","password":"a long one"}"#;
+        world.send("POST", "/v1/auth/login", &[("x-forwarded-for", address)], body).await
+    };
+    for _ in 0..2 {
+        assert_ne!(log_in("192.0.2.1").await.status, 429);
+    }
+    let reply = log_in("192.0.2.1").await;
+    assert_eq!(reply.problem().0, 429);
+    assert_eq!(reply.header("ratelimit-policy"), "\"credentials\";q=2;w=60");
+    assert_ne!(log_in("192.0.2.2").await.status, 429);
+    // Tokens that are no good are counted too: looking at them costs something.
+    let bad = [("x-forwarded-for", "192.0.2.1"), ("authorization", "Bearer x.y.z")];
+    let statuses = [
+        world.send("GET", "/v1/pets", &bad, "").await.status,
+        world.send("GET", "/v1/pets", &bad, "").await.status,
+        world.send("GET", "/v1/pets", &bad, "").await.status,
+    ];
+    assert_eq!(statuses, [401, 401, 429]);
+    // Whoever is on the machine itself has no address that tells anybody apart.
+    for _ in 0..10 {
+        let body = r#"{"email":"a@b.example","password":"a long one"}"#;
+        assert_ne!(world.send("POST", "/v1/auth/login", &[], body).await.status, 429);
+    }
+}
+
+#[tokio::test]
+async fn two_replicas_share_a_quota_to_within_a_twentieth() {
+    let stack = Stack::temporary().await.unwrap();
+    let redis = Connector::new(&stack.redis().url()).unwrap();
+    // So slow that nothing comes back meanwhile.
+    let rates =
+        Rates { read: Some(Rate { quota: 1_000, window: Duration::from_secs(3_600) }), ..Rates::unlimited() };
+    let (one, other) = (replica(rates, &redis).await, replica(rates, &redis).await);
+    let account = AccountId::new(&one.clock);
+    let tokens = [one.account_of(account, "read"), other.account_of(account, "read")];
+    let mut taken = 0;
+    for _ in 0..1_500 {
+        let (first, second) = tokio::join!(list_pets(&one, &tokens[0]), list_pets(&other, &tokens[1]));
+        taken += [first, second].iter().filter(|reply| reply.status == 200).count();
+    }
+    assert!((950..=1_050).contains(&taken), "{taken}");
+
+    // A replica that comes later begins with what is left.
+    let late = replica(rates, &redis).await;
+    assert_eq!(list_pets(&late, &late.account_of(account, "read")).await.status, 429);
+
+    // Where Redis is away each goes by itself, and limits all the same.
+    stack.redis().pause();
+    let mut alone = 0;
+    let token = one.account("read");
+    for _ in 0..1_500 {
+        alone += usize::from(list_pets(&one, &token).await.status == 200);
+    }
+    stack.redis().resume();
+    assert!((1_000..=1_010).contains(&alone), "{alone}");
+
+    // What was taken meanwhile is owed once it is back.
+    let mut redis_connection = redis.shared();
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+    loop {
+        assert!(tokio::time::Instant::now() < deadline, "nothing was told");
+        list_pets(&one, &token).await;
+        let keys: Vec<String> = redis::cmd("KEYS").arg("petty:quota:*").query_async(&mut redis_connection).await.unwrap();
+        let mut lowest = i64::MAX;
+        for key in &keys {
+            let tokens: i64 = redis::cmd("HGET").arg(key).arg("tokens").query_async(&mut redis_connection).await.unwrap();
+            lowest = lowest.min(tokens);
+        }
+        if keys.len() == 2 && lowest < 20_000 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_page_of_another_origin_may_read_its_quota() {
+    let world = alone(Rates::default()).await;
+    let reply = list_pets(&world, &world.account("read")).await;
+    assert_eq!(reply.headers.get("ratelimit-policy"), Some(&HeaderValue::from_static("\"read\";q=3000;w=60")));
+}
