@@ -10,6 +10,7 @@ use secrecy::SecretString;
 use crate::cors::Origins;
 use crate::origin::TrustedProxies;
 use crate::quota::Rates;
+use crate::tls::TlsFiles;
 
 /// The gateway's configuration.
 #[derive(Clone, Debug)]
@@ -30,6 +31,8 @@ pub struct GatewayConfig {
     /// The Redis in which replicas share quotas and the keys of running requests: `PETTY_CACHE_REDIS_URL`, or else
     /// `PETTY_EVENTS_REDIS_URL`. Without it each replica limits by itself.
     pub cache_url: Option<SecretString>,
+    /// TLS of the HTTP port: `PETTY_HTTP_TLS_…`; default none.
+    pub tls: Option<TlsFiles>,
 }
 
 /// What is too much.
@@ -59,6 +62,9 @@ pub struct Limits {
     pub streams: usize,
     /// How often a stream on which nothing happens says that it is there: `PETTY_STREAM_HEARTBEAT`, 1s to 5m, default 15s.
     pub heartbeat: Duration,
+    /// How long new connections are accepted after the shutdown began, while the process says already that it is not ready:
+    /// `PETTY_HTTP_DRAIN_PAUSE`, 0s to 1m, default 0s. As long as balancers take to come to know, and shorter than the grace.
+    pub drain_pause: Duration,
 }
 
 impl Default for Limits {
@@ -75,6 +81,7 @@ impl Default for Limits {
             write_timeout: Duration::from_secs(30),
             streams: 10_000,
             heartbeat: Duration::from_secs(15),
+            drain_pause: Duration::ZERO,
         }
     }
 }
@@ -99,24 +106,39 @@ impl Section for GatewayConfig {
             read_timeout: reader.duration("PETTY_HTTP_READ_TIMEOUT", default.read_timeout),
             write_timeout: reader.duration("PETTY_HTTP_WRITE_TIMEOUT", default.write_timeout),
             streams: reader.in_range("PETTY_HTTP_STREAMS", default.streams, 1..=1_000_000),
-            heartbeat: heartbeat(reader, default.heartbeat),
+            heartbeat: bounded(
+                reader,
+                "PETTY_STREAM_HEARTBEAT",
+                default.heartbeat,
+                // Neither a flood nor so seldom that whoever is on the way gives the stream up before.
+                (Duration::from_secs(1), Duration::from_secs(5 * 60), "1s to 5m"),
+            ),
+            drain_pause: bounded(
+                reader,
+                "PETTY_HTTP_DRAIN_PAUSE",
+                default.drain_pause,
+                (Duration::ZERO, Duration::from_secs(60), "0s to 1m"),
+            ),
         };
         let (proxies, cors) = (TrustedProxies::read(reader), Origins::read(reader));
-        let rates = Rates::read(reader);
+        let (rates, tls) = (Rates::read(reader), TlsFiles::read(reader));
         let events_url = reader.secret_optional("PETTY_EVENTS_REDIS_URL");
         let cache_url = reader.secret_optional("PETTY_CACHE_REDIS_URL").or(events_url);
-        Some(Self { listen, tokens: tokens?, limits, proxies, cors, rates, cache_url })
+        Some(Self { listen, tokens: tokens?, limits, proxies, cors, rates, cache_url, tls })
     }
 }
 
-/// Neither a flood nor so seldom that whoever is on the way gives the stream up before.
-fn heartbeat(reader: &mut Reader<'_>, default: Duration) -> Duration {
-    const NAME: &str = "PETTY_STREAM_HEARTBEAT";
-    let heartbeat = reader.duration(NAME, default);
-    if (Duration::from_secs(1)..=Duration::from_secs(5 * 60)).contains(&heartbeat) {
-        return heartbeat;
+fn bounded(
+    reader: &mut Reader<'_>,
+    name: &'static str,
+    default: Duration,
+    (least, most, range): (Duration, Duration, &str),
+) -> Duration {
+    let duration = reader.duration(name, default);
+    if (least..=most).contains(&duration) {
+        return duration;
     }
-    reader.fault(NAME, "is not within 1s to 5m");
+    reader.fault(name, format!("is not within {range}"));
     default
 }
 

@@ -15,7 +15,7 @@ use http::header::{ALLOW, CONTENT_LENGTH, EXPECT, HeaderValue};
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode, Version};
 use http_body::Body;
-use petty_chassis::admin::Readiness;
+use petty_chassis::admin::{self, AdminRequest, Readiness};
 use petty_chassis::caller::Verifier;
 use petty_chassis::grpc::CallScope;
 use petty_chassis::types::Clock;
@@ -39,12 +39,15 @@ use crate::routes::{ROUTES, Route};
 use crate::stream::Streams;
 use crate::upload::Uploads;
 use crate::upstream::Upstreams;
-use crate::{headers, probes};
+use crate::{coding, headers, probes};
 
 /// The edge: everything between a request and the services.
 #[derive(Debug)]
 pub struct Edge {
+    /// What everybody may ask for.
     router: Router,
+    /// What staff asks for, by another way in.
+    staff: Router,
     upstreams: Upstreams,
     verifier: Verifier,
     readiness: Readiness,
@@ -75,6 +78,10 @@ pub struct Process {
     pub shutdown: Shutdown,
 }
 
+/// An extension of requests that came in by the way of staff.
+#[derive(Clone, Copy, Debug)]
+struct Staff;
+
 /// An answer, and the route it came by.
 struct Answered {
     response: Result<Response<AnswerBody>, Problem>,
@@ -102,7 +109,11 @@ impl Edge {
         process: Process,
         limits: Limits,
     ) -> anyhow::Result<Self> {
-        let router = Router::new(ROUTES).context("two routes cannot be told apart")?;
+        let routes = |wanted: fn(&Route) -> bool| {
+            Router::new(ROUTES.iter().filter(move |route| wanted(route)))
+                .context("two routes cannot be told apart")
+        };
+        let (router, staff) = (routes(|route| !route.is_for_staff())?, routes(Route::is_for_staff)?);
         for route in ROUTES {
             upstreams
                 .get(route.upstream)
@@ -116,6 +127,7 @@ impl Edge {
         let proxies = TrustedProxies::default();
         Ok(Self {
             router,
+            staff,
             upstreams,
             verifier,
             readiness,
@@ -164,6 +176,15 @@ impl Edge {
         self.limits
     }
 
+    /// Answers a request on the admin port: what is for staff, and nothing else.
+    pub async fn answer_staff(&self, mut request: AdminRequest) -> Response<AnswerBody> {
+        if let Some(peer) = admin::peer(&request) {
+            request.extensions_mut().insert(Origin { address: peer.ip(), is_secure: false });
+        }
+        request.extensions_mut().insert(Staff);
+        self.answer(request).await
+    }
+
     /// Answers a request, whatever happens.
     pub async fn answer<B>(&self, request: Request<B>) -> Response<AnswerBody>
     where
@@ -186,8 +207,9 @@ impl Edge {
         if let Some(traceparent) = &traceparent {
             telemetry::follow(&span, traceparent);
         }
-        let client_address =
-            parts.extensions.get::<Origin>().map(|origin| self.proxies.client(origin.0, &parts.headers));
+        let origin = parts.extensions.get::<Origin>().copied();
+        let client_address = origin.map(|origin| self.proxies.client(origin.address, &parts.headers));
+        let is_secure = origin.is_some_and(|origin| self.proxies.is_secure(origin, &parts.headers));
         let scope = CallScope { request_id: request_id.clone(), traceparent, deadline: None, client_address };
         let work = async {
             let scope = CallScope { traceparent: telemetry::traceparent().or(scope.traceparent), ..scope };
@@ -203,6 +225,9 @@ impl Edge {
                 Err(problem) => problem.into_response(request_id.as_str()),
             };
             headers::stamp(response.headers_mut(), &request_id);
+            if is_secure {
+                headers::stamp_secure(response.headers_mut());
+            }
             self.cors.stamp(&parts, response.headers_mut());
             if let Some(standing) = answered.standing {
                 standing.stamp(response.headers_mut());
@@ -210,6 +235,7 @@ impl Edge {
             let template = answered.route.map_or("", |route| route.template);
             if let Some(route) = answered.route {
                 headers::stamp_bare(response.headers_mut(), route);
+                coding::mark(route.policy, &mut response);
                 span.record("otel.name", format!("{verb} {template}"));
             }
             if parts.method == Method::HEAD {
@@ -236,13 +262,14 @@ impl Edge {
         B: Body<Data = Bytes> + Unpin,
     {
         let path = parts.uri.path();
+        let router = if parts.extensions.get::<Staff>().is_some() { &self.staff } else { &self.router };
         if let Some(response) = probes::answer(&parts.method, path, &self.readiness) {
             return Answered::without_route(response);
         }
         let Ok(_permit) = self.permits.try_acquire() else {
             return Answered::without_route(Err(Problem::overloaded()));
         };
-        let (route, fields) = match self.router.find(&parts.method, path) {
+        let (route, fields) = match router.find(&parts.method, path) {
             Found::Route(route, fields) => (route, Ok(fields)),
             Found::BadSegment(route, name) => (route, Err(name)),
             Found::OtherVerbs(allow) => {

@@ -9,6 +9,7 @@
 
 mod answer;
 mod body;
+mod coding;
 mod config;
 mod cors;
 mod edge;
@@ -33,6 +34,7 @@ mod sound;
 mod status;
 mod stream;
 mod ticket;
+mod tls;
 mod upload;
 mod upstream;
 
@@ -53,7 +55,8 @@ pub use edge::{Edge, Process};
 pub use idempotency::Sendings;
 pub use origin::TrustedProxies;
 pub use quota::{Quotas, Rate, Rates};
-pub use server::serve;
+pub use server::{Door, offer_to_staff, serve};
+pub use tls::{Tls, TlsFiles};
 pub use upstream::{BoxError, Upstreams};
 
 /// The services that answer routes.
@@ -108,8 +111,18 @@ impl Service for Gateway {
                 edge.within(Quotas::alone(config.rates))
             }
         };
+        let tls = match config.tls {
+            Some(files) => {
+                let tls = Tls::load(files).await.context("PETTY_HTTP_TLS_…")?;
+                tls.watch(&context.tasks, &context.shutdown);
+                Some(tls)
+            }
+            None => None,
+        };
+        let edge = Arc::new(edge);
+        offer_to_staff(&context.admin, &edge);
         context.readiness.started();
-        serve(listener, Arc::new(edge), &context.tasks, &context.shutdown).await;
+        serve(Door { listener, tls }, edge, &context.tasks, &context.shutdown).await;
         Ok(())
     }
 }

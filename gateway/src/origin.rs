@@ -12,12 +12,18 @@ use ipnet::IpNet;
 use petty_chassis::config::Reader;
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 /// No chain of proxies is longer; what comes before is not looked at.
 const MOST_HOPS: usize = 32;
 
 /// Whom a connection comes from. An extension of every request that came over one.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Origin(pub(crate) IpAddr);
+pub(crate) struct Origin {
+    /// The other end's address.
+    pub(crate) address: IpAddr,
+    /// Whether it came over TLS of ours.
+    pub(crate) is_secure: bool,
+}
 
 /// The proxies that are believed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -59,6 +65,13 @@ impl TrustedProxies {
             client = address;
         }
         client
+    }
+
+    /// Whether the client itself came over TLS: to us, or to a proxy of ours that says so.
+    pub(crate) fn is_secure(&self, origin: Origin, headers: &HeaderMap) -> bool {
+        origin.is_secure
+            || (self.contain(origin.address.to_canonical())
+                && headers.get(FORWARDED_PROTO).is_some_and(|scheme| scheme == "https"))
     }
 
     fn contain(&self, address: IpAddr) -> bool {

@@ -255,11 +255,7 @@ impl Quotas {
     ///
     /// # Errors
     /// 429 `RATE_LIMITED`, with how the quota stands beside it.
-    pub(crate) async fn take(
-        &self,
-        class: RateClass,
-        who: Who<'_>,
-    ) -> Result<Option<Standing>, Refused> {
+    pub(crate) async fn take(&self, class: RateClass, who: Who<'_>) -> Result<Option<Standing>, Refused> {
         match self.rates.of(class) {
             Some((name, rate)) => self.take_of(name, rate, who).await.map(Some),
             None => Ok(None),
@@ -277,12 +273,7 @@ impl Quotas {
         }
     }
 
-    async fn take_of(
-        &self,
-        name: &'static str,
-        rate: Rate,
-        who: Who<'_>,
-    ) -> Result<Standing, Refused> {
+    async fn take_of(&self, name: &'static str, rate: Rate, who: Who<'_>) -> Result<Standing, Refused> {
         let shelf = self.shelf(name, rate, who);
         let is_ours = loop {
             // The guard ends with the statement: none is held while Redis is waited for.
@@ -360,9 +351,7 @@ fn key(name: &str, who: Who<'_>) -> [u8; 16] {
 /// What one subscriber has: an address, or a /64 of IPv6.
 fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
-        IpAddr::V6(address) => {
-            Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into()
-        }
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into(),
         address => address,
     }
 }

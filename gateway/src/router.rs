@@ -36,7 +36,9 @@ impl Router {
     /// # Errors
     ///
     /// Two of them cannot be told apart.
-    pub(crate) fn new(routes: &'static [Route]) -> Result<Self, matchit::InsertError> {
+    pub(crate) fn new(
+        routes: impl IntoIterator<Item = &'static Route>,
+    ) -> Result<Self, matchit::InsertError> {
         let mut by_shape: BTreeMap<String, Vec<&'static Route>> = BTreeMap::new();
         for route in routes {
             by_shape.entry(shape(route.template)).or_default().push(route);

@@ -40,6 +40,11 @@ pub(crate) enum Way {
 }
 
 impl Route {
+    /// Whether it is answered on the admin port, and there alone.
+    pub(crate) fn is_for_staff(&self) -> bool {
+        self.policy.scope == "staff"
+    }
+
     /// The most bytes its body may have.
     pub(crate) fn is_batch(&self) -> bool {
         self.template.ends_with(":batch") || self.template.ends_with(":analyze")

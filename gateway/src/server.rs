@@ -1,6 +1,7 @@
-//! HTTP/1.1 and HTTP/2 (without TLS, by prior knowledge) on one port.
+//! HTTP/1.1 and HTTP/2 on one port: by TLS' own negotiation, or without TLS by prior knowledge.
 //!
-//! Invariant: once the shutdown begins nothing new is accepted, and what was accepted is answered within the grace.
+//! Invariant: once the shutdown begins the process is not ready; after the drain's pause nothing new is accepted, and what was
+//! accepted is answered within the grace.
 
 use std::convert::Infallible;
 use std::io;
@@ -10,18 +11,26 @@ use std::time::Duration;
 use http::Request;
 use hyper::body::Incoming;
 use hyper::rt::Executor;
-use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use hyper_util::service::TowerToHyperService;
+use petty_chassis::admin::Surface;
 use petty_chassis::{Shutdown, Tasks};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
+use tokio::time::timeout;
+use tower::Layer as _;
 
+use crate::coding;
 use crate::edge::Edge;
 use crate::origin::Origin;
 use crate::patience::Patient;
+use crate::tls::Tls;
 
+/// How long a client may take for the handshake.
+const HANDSHAKE: Duration = Duration::from_secs(10);
 /// The most requests of one HTTP/2 connection at once.
 const MOST_STREAMS: u32 = 128;
 /// The most bytes of a request's head.
@@ -33,17 +42,37 @@ const KEEP_ALIVE: Duration = Duration::from_secs(30);
 /// How long to wait when the process has no file descriptor left to accept with.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Answers on `listener` until the shutdown begins, and then what was accepted.
-pub async fn serve(listener: TcpListener, edge: Arc<Edge>, tasks: &Tasks, shutdown: &Shutdown) {
+/// A port that requests come in by.
+#[derive(Debug)]
+pub struct Door {
+    /// Where it is.
+    pub listener: TcpListener,
+    /// With TLS, or without.
+    pub tls: Option<Arc<Tls>>,
+}
+
+impl From<TcpListener> for Door {
+    fn from(listener: TcpListener) -> Self {
+        Self { listener, tls: None }
+    }
+}
+
+/// Answers until the shutdown begins and for the drain's pause after it, in which balancers come to know; and then what was
+/// accepted.
+pub async fn serve(door: impl Into<Door>, edge: Arc<Edge>, tasks: &Tasks, shutdown: &Shutdown) {
+    let Door { listener, tls } = door.into();
     let connections = Arc::new(Semaphore::new(edge.limits().connections));
     let graceful = GracefulShutdown::new();
     let builder = builder(&edge, tasks);
     let patience = edge.limits().write_timeout;
-    let draining = shutdown.draining();
-    tokio::pin!(draining);
+    let closing = async {
+        shutdown.draining().await;
+        tokio::time::sleep(edge.limits().drain_pause).await;
+    };
+    tokio::pin!(closing);
     loop {
         let accepted = tokio::select! {
-            () = &mut draining => break,
+            () = &mut closing => break,
             accepted = listener.accept() => accepted,
         };
         let (stream, peer) = match accepted {
@@ -60,24 +89,57 @@ pub async fn serve(listener: TcpListener, edge: Arc<Edge>, tasks: &Tasks, shutdo
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "a connection has no TCP_NODELAY");
         }
-        let edge = Arc::clone(&edge);
-        let service = service_fn(move |mut request: Request<Incoming>| {
-            let edge = Arc::clone(&edge);
-            request.extensions_mut().insert(Origin(peer.ip()));
-            async move { Ok::<_, Infallible>(edge.answer(request).await) }
-        });
-        let connection =
-            builder.serve_connection(TokioIo::new(Patient::new(stream, patience)), service).into_owned();
-        let watched = graceful.watch(connection);
-        tasks.spawn("http-connection", async move {
-            if let Err(error) = watched.await {
-                tracing::debug!(error, "a connection failed");
+        let origin = Origin { address: peer.ip(), is_secure: tls.is_some() };
+        let stream = Patient::new(stream, patience);
+        let (edge, builder, watcher) = (Arc::clone(&edge), builder.clone(), graceful.watcher());
+        let acceptor = tls.as_ref().map(|tls| tls.acceptor());
+        drop(tasks.spawn("http-connection", async move {
+            match acceptor {
+                None => answer(stream, builder, edge, origin, watcher).await,
+                Some(acceptor) => match timeout(HANDSHAKE, acceptor.accept(stream)).await {
+                    Ok(Ok(stream)) => {
+                        // What was agreed on needs not be found out, and HTTP/1 alone takes a quarter less memory.
+                        let builder = match stream.get_ref().1.alpn_protocol() {
+                            Some(b"h2") => builder.http2_only(),
+                            _ => builder.http1_only(),
+                        };
+                        answer(stream, builder, edge, origin, watcher).await;
+                    }
+                    Ok(Err(error)) => tracing::debug!(%error, "a client did not get through the handshake"),
+                    Err(_) => tracing::debug!("a client took too long for the handshake"),
+                },
             }
             drop(permit);
-        });
+        }));
     }
     drop(listener);
     graceful.shutdown().await;
+}
+
+/// Offers what is for staff on the admin port.
+pub fn offer_to_staff(admin: &Surface, edge: &Arc<Edge>) {
+    let edge = Arc::clone(edge);
+    admin.offer(tower::service_fn(move |request| {
+        let edge = Arc::clone(&edge);
+        async move { Ok::<_, Infallible>(edge.answer_staff(request).await) }
+    }));
+}
+
+/// Answers the requests of one connection.
+async fn answer<S>(stream: S, builder: Builder<Streams>, edge: Arc<Edge>, origin: Origin, watcher: Watcher)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let service = tower::service_fn(move |mut request: Request<Incoming>| {
+        let edge = Arc::clone(&edge);
+        request.extensions_mut().insert(origin);
+        async move { Ok::<_, Infallible>(edge.answer(request).await) }
+    });
+    let service = TowerToHyperService::new(coding::layer().layer(service));
+    let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
+    if let Err(error) = watcher.watch(connection).await {
+        tracing::debug!(error, "a connection failed");
+    }
 }
 
 fn builder(edge: &Edge, tasks: &Tasks) -> Builder<Streams> {

@@ -151,7 +151,9 @@ impl Mesh {
     /// A client of the gateway.
     #[must_use]
     pub fn client(&self) -> Client {
-        Client::new(format!("http://{}", self.plan.http))
+        let gateway = self.plan.replicas.get(GATEWAY).and_then(|replicas| replicas.first());
+        let admin = gateway.expect("a gateway").admin;
+        Client::new(format!("http://{}", self.plan.http)).with_staff_at(format!("http://{admin}"))
     }
 
     /// Starts a replica's process.

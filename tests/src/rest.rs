@@ -18,6 +18,8 @@ pub const STAFF: &str = "staff@petty.example";
 pub struct Client {
     http: reqwest::Client,
     base: String,
+    /// Where what is for staff is asked for.
+    staff: String,
     everywhere: bool,
 }
 
@@ -91,6 +93,9 @@ impl Account {
     }
 }
 
+/// What the gateway answers on its admin port alone.
+const STAFF_PATHS: [&str; 2] = ["/v1/staff", "/v1/feedback/stats"];
+
 impl Client {
     /// A client of the gateway at `base`.
     ///
@@ -99,7 +104,13 @@ impl Client {
     #[must_use]
     pub fn new(base: String) -> Self {
         let http = reqwest::Client::builder().timeout(Duration::from_secs(20)).build().expect("HTTP");
-        Self { http, base, everywhere: false }
+        Self { http, staff: base.clone(), base, everywhere: false }
+    }
+
+    /// What is for staff is asked for at `base`, the gateway's admin port.
+    #[must_use]
+    pub fn with_staff_at(self, base: String) -> Self {
+        Self { staff: base, ..self }
     }
 
     /// Each request comes from another address. The gateway believes that where `PETTY_TRUSTED_PROXIES` names this one.
@@ -112,7 +123,9 @@ impl Client {
     /// A request to be completed.
     pub fn request(&self, method: Method, path: &str, token: Option<&str>) -> RequestBuilder {
         static SOURCE: AtomicU32 = AtomicU32::new(0);
-        let mut request = self.http.request(method, format!("{}{path}", self.base));
+        let is_for_staff = STAFF_PATHS.iter().any(|staff| path.starts_with(staff));
+        let base = if is_for_staff { &self.staff } else { &self.base };
+        let mut request = self.http.request(method, format!("{base}{path}"));
         if self.everywhere {
             let [_, b, c, d] = SOURCE.fetch_add(1, Ordering::Relaxed).to_be_bytes();
             request = request.header("x-forwarded-for", format!("10.{b}.{c}.{d}"));

@@ -185,4 +185,3 @@ fn allowed(caller: Arc<Caller>, policy: &MethodPolicy) -> Result<Arc<Caller>, Pr
     })?;
     Ok(caller)
 }
-

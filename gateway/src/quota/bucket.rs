@@ -94,16 +94,16 @@ impl Bucket {
     /// How it stands.
     pub(super) fn level(&mut self, now: Instant) -> Level {
         self.refill(now);
-        let seconds = |tokens: f64| (tokens.max(0.0) / self.rate.per_second()).ceil() as u64;
+        let seconds = |tokens: f64| u64::from(whole((tokens / self.rate.per_second()).ceil()));
         Level {
-            remaining: self.tokens.max(0.0) as u32,
+            remaining: whole(self.tokens),
             full_in: seconds(f64::from(self.rate.quota) - self.tokens),
             one_in: seconds(1.0 - self.tokens).max(1),
         }
     }
 
     fn part(&self) -> u32 {
-        ((f64::from(self.rate.quota) * PART) as u32).max(1)
+        whole(f64::from(self.rate.quota) * PART).max(1)
     }
 
     fn refill(&mut self, now: Instant) {
@@ -111,6 +111,16 @@ impl Bucket {
         self.tokens = (self.tokens + passed * self.rate.per_second()).min(f64::from(self.rate.quota));
         self.at = now.max(self.at);
     }
+}
+
+/// So many whole ones, of nothing and less none.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "cut off is what is meant; as saturates"
+)]
+fn whole(tokens: f64) -> u32 {
+    tokens as u32
 }
 
 #[cfg(test)]

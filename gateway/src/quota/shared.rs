@@ -18,8 +18,8 @@ use super::Shelf;
 
 /// An answer that takes longer is none.
 const PATIENCE: Duration = Duration::from_millis(100);
-/// After a failure Redis is left alone for this time.
-const PAUSE: Duration = Duration::from_secs(1);
+/// After a failure Redis is left alone for this time, in milliseconds.
+const PAUSE: u64 = 1_000;
 /// How long what was taken stays untold where nobody asks.
 const PERIOD: Duration = Duration::from_millis(100);
 /// So many buckets are told at once.
@@ -155,7 +155,7 @@ impl Inner {
 
     fn failed(&self) {
         self.away.add(1, &[]);
-        self.alone_until.store(self.passed() + PAUSE.as_millis() as u64, Ordering::Relaxed);
+        self.alone_until.store(self.passed() + PAUSE, Ordering::Relaxed);
     }
 
     fn is_left_alone(&self) -> bool {

@@ -15,10 +15,10 @@ fn a_rate_is_a_number_and_a_window() {
     let rate = Some(Rate { quota: 5, window: Duration::from_secs(10) });
     assert_eq!(read("PETTY_RATE_READ", " 5/10s ").unwrap().read, rate);
     assert_eq!(read("PETTY_RATE_SOURCE", "off").unwrap().source, None);
-    assert_eq!(read("PETTY_RATE_WRITE", "7/1h").unwrap(), Rates {
-        write: Some(Rate { quota: 7, window: Duration::from_secs(3_600) }),
-        ..Rates::default()
-    });
+    assert_eq!(
+        read("PETTY_RATE_WRITE", "7/1h").unwrap(),
+        Rates { write: Some(Rate { quota: 7, window: Duration::from_secs(3_600) }), ..Rates::default() }
+    );
     for wrong in ["600", "0/1m", "-1/1m", "1/2m", "many/1m", "5/"] {
         let faults = read("PETTY_RATE_CREDENTIALS", wrong).expect_err(wrong);
         assert!(faults.iter().any(|fault| fault.starts_with("PETTY_RATE_CREDENTIALS")), "{faults:?}");

@@ -4,6 +4,8 @@
 
 mod answers;
 mod asking_again;
+mod coding;
+mod draining;
 mod floods;
 mod limits;
 mod order;
@@ -16,6 +18,7 @@ mod staff;
 mod stand_in;
 mod streams;
 mod tickets;
+mod tls;
 mod transport;
 mod uploads;
 mod world;

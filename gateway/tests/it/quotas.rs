@@ -133,10 +133,12 @@ async fn two_replicas_share_a_quota_to_within_a_twentieth() {
     loop {
         assert!(tokio::time::Instant::now() < deadline, "nothing was told");
         list_pets(&one, &token).await;
-        let keys: Vec<String> = redis::cmd("KEYS").arg("petty:quota:*").query_async(&mut redis_connection).await.unwrap();
+        let keys: Vec<String> =
+            redis::cmd("KEYS").arg("petty:quota:*").query_async(&mut redis_connection).await.unwrap();
         let mut lowest = i64::MAX;
         for key in &keys {
-            let tokens: i64 = redis::cmd("HGET").arg(key).arg("tokens").query_async(&mut redis_connection).await.unwrap();
+            let tokens: i64 =
+                redis::cmd("HGET").arg(key).arg("tokens").query_async(&mut redis_connection).await.unwrap();
             lowest = lowest.min(tokens);
         }
         if keys.len() == 2 && lowest < 20_000 {
@@ -150,5 +152,8 @@ async fn two_replicas_share_a_quota_to_within_a_twentieth() {
 async fn a_page_of_another_origin_may_read_its_quota() {
     let world = alone(Rates::default()).await;
     let reply = list_pets(&world, &world.account("read")).await;
-    assert_eq!(reply.headers.get("ratelimit-policy"), Some(&HeaderValue::from_static("\"read\";q=3000;w=60")));
+    assert_eq!(
+        reply.headers.get("ratelimit-policy"),
+        Some(&HeaderValue::from_static("\"read\";q=3000;w=60"))
+    );
 }

@@ -1,4 +1,4 @@
-//! What staff says of why it looks.
+//! Where staff is answered, and what it says of why it looks.
 
 use crate::world::World;
 
@@ -32,4 +32,38 @@ async fn only_staffs_reason_goes_on_and_a_bad_one_is_said_so() {
     let headers = [("authorization", other.as_str()), ("x-petty-access-reason", "ticket 4711: smuggled in")];
     assert_eq!(world.send("GET", "/v1/pets/p-1", &headers, "").await.status, 200);
     assert_eq!(seen(), None);
+}
+
+#[tokio::test]
+async fn what_is_for_staff_is_on_the_admin_port_and_there_alone() {
+    let world = World::new().await;
+    let admin = world.staff("staff pets:read", &["admin", "support"]);
+    let header = [("authorization", admin.as_str())];
+    for (method, target) in [
+        ("GET", "/v1/staff"),
+        ("OPTIONS", "/v1/staff"),
+        ("POST", "/v1/staff/a-1:grantRole"),
+        ("GET", "/v1/feedback/stats"),
+    ] {
+        let body = if method == "POST" { r#"{"role":"SUPPORT"}"# } else { "" };
+        let public = world.send(method, target, &header, body).await;
+        assert_eq!(
+            public.problem(),
+            (404, "ROUTE_NOT_FOUND".to_owned()),
+            "{method} {target}: as what is not"
+        );
+        let there = world.send_to_admin(method, target, &header, body).await;
+        assert!([200, 204].contains(&there.status), "{method} {target}: {there:?}");
+    }
+    for target in ["/v1/pets", "/v1/pets/p-1", "/v1/nothing"] {
+        let reply = world.send_to_admin("GET", target, &header, "").await;
+        assert_eq!(reply.problem(), (404, "ROUTE_NOT_FOUND".to_owned()), "{target}");
+    }
+    let personal = world.integration("staff");
+    let reply = world.send_to_admin("GET", "/v1/staff", &[("authorization", &personal)], "").await;
+    assert_eq!(reply.problem().0, 403);
+    assert_eq!(world.send_to_admin("GET", "/v1/staff", &[], "").await.problem().0, 401);
+    // A service hears from where staff came: it stands in the audit log.
+    let seen = world.services.calls("list_staff").pop().unwrap();
+    assert_eq!(seen.metadata("x-petty-client-address"), Some("127.0.0.1"));
 }

@@ -183,7 +183,6 @@ impl PetService for StandIn {
         list_pets(auth::ListPetsRequest) -> auth::ListPetsResponse;
         update_pet(auth::UpdatePetRequest) -> auth::Pet;
         delete_pet(auth::DeletePetRequest) -> auth::DeletePetResponse;
-        pair_collar(auth::PairCollarRequest) -> auth::PairCollarResponse;
         list_collars(auth::ListCollarsRequest) -> auth::ListCollarsResponse;
         unpair_collar(auth::UnpairCollarRequest) -> auth::UnpairCollarResponse;
         rotate_collar_secret(auth::RotateCollarSecretRequest) -> auth::PairCollarResponse;
@@ -193,6 +192,15 @@ impl PetService for StandIn {
         list_accesses(auth::ListAccessesRequest) -> auth::ListAccessesResponse;
         list_shares(auth::ListSharesRequest) -> auth::ListSharesResponse;
         delete_share(auth::DeleteShareRequest) -> auth::DeleteShareResponse;
+    }
+
+    /// With a secret that is long enough to be worth packing.
+    async fn pair_collar(
+        &self,
+        request: Request<auth::PairCollarRequest>,
+    ) -> Result<Response<auth::PairCollarResponse>, Status> {
+        self.note("pair_collar", request.metadata(), &request.get_ref().request_id);
+        Ok(Response::new(auth::PairCollarResponse { secret: "s".repeat(5_000), ..Default::default() }))
     }
 
     async fn create_pet(

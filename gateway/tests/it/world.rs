@@ -14,11 +14,11 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
-use petty_chassis::admin::Readiness;
+use petty_chassis::admin::{AdminServer, Readiness, Surface};
 use petty_chassis::caller::{Claims, DeviceClaims, KeySource, TOKEN_TYPE, Verifier};
 use petty_chassis::types::{AccountId, Clock, PetId, SessionId};
 use petty_chassis::{ApiError, Shutdown, Tasks};
-use petty_gateway::{Edge, Limits, Process, Upstreams, serve};
+use petty_gateway::{Door, Edge, Limits, Process, Tls, Upstreams, offer_to_staff, serve};
 use petty_proto::auth::v1::{Jwk, Jwks};
 use serde_json::Value;
 use tokio::net::TcpListener;
@@ -43,6 +43,8 @@ pub(crate) fn eventually(so: impl FnMut() -> bool) -> impl Future<Output = ()> {
 /// A gateway, and what it needs.
 pub(crate) struct World {
     pub(crate) address: std::net::SocketAddr,
+    /// The admin port.
+    pub(crate) admin: std::net::SocketAddr,
     pub(crate) services: StandIn,
     pub(crate) shutdown: Shutdown,
     pub(crate) tasks: Tasks,
@@ -112,6 +114,16 @@ impl World {
         upstreams: impl FnOnce(&StandIn) -> Upstreams,
         dress: impl FnOnce(Edge, &Tasks, &Shutdown) -> Edge,
     ) -> Self {
+        Self::behind(limits, upstreams, dress, None).await
+    }
+
+    /// And with TLS.
+    pub(crate) async fn behind(
+        limits: Limits,
+        upstreams: impl FnOnce(&StandIn) -> Upstreams,
+        dress: impl FnOnce(Edge, &Tasks, &Shutdown) -> Edge,
+        tls: Option<Arc<Tls>>,
+    ) -> Self {
         let clock = Clock::manual("2026-11-21T12:00:00Z".parse().unwrap());
         let document = Ed25519KeyPair::generate_pkcs8(&aws_lc_rs::rand::SystemRandom::new()).unwrap();
         let pair = Ed25519KeyPair::from_pkcs8(document.as_ref()).unwrap();
@@ -140,14 +152,24 @@ impl World {
         let edge = dress(edge, &tasks, &shutdown);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
+        let edge = Arc::new(edge);
+        let surface = Surface::default();
+        offer_to_staff(&surface, &edge);
+        let admin = AdminServer::bind("127.0.0.1:0".parse().unwrap(), readiness.clone()).await.unwrap();
+        let admin_address = admin.address();
+        let admin = admin.with(surface);
+        drop(tasks.spawn("admin", admin.serve(shutdown.draining())));
+        if let Some(tls) = &tls {
+            tls.watch(&tasks, &shutdown);
+        }
         let (inner_tasks, inner_shutdown) = (tasks.clone(), shutdown.clone());
         drop(tasks.spawn("gateway", async move {
-            serve(listener, Arc::new(edge), &inner_tasks, &inner_shutdown).await;
+            serve(Door { listener, tls }, edge, &inner_tasks, &inner_shutdown).await;
         }));
         readiness.started();
         let client = Client::builder(TokioExecutor::new()).build_http();
         let key = EncodingKey::from_ed_der(document.as_ref());
-        Self { address, services, shutdown, tasks, readiness, client, key, clock }
+        Self { address, admin: admin_address, services, shutdown, tasks, readiness, client, key, clock }
     }
 
     /// The header of an account's token.
@@ -220,13 +242,40 @@ impl World {
         headers: &[(&str, &str)],
         body: impl Into<Bytes>,
     ) -> Reply {
-        self.send_with(&self.client, method, target, headers, body).await
+        self.send_with((&self.client, self.address), method, target, headers, body).await
     }
 
-    /// The same over HTTP/2 by prior knowledge.
+    /// The status over a connection of its own, where one is accepted.
+    pub(crate) async fn send_fresh(
+        &self,
+        method: &str,
+        target: &str,
+        headers: &[(&str, &str)],
+    ) -> Option<u16> {
+        let client: Client<HttpConnector, Full<Bytes>> = Client::builder(TokioExecutor::new()).build_http();
+        let mut request = Request::builder().method(method).uri(format!("http://{}{target}", self.address));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let answer = client.request(request.body(Full::default()).unwrap()).await;
+        answer.ok().map(|answer| answer.status().as_u16())
+    }
+
+    /// Sends to the admin port.
+    pub(crate) async fn send_to_admin(
+        &self,
+        method: &str,
+        target: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Bytes>,
+    ) -> Reply {
+        self.send_with((&self.client, self.admin), method, target, headers, body).await
+    }
+
+    /// Sends over HTTP/2 by prior knowledge.
     pub(crate) async fn send_h2(&self, method: &str, target: &str, headers: &[(&str, &str)]) -> Reply {
         let client = Client::builder(TokioExecutor::new()).http2_only(true).build_http();
-        self.send_with(&client, method, target, headers, "").await
+        self.send_with((&client, self.address), method, target, headers, "").await
     }
 
     /// Opens a stream, which must succeed.
@@ -260,7 +309,7 @@ impl World {
 
     async fn send_with(
         &self,
-        client: &Client<HttpConnector, Full<Bytes>>,
+        (client, address): (&Client<HttpConnector, Full<Bytes>>, std::net::SocketAddr),
         method: &str,
         target: &str,
         headers: &[(&str, &str)],
@@ -269,7 +318,7 @@ impl World {
         let body: Bytes = body.into();
         let mut request = Request::builder()
             .method(Method::from_bytes(method.as_bytes()).unwrap())
-            .uri(format!("http://{}{target}", self.address));
+            .uri(format!("http://{address}{target}"));
         for (name, value) in headers {
             request = request.header(*name, *value);
         }

@@ -2,6 +2,8 @@
 //!
 //! Invariant: a process is ready only when it was started, everything it registered works, and it is not draining.
 
+mod surface;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -21,6 +23,8 @@ use tokio::sync::watch;
 
 use crate::shutdown::Shutdown;
 use crate::telemetry;
+
+pub use surface::{AdminRequest, Surface, peer};
 
 /// The check that stands for the service itself, until it says that it is up.
 const STARTUP: &str = "startup";
@@ -175,6 +179,7 @@ pub struct AdminServer {
     listener: TcpListener,
     address: SocketAddr,
     readiness: Readiness,
+    surface: Surface,
 }
 
 impl AdminServer {
@@ -187,7 +192,7 @@ impl AdminServer {
         let bound = async {
             let listener = TcpListener::bind(address).await?;
             let address = listener.local_addr()?;
-            Ok::<_, io::Error>(Self { listener, address, readiness })
+            Ok::<_, io::Error>(Self { listener, address, readiness, surface: Surface::default() })
         };
         bound.await.map_err(|error| {
             io::Error::new(error.kind(), format!("PETTY_ADMIN_LISTEN: cannot listen on {address}: {error}"))
@@ -200,23 +205,31 @@ impl AdminServer {
         self.address
     }
 
+    /// With what a service offers besides.
+    #[must_use]
+    pub fn with(self, surface: Surface) -> Self {
+        Self { surface, ..self }
+    }
+
     /// Answers until `end`.
     ///
     /// # Errors
     ///
     /// Where listening fails.
     pub async fn serve(self, end: impl Future<Output = ()> + Send + 'static) -> io::Result<()> {
-        axum::serve(self.listener, router(self.readiness)).with_graceful_shutdown(end).await
+        let router = router(self.readiness, self.surface).into_make_service_with_connect_info::<SocketAddr>();
+        axum::serve(self.listener, router).with_graceful_shutdown(end).await
     }
 }
 
-fn router(readiness: Readiness) -> Router {
+fn router(readiness: Readiness, surface: Surface) -> Router {
     Router::new()
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
         .route("/log-filter", get(log_filter).put(set_log_filter))
         .with_state(readiness)
+        .fallback_service(axum::routing::any(surface::answer).with_state(surface))
 }
 
 async fn readyz(State(readiness): State<Readiness>) -> Response {

@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use futures::FutureExt as _;
 use tokio::task::JoinHandle;
 
-use crate::admin::{AdminServer, Readiness};
+use crate::admin::{AdminServer, Readiness, Surface};
 use crate::config::{self, BaseConfig, Environment, Section};
 use crate::shutdown::{self, Shutdown};
 use crate::tasks::Tasks;
@@ -41,6 +41,8 @@ pub struct Context {
     pub shutdown: Shutdown,
     /// What must work for the service to be ready.
     pub readiness: Readiness,
+    /// What the service answers on the admin port besides what every process does.
+    pub admin: Surface,
 }
 
 impl Context {
@@ -56,6 +58,7 @@ impl Context {
             readiness: Readiness::new(shutdown.clone()),
             shutdown,
             base: Arc::new(base),
+            admin: Surface::default(),
         }
     }
 }
@@ -152,6 +155,7 @@ async fn start<S: Service>(
     let context = Context::new(S::NAME, base, shutdown, tasks);
     let readiness = context.readiness.clone();
     let admin = AdminServer::bind(context.base.admin_listen, readiness.clone()).await?;
+    let admin = admin.with(context.admin.clone());
     let address = admin.address();
     // The admin port answers for as long as anything runs, so that a drain can be watched.
     let end = context.shutdown.cancelled();
