@@ -28,6 +28,8 @@ pub struct GatewayConfig {
     pub cors: Origins,
     /// How much each caller may ask for: `PETTY_RATE_…`.
     pub rates: Rates,
+    /// Where changes of access are heard: `PETTY_EVENTS_REDIS_URL`. Without it no old answer is given where a service is away.
+    pub events_url: Option<SecretString>,
     /// The Redis in which replicas share quotas and the keys of running requests: `PETTY_CACHE_REDIS_URL`, or else
     /// `PETTY_EVENTS_REDIS_URL`. Without it each replica limits by itself.
     pub cache_url: Option<SecretString>,
@@ -42,6 +44,9 @@ pub struct Limits {
     pub connections: usize,
     /// The most requests answered at once: `PETTY_HTTP_CONCURRENCY`, default 1,024. More are answered 503.
     pub concurrency: usize,
+    /// The most requests that one service is asked at once: `PETTY_HTTP_UPSTREAM_CONCURRENCY`, default 512. More are answered 503: a
+    /// service that hangs takes no place of the others' requests.
+    pub upstream_concurrency: usize,
     /// The most bytes of a body: `PETTY_HTTP_BODY_BYTES`, default 1 MiB.
     pub body_bytes: usize,
     /// The most bytes of a batch: `PETTY_HTTP_BATCH_BYTES`, default 4 MiB.
@@ -72,6 +77,7 @@ impl Default for Limits {
         Self {
             connections: 10_000,
             concurrency: 1_024,
+            upstream_concurrency: 512,
             body_bytes: 1 << 20,
             batch_bytes: 4 << 20,
             bodies_bytes: 32 << 20,
@@ -94,6 +100,11 @@ impl Section for GatewayConfig {
         let limits = Limits {
             connections: reader.in_range("PETTY_HTTP_CONNECTIONS", default.connections, 1..=1_000_000),
             concurrency: reader.in_range("PETTY_HTTP_CONCURRENCY", default.concurrency, 1..=100_000),
+            upstream_concurrency: reader.in_range(
+                "PETTY_HTTP_UPSTREAM_CONCURRENCY",
+                default.upstream_concurrency,
+                1..=100_000,
+            ),
             body_bytes: reader.in_range("PETTY_HTTP_BODY_BYTES", default.body_bytes, 1_024..=64 << 20),
             batch_bytes: reader.in_range("PETTY_HTTP_BATCH_BYTES", default.batch_bytes, 1_024..=64 << 20),
             bodies_bytes: reader.in_range(
@@ -123,8 +134,8 @@ impl Section for GatewayConfig {
         let (proxies, cors) = (TrustedProxies::read(reader), Origins::read(reader));
         let (rates, tls) = (Rates::read(reader), TlsFiles::read(reader));
         let events_url = reader.secret_optional("PETTY_EVENTS_REDIS_URL");
-        let cache_url = reader.secret_optional("PETTY_CACHE_REDIS_URL").or(events_url);
-        Some(Self { listen, tokens: tokens?, limits, proxies, cors, rates, cache_url, tls })
+        let cache_url = reader.secret_optional("PETTY_CACHE_REDIS_URL").or_else(|| events_url.clone());
+        Some(Self { listen, tokens: tokens?, limits, proxies, cors, rates, events_url, cache_url, tls })
     }
 }
 

@@ -29,6 +29,7 @@ use crate::body::{self, Room};
 use crate::config::Limits;
 use crate::cors::Origins;
 use crate::idempotency::Sendings;
+use crate::last_known::LastKnown;
 use crate::metrics::Metrics;
 use crate::origin::{Origin, TrustedProxies};
 use crate::personal::Exchanges;
@@ -63,6 +64,7 @@ pub struct Edge {
     personal: Exchanges,
     quotas: Quotas,
     sendings: Sendings,
+    last_known: LastKnown,
 }
 
 /// The process that an edge is part of.
@@ -114,6 +116,7 @@ impl Edge {
                 .context("two routes cannot be told apart")
         };
         let (router, staff) = (routes(|route| !route.is_for_staff())?, routes(Route::is_for_staff)?);
+        let upstreams = upstreams.each_with(limits.upstream_concurrency);
         for route in ROUTES {
             upstreams
                 .get(route.upstream)
@@ -143,6 +146,7 @@ impl Edge {
             personal,
             quotas: Quotas::alone(Rates::unlimited()),
             sendings: Sendings::unrecorded(),
+            last_known: LastKnown::nothing(),
         })
     }
 
@@ -168,6 +172,12 @@ impl Edge {
     #[must_use]
     pub fn recording(self, sendings: Sendings) -> Self {
         Self { sendings, ..self }
+    }
+
+    /// With what was last known, for when a service is away.
+    #[must_use]
+    pub fn remembering(self, last_known: LastKnown) -> Self {
+        Self { last_known, ..self }
     }
 
     /// What is too much.

@@ -18,6 +18,7 @@ mod events;
 mod headers;
 mod idempotency;
 mod json;
+mod last_known;
 mod metrics;
 mod origin;
 mod patience;
@@ -41,7 +42,7 @@ mod upstream;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use petty_chassis::access::RemoteKeys;
+use petty_chassis::access::{Broadcast, RemoteKeys};
 use petty_chassis::caller::Verifier;
 use petty_chassis::events::redis::Connector;
 use petty_chassis::grpc::Mesh;
@@ -53,6 +54,7 @@ pub use config::{GatewayConfig, Limits};
 pub use cors::Origins;
 pub use edge::{Edge, Process};
 pub use idempotency::Sendings;
+pub use last_known::LastKnown;
 pub use origin::TrustedProxies;
 pub use quota::{Quotas, Rate, Rates};
 pub use server::{Door, offer_to_staff, serve};
@@ -85,8 +87,7 @@ impl Service for Gateway {
         for service in UPSTREAMS {
             upstreams = upstreams.with(service, mesh.channel(service));
         }
-        // Here the gateway joins the broadcast of `access.changed` once it keeps decisions of its own: until then every decision
-        // is the services', which do listen and end the streams they feed; a verified token says who calls, not what they may do.
+        // Decisions are the services': a verified token says who calls, not what they may do.
         let listener = TcpListener::bind(config.listen)
             .await
             .with_context(|| format!("PETTY_HTTP_LISTEN: cannot listen on {}", config.listen))?;
@@ -119,6 +120,11 @@ impl Service for Gateway {
             }
             None => None,
         };
+        if let Some(url) = &config.events_url {
+            let redis = Connector::new(url)?;
+            let broadcast = Broadcast::listen(redis, &context.tasks, context.shutdown.clone());
+            edge = edge.remembering(LastKnown::heard_of(&broadcast));
+        }
         let edge = Arc::new(edge);
         offer_to_staff(&context.admin, &edge);
         context.readiness.started();

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::error::Error as StdError;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -19,6 +20,7 @@ use prost::Message;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sha2::{Digest as _, Sha256};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::client::Grpc;
 use tonic::metadata::{MetadataMap, MetadataValue};
 use tonic::{Code, Status};
@@ -51,7 +53,14 @@ pub(crate) type Channel =
 
 /// The ways to all upstreams, by service.
 #[derive(Clone, Default)]
-pub struct Upstreams(BTreeMap<&'static str, Channel>);
+pub struct Upstreams(BTreeMap<&'static str, Way>);
+
+/// The way to one, and how many may be on it at once.
+#[derive(Clone)]
+struct Way {
+    channel: Channel,
+    places: Arc<Semaphore>,
+}
 
 impl Upstreams {
     /// With a way to a service, `auth` for example.
@@ -71,13 +80,28 @@ impl Upstreams {
         let channel = channel
             .map_response(|response| response.map(tonic::body::Body::new))
             .map_err(|error: C::Error| unreachable(error.into().as_ref()));
-        self.0.insert(service, BoxCloneSyncService::new(channel));
+        let places = Arc::new(Semaphore::new(Semaphore::MAX_PERMITS));
+        self.0.insert(service, Way { channel: BoxCloneSyncService::new(channel), places });
+        self
+    }
+
+    /// Each of them with so many calls at once.
+    pub(crate) fn each_with(mut self, most: usize) -> Self {
+        for way in self.0.values_mut() {
+            way.places = Arc::new(Semaphore::new(most));
+        }
         self
     }
 
     /// The way to a service.
     pub(crate) fn get(&self, service: &str) -> Option<Channel> {
-        self.0.get(service).cloned()
+        self.0.get(service).map(|way| way.channel.clone())
+    }
+
+    /// A place among a service's calls, until it is dropped.
+    pub(crate) fn place(&self, service: &str) -> Result<OwnedSemaphorePermit, Problem> {
+        let way = self.0.get(service).ok_or_else(Problem::internal)?;
+        Arc::clone(&way.places).try_acquire_owned().map_err(|_| Problem::overloaded())
     }
 }
 

@@ -15,6 +15,7 @@ use tonic::Status;
 use super::{Edge, header};
 use crate::answer::AnswerBody;
 use crate::body::{self, Bounds, Content, Held};
+use crate::last_known::Old;
 use crate::personal;
 use crate::problem::{FieldFault, Problem};
 use crate::quota::{Standing, Who};
@@ -79,6 +80,7 @@ impl Edge {
         } else {
             (Content::default(), Held::default())
         };
+        let asked = self.last_known.ask(route, caller.as_deref(), query.as_deref());
         let request_id = scope.request_id.clone();
         let exchange = Exchange {
             route,
@@ -99,9 +101,12 @@ impl Edge {
         }
         let (call, place) = match (route.way, place) {
             (Way::Whole(call), _) => {
-                let answer = call(exchange).await?;
+                let _place = self.upstreams.place(route.upstream)?;
+                let (answer, old) = self.last_known.answer(asked, call(exchange).await)?;
                 let tag = if route.verb == Verb::Get { etag::of(&answer) } else { None };
-                return Ok(etag::stamp(&parts.headers, tag, whole(route, answer)?));
+                let mut response = etag::stamp(&parts.headers, tag, whole(route, answer)?);
+                response.headers_mut().extend(old.map(Old::age));
+                return Ok(response);
             }
             (Way::Stream(call), Some(place)) => (call, place),
             // A stream has its place, as above.

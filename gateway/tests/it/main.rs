@@ -7,6 +7,7 @@ mod asking_again;
 mod coding;
 mod draining;
 mod floods;
+mod last_known;
 mod limits;
 mod order;
 mod personal;

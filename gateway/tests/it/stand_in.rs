@@ -289,8 +289,20 @@ impl IngestService for StandIn {
 
 #[tonic::async_trait]
 impl ReadingService for StandIn {
+    async fn get_realtime(
+        &self,
+        request: Request<ingest::GetRealtimeRequest>,
+    ) -> Result<Response<ingest::GetRealtimeResponse>, Status> {
+        self.note("get_realtime", request.metadata(), "");
+        Ok(Response::new(ingest::GetRealtimeResponse {
+            collar_id: request.into_inner().collar_id,
+            pet_id: "p-1".to_owned(),
+            heart_rate: Some(80.5),
+            ..ingest::GetRealtimeResponse::default()
+        }))
+    }
+
     answers_default! {
-        get_realtime(ingest::GetRealtimeRequest) -> ingest::GetRealtimeResponse;
         list_readings(ingest::ListReadingsRequest) -> ingest::ListReadingsResponse;
     }
 }
