@@ -1,4 +1,4 @@
-//! Generates the routes from the protos' `google.api.http` annotations, with no protoc installed.
+//! Generates the routes, and the document that describes them, from the protos' `google.api.http` annotations, with no protoc installed.
 //!
 //! Invariant: what the gateway cannot translate does not build: maps, oneofs and bytes in requests, streams of requests,
 //! streams of answers that no client could take up again, bodies other than the whole request, path parameters that are not
@@ -33,11 +33,12 @@ fn main() -> Result<()> {
     find_protos(&protos.join("petty"), &mut files)?;
     files.sort();
     let mut compiler = protox::Compiler::new([&protos])?;
-    compiler.include_imports(true).open_files(&files)?;
+    compiler.include_source_info(true).include_imports(true).open_files(&files)?;
     // Encoded by protox itself: prost's typed set would drop the extensions.
     let pool = DescriptorPool::decode(compiler.encode_file_descriptor_set().as_slice())?;
-    let out = PathBuf::from(env::var("OUT_DIR")?).join("routes.rs");
-    fs::write(out, Generator::new(&pool)?.generate()?)?;
+    let out = PathBuf::from(env::var("OUT_DIR")?);
+    fs::write(out.join("routes.rs"), Generator::new(&pool)?.generate()?)?;
+    fs::write(out.join("openapi.json"), petty_openapi::document(&pool, &env::var("CARGO_PKG_VERSION")?)?)?;
     Ok(())
 }
 

@@ -28,6 +28,7 @@ use crate::answer::AnswerBody;
 use crate::body::{self, Room};
 use crate::config::Limits;
 use crate::cors::Origins;
+use crate::docs;
 use crate::idempotency::Sendings;
 use crate::last_known::LastKnown;
 use crate::metrics::Metrics;
@@ -274,6 +275,9 @@ impl Edge {
         let path = parts.uri.path();
         let router = if parts.extensions.get::<Staff>().is_some() { &self.staff } else { &self.router };
         if let Some(response) = probes::answer(&parts.method, path, &self.readiness) {
+            return Answered::without_route(response);
+        }
+        if let Some(response) = docs::answer(&parts.method, path, &parts.headers) {
             return Answered::without_route(response);
         }
         let Ok(_permit) = self.permits.try_acquire() else {

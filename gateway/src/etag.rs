@@ -18,7 +18,12 @@ pub(crate) fn of(answer: &Answer) -> Option<HeaderValue> {
     if answer.status != StatusCode::OK {
         return None;
     }
-    let digest = Sha256::digest(&answer.body);
+    of_bytes(&answer.body)
+}
+
+/// The tag of what these bytes say.
+pub(crate) fn of_bytes(bytes: &[u8]) -> Option<HeaderValue> {
+    let digest = Sha256::digest(bytes);
     HeaderValue::try_from(format!("W/\"{}\"", hex::encode(digest.get(..KEPT)?))).ok()
 }
 

@@ -12,6 +12,7 @@ mod body;
 mod coding;
 mod config;
 mod cors;
+mod docs;
 mod edge;
 mod etag;
 mod events;

@@ -26,15 +26,8 @@ pub(crate) fn answer(
         ),
         _ => return None,
     };
-    let allow = HeaderValue::from_static("GET, HEAD, OPTIONS");
-    if method == Method::OPTIONS {
-        let mut response = Response::new(AnswerBody::default());
-        *response.status_mut() = StatusCode::NO_CONTENT;
-        response.headers_mut().insert(ALLOW, allow);
-        return Some(Ok(response));
-    }
-    if method != Method::GET && method != Method::HEAD {
-        return Some(Err(Problem::method_not_allowed().with(ALLOW, allow)));
+    if let Some(other) = other_verb(method) {
+        return Some(other);
     }
     let mut response = Response::new(AnswerBody::from(body.to_string()));
     *response.status_mut() = status;
@@ -43,4 +36,19 @@ pub(crate) fn answer(
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
     }
     Some(Ok(response))
+}
+
+/// What a path that is only read answers to other verbs.
+pub(crate) fn other_verb(method: &Method) -> Option<Result<Response<AnswerBody>, Problem>> {
+    let allow = HeaderValue::from_static("GET, HEAD, OPTIONS");
+    match *method {
+        Method::GET | Method::HEAD => None,
+        Method::OPTIONS => {
+            let mut response = Response::new(AnswerBody::default());
+            *response.status_mut() = StatusCode::NO_CONTENT;
+            response.headers_mut().insert(ALLOW, allow);
+            Some(Ok(response))
+        }
+        _ => Some(Err(Problem::method_not_allowed().with(ALLOW, allow))),
+    }
 }

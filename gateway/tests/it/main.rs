@@ -5,6 +5,7 @@
 mod answers;
 mod asking_again;
 mod coding;
+mod docs;
 mod draining;
 mod floods;
 mod last_known;

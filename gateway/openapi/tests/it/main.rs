@@ -1,0 +1,5 @@
+//! The OpenAPI document, from outside.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
+
+mod document;
