@@ -44,6 +44,7 @@ pub async fn run(args: UpArgs) -> anyhow::Result<ExitCode> {
     // The demo's past days come all at once: nobody who looks around should wait a quarter of an hour for their totals.
     plan.extra.insert("PETTY_DAY_SETTLE".to_owned(), "20s".to_owned());
     plan.extra.insert("PETTY_DAY_CHECK".to_owned(), "5s".to_owned());
+    plan.extra.extend(args.set.iter().cloned());
     keep_log(&logs);
     let guard = telemetry::init_to_file("petty", &Environment::from_process(), &logs)?;
     let tasks = Tasks::new(shutdown.clone());

@@ -101,6 +101,9 @@ fn every_route_is_an_operation_that_says_what_it_does() {
             assert!(operation[text].as_str().is_some_and(|text| !text.is_empty()), "{name}: no {text}");
         }
         assert!(operation["security"].is_array(), "{name}: whether it needs a token is not said");
+        if !["/health", "/ready", "/version", "/openapi.json"].iter().any(|own| name.ends_with(own)) {
+            assert!(operation["responses"].get("400").is_some(), "{name}: how it fails is not said");
+        }
         ids.push(operation["operationId"].as_str().unwrap());
     }
     let all = ids.len();

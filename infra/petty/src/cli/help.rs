@@ -17,6 +17,7 @@ Examples:
   cargo petty up                                   gateway on 127.0.0.1:8080, everything kept below .petty
   cargo petty up --no-demo --port 0                no demo household, any free port
   cargo petty up --data-dir /tmp/two --port 8081   a second one beside it
+  cargo petty up --set PETTY_RATE_READ=off         with another configuration
 
 Databases, passwords, keys and the log (petty.log) are kept in the data directory; delete it, while nothing runs, to
 begin anew. Once all is ready, DIR/ready.json lists addresses and credentials for programs (mode 0600).

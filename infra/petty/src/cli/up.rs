@@ -26,6 +26,16 @@ pub struct UpArgs {
     /// Do not install missing servers: say what to install, and exit.
     #[arg(long)]
     pub no_install: bool,
+    /// A configuration variable for every service, for example PETTY_RATE_READ=off; again for another.
+    #[arg(long, value_name = "NAME=VALUE", value_parser = variable)]
+    pub set: Vec<(String, String)>,
+}
+
+fn variable(text: &str) -> Result<(String, String), &'static str> {
+    match text.split_once('=') {
+        Some((name, value)) if name.starts_with("PETTY_") => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("is not PETTY_…=VALUE"),
+    }
 }
 
 impl UpArgs {
