@@ -156,6 +156,15 @@ impl Mesh {
         Client::new(format!("http://{}", self.plan.http)).with_staff_at(format!("http://{admin}"))
     }
 
+    /// Where a gateway's replica takes HTTP.
+    ///
+    /// # Panics
+    /// Where there is no such replica.
+    #[must_use]
+    pub fn http(&self, replica: usize) -> SocketAddr {
+        if replica == 0 { self.plan.http } else { self.plan.replicas[GATEWAY][replica].grpc }
+    }
+
     /// Starts a replica's process.
     ///
     /// # Panics
@@ -238,6 +247,22 @@ impl Mesh {
         let pid = Pid::from_raw(i32::try_from(child.id()).expect("a pid"));
         kill(pid, Signal::SIGTERM).expect("it can be told");
         child.wait().expect("it ends").code()
+    }
+
+    /// As [`Mesh::terminate`], while others go on.
+    ///
+    /// # Panics
+    /// Where it does not run.
+    pub async fn retire(&mut self, service: &'static str, replica: usize) -> Option<i32> {
+        let mut child = self.running.remove(&(service, replica)).expect("it runs");
+        let pid = Pid::from_raw(i32::try_from(child.id()).expect("a pid"));
+        kill(pid, Signal::SIGTERM).expect("it can be told");
+        loop {
+            if let Some(status) = child.try_wait().expect("it ends") {
+                return status.code();
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
     }
 
     /// Whether a replica's process still runs.

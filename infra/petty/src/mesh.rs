@@ -29,7 +29,7 @@ pub const RELAY: &str = "relay";
 /// Where a service listens.
 #[derive(Clone, Copy, Debug)]
 pub struct Addresses {
-    /// For gRPC; of no use to the gateway.
+    /// For gRPC; of the gateway's replicas but the first, for HTTP.
     pub grpc: SocketAddr,
     /// For the admin port.
     pub admin: SocketAddr,
@@ -135,7 +135,8 @@ impl Plan {
                 set("PETTY_ARCHIVE_URL", archive.to_owned());
             }
             GATEWAY => {
-                set("PETTY_HTTP_LISTEN", self.http.to_string());
+                let http = if replica == 0 { self.http } else { addresses.grpc };
+                set("PETTY_HTTP_LISTEN", http.to_string());
             }
             _ => {}
         }

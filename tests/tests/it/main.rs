@@ -8,6 +8,7 @@ mod bad_input;
 mod bounds;
 mod checker;
 mod concurrency;
+mod edge;
 mod episodes;
 mod faults;
 mod feeding;
