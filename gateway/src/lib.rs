@@ -8,6 +8,7 @@
 //! clients.
 
 mod answer;
+mod bare;
 mod body;
 mod coding;
 mod config;
@@ -51,6 +52,7 @@ use petty_chassis::{Context, Service};
 use tokio::net::TcpListener;
 
 pub use answer::AnswerBody;
+pub use bare::Bare;
 pub use config::{GatewayConfig, Limits};
 pub use cors::Origins;
 pub use edge::{Edge, Process};

@@ -1,16 +1,19 @@
 //! `petty bench`: how fast Petty is, measured beside a floor in the same run.
 //!
-//! Each bench but behavior's, which needs none, starts a mesh of its own, on a PostgreSQL and a Redis of its own with the durability settings that Petty runs
-//! with, and leaves nothing behind. A missed goal is reported as missed.
+//! Benches of the mesh start one of their own, on a PostgreSQL and a Redis with the durability settings that Petty runs with;
+//! behavior's and the gateway's need none. They leave nothing behind. A missed goal is reported as missed.
 
 mod auth;
 mod behavior;
 mod first;
 mod floor;
+mod gateway;
+mod http;
 mod ingest;
 mod report;
 mod spread;
 mod stream;
+pub(crate) mod token;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -38,9 +41,11 @@ const GRACE: Duration = Duration::from_secs(5);
 pub async fn run(args: BenchArgs) -> anyhow::Result<ExitCode> {
     let report = match args.bench {
         Bench::Stream { events, rounds } => stream::run(events, rounds).await?,
-        Bench::Auth(args) => auth::run(args).await?,
-        Bench::Ingest(args) => ingest::run(args).await?,
-        Bench::Behavior(args) => behavior::run(args.pets, args.days, args.rounds)?,
+        Bench::Auth(auth) => auth::run(auth).await?,
+        Bench::Ingest(ingest) => ingest::run(ingest).await?,
+        Bench::Behavior(behavior) => behavior::run(behavior.pets, behavior.days, behavior.rounds)?,
+        Bench::Gateway(gateway) => return gateway::run(&gateway, args.json.as_deref()).await,
+        Bench::Part(part) => return gateway::part(&part.part).await,
     };
     report.print()?;
     if let Some(path) = &args.json {

@@ -19,7 +19,9 @@ use clap::{Args, Parser, Subcommand};
 use petty_chassis::types::Clock;
 
 pub use audit::{AuditArgs, AuditCommand};
-pub use bench::{AuthBench, BehaviorBench, Bench, BenchArgs, IngestBench};
+pub use bench::{
+    AuthBench, BehaviorBench, Bench, BenchArgs, GatewayBench, IngestBench, Load, Part, PartArgs,
+};
 pub use control::{DownArgs, StatusArgs};
 pub use dlq::{Chosen, DlqArgs, DlqCommand, LetterId, Which};
 pub use eval::{BehaviorArgs, Eval, EvalArgs};
@@ -198,6 +200,9 @@ mod tests {
             ("petty outbox replay --since yesterday", false),
             ("petty outbox replay --since 0h", false),
             ("petty outbox replay", false),
+            ("petty bench gateway", true),
+            ("petty bench gateway --rounds 2 --seconds 1 --envoy e --json f", true),
+            ("petty bench gateway --rounds 0", false),
             ("petty eval behavior", true),
             ("petty eval behavior --pets 5 --days 2 --seed 7 --missing 40 --json f --card c --data d", true),
             ("petty eval behavior --missing 101", false),

@@ -5,8 +5,7 @@
 //! told as well. The senders run on the same cores, in the same process.
 
 mod floor;
-mod herd;
-mod http;
+pub(super) mod herd;
 mod profile;
 mod send;
 mod tables;

@@ -124,17 +124,23 @@ pub(super) async fn environment(stack: &Stack) -> anyhow::Result<Value> {
         let row = postgres.query_one("SELECT current_setting($1)", &[&name]).await?;
         settings.insert(name.to_owned(), Value::String(row.try_get(0)?));
     }
+    let mut environment = machine();
+    environment["postgres"] = Value::Object(settings);
+    environment["redis"] = "appendonly yes, appendfsync always".into();
+    environment["load"] = "none beside the bench; all in one process but the two servers".into();
+    Ok(environment)
+}
+
+/// The machine, and how this program was built.
+pub(super) fn machine() -> Value {
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     let processor = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let processor = processor.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
-    Ok(json!({
+    json!({
         "processor": processor.map_or("unknown", |(_, name)| name),
         "cores": cores,
         "build": if cfg!(debug_assertions) { "debug: figures mean nothing" } else { "optimised" },
-        "postgres": settings,
-        "redis": "appendonly yes, appendfsync always",
-        "load": "none beside the bench; all in one process but the two servers",
-    }))
+    })
 }
 
 /// Short enough for a table, and whole where it is.

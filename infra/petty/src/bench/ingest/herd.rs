@@ -82,7 +82,7 @@ impl Herd {
 }
 
 /// What every collar measures at a second: heart rate, activity, longitude and latitude in millionths of a degree.
-pub(super) fn signals(collar: usize, second: i64) -> (f64, i16, i32, i32) {
+pub(in crate::bench) fn signals(collar: usize, second: i64) -> (f64, i16, i32, i32) {
     // Resting and walking by turns of ten minutes.
     let walking = (second / 600) % 2 == 1;
     let wander = i32::try_from(second % 997).unwrap_or(0);
@@ -92,7 +92,7 @@ pub(super) fn signals(collar: usize, second: i64) -> (f64, i16, i32, i32) {
 }
 
 /// A reading as JSON.
-pub(super) fn json(out: &mut String, id: &str, nth: usize, second: i64, time: Timestamp) {
+pub(in crate::bench) fn json(out: &mut String, id: &str, nth: usize, second: i64, time: Timestamp) {
     let (beats, activity, longitude, latitude) = signals(nth, second);
     // A String takes everything.
     let _infallible = write!(

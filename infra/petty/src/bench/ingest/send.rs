@@ -11,7 +11,7 @@ use petty_proto::ingest::v1::ingest_service_client::IngestServiceClient;
 use serde_json::Value;
 
 use super::herd::{self, COLLARS, Herd};
-use super::http::{self, Connection};
+use crate::bench::http::{self, Connection};
 
 /// Connections that send at once.
 const CONNECTIONS: usize = 8;

@@ -1,0 +1,181 @@
+//! Processes: which cores they run on, what they use, and that they end with whoever started them.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::net::SocketAddr;
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use tokio::net::TcpStream;
+use tokio::process::{Child, Command};
+use tokio::time::Instant;
+
+/// Processes must listen within this time.
+const LISTENING_WITHIN: Duration = Duration::from_secs(30);
+const AGAIN: Duration = Duration::from_millis(20);
+/// Of a second, what /proc counts processor time in: Linux' USER_HZ, the same on every machine.
+const TICKS: f64 = 100.0;
+
+/// The cores of this machine, shared out: the gateway under test has its own, so that what is measured is the gateway, and not
+/// what the client and the service behind leave to it.
+#[derive(Clone, Debug)]
+pub(crate) struct Cores {
+    pub(crate) gateway: Vec<usize>,
+    pub(crate) rest: Vec<usize>,
+}
+
+impl Cores {
+    pub(crate) fn share_out() -> anyhow::Result<Self> {
+        let all = affinity::current()?;
+        let (gateway, rest) = all.split_at(all.len() / 2);
+        // One core is everybody's.
+        let gateway = if gateway.is_empty() { rest } else { gateway };
+        Ok(Self { gateway: gateway.to_vec(), rest: rest.to_vec() })
+    }
+}
+
+/// A process that is ended when it is let go of.
+pub(crate) struct Process {
+    child: Child,
+    pub(crate) pid: u32,
+}
+
+impl Process {
+    /// This program over again, as one part.
+    pub(crate) fn of_us<S: AsRef<OsStr>>(
+        arguments: impl IntoIterator<Item = S>,
+        environment: impl IntoIterator<Item = (String, String)>,
+        cores: &[usize],
+    ) -> anyhow::Result<Self> {
+        let program = std::env::current_exe().context("find this program")?;
+        let mut command = Command::new(program);
+        command.args(["bench", "part"]).args(arguments).envs(environment);
+        Self::spawn(command, cores)
+    }
+
+    /// A program, on these cores.
+    pub(crate) fn spawn(mut command: Command, cores: &[usize]) -> anyhow::Result<Self> {
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
+        let child = affinity::on(cores, || command.spawn())?;
+        let program = command.as_std().get_program().display();
+        let child = child.with_context(|| format!("start {program}"))?;
+        let pid = child.id().context("it has ended already")?;
+        Ok(Self { child, pid })
+    }
+
+    /// Waits until something listens there.
+    pub(crate) async fn listening(&mut self, address: SocketAddr) -> anyhow::Result<()> {
+        let deadline = Instant::now() + LISTENING_WITHIN;
+        while TcpStream::connect(address).await.is_err() {
+            if let Some(status) = self.child.try_wait()? {
+                bail!("a process of the bench ended before it listened on {address}: {status}");
+            }
+            if Instant::now() > deadline {
+                bail!("nothing listens on {address} within {} s", LISTENING_WITHIN.as_secs());
+            }
+            tokio::time::sleep(AGAIN).await;
+        }
+        Ok(())
+    }
+
+    /// What it wrote, once it has ended well.
+    pub(crate) async fn output(self) -> anyhow::Result<Vec<u8>> {
+        let output = self.child.wait_with_output().await?;
+        if !output.status.success() {
+            bail!("a process of the bench failed: {}", output.status);
+        }
+        Ok(output.stdout)
+    }
+}
+
+/// The processor time that a process has used.
+pub(crate) fn cpu(pid: u32) -> anyhow::Result<Duration> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).context("a process' figures")?;
+    parse_cpu(&text).with_context(|| format!("/proc/{pid}/stat: {text}"))
+}
+
+/// Its memory.
+pub(crate) fn rss_mib(pid: u32) -> anyhow::Result<f64> {
+    let text = fs::read_to_string(format!("/proc/{pid}/status")).context("a process' figures")?;
+    parse_rss(&text).with_context(|| format!("/proc/{pid}/status has no VmRSS"))
+}
+
+fn parse_cpu(stat: &str) -> Option<Duration> {
+    // The name in parentheses may hold anything, parentheses too.
+    let (_, figures) = stat.rsplit_once(") ")?;
+    let mut figures = figures.split(' ').skip(11).map(str::parse::<f64>);
+    let (user, system) = (figures.next()?.ok()?, figures.next()?.ok()?);
+    Some(Duration::from_secs_f64((user + system) / TICKS))
+}
+
+fn parse_rss(status: &str) -> Option<f64> {
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    Some(line.trim().strip_suffix(" kB")?.trim().parse::<f64>().ok()? / 1_024.0)
+}
+
+#[cfg(target_os = "linux")]
+mod affinity {
+    use anyhow::Context as _;
+    use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
+    use nix::unistd::Pid;
+
+    /// This thread.
+    const SELF: Pid = Pid::from_raw(0);
+
+    pub(super) fn current() -> anyhow::Result<Vec<usize>> {
+        let set = sched_getaffinity(SELF).context("which cores there are")?;
+        Ok((0..CpuSet::count()).filter(|core| set.is_set(*core).unwrap_or(false)).collect())
+    }
+
+    /// What is started in `work` runs there: a process begins on the cores of the thread that starts it.
+    pub(super) fn on<T>(cores: &[usize], work: impl FnOnce() -> T) -> anyhow::Result<T> {
+        let before = sched_getaffinity(SELF)?;
+        let mut set = CpuSet::new();
+        for core in cores {
+            set.set(*core)?;
+        }
+        sched_setaffinity(SELF, &set)?;
+        let done = work();
+        sched_setaffinity(SELF, &before)?;
+        Ok(done)
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+mod affinity {
+    pub(super) fn current() -> anyhow::Result<Vec<usize>> {
+        anyhow::bail!("processor time is read from /proc: this bench needs Linux")
+    }
+
+    pub(super) fn on<T>(_: &[usize], work: impl FnOnce() -> T) -> anyhow::Result<T> {
+        Ok(work())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn processor_time_is_read_past_any_name() {
+        let stat = "42 (a) b) S 1 2 3 4 5 6 7 8 9 10 150 50 0 0 20 0 1 0 9 9 9";
+        assert_eq!(parse_cpu(stat), Some(Duration::from_secs(2)));
+        assert_eq!(parse_cpu("42 (a) S 1"), None);
+    }
+
+    #[test]
+    fn memory_is_read_in_mib() {
+        assert_eq!(parse_rss("Name:\ta\nVmRSS:\t    2048 kB\nThreads:\t1\n"), Some(2.0));
+        assert_eq!(parse_rss("Name:\ta\n"), None);
+    }
+
+    #[test]
+    fn the_gateway_under_test_has_cores_of_its_own_where_there_are_two() {
+        let Cores { gateway, rest } = Cores::share_out().unwrap();
+        assert!(!gateway.is_empty() && !rest.is_empty());
+        if std::thread::available_parallelism().unwrap().get() > 1 {
+            assert!(gateway.iter().all(|core| !rest.contains(core)), "{gateway:?} {rest:?}");
+        }
+    }
+}
