@@ -10,6 +10,7 @@ use petty_chassis::grpc::{CallScope, RequestId};
 use crate::answer::AnswerBody;
 use crate::body::{self, Bounds, Content, Held, Room};
 use crate::config::Limits;
+use crate::idempotency::Sendings;
 use crate::problem::Problem;
 use crate::router::{Found, Router};
 use crate::routes::{ROUTES, Way};
@@ -75,6 +76,7 @@ impl Bare {
                 deadline: None,
                 client_address: None,
             },
+            sendings: Sendings::unrecorded(),
         })
         .await?;
         let mut response = Response::new(AnswerBody::from(answer.body));

@@ -14,6 +14,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use petty_chassis::grpc::identity::generate_key;
+use petty_provision::Stack;
 use secrecy::ExposeSecret as _;
 use serde_json::{Map, Value, json};
 
@@ -70,9 +71,9 @@ pub(super) async fn part(part: &Part) -> anyhow::Result<ExitCode> {
 pub(super) async fn run(args: &GatewayBench, json: Option<&Path>) -> anyhow::Result<ExitCode> {
     let envoy = envoy::find_or_install(args.envoy.as_deref()).await;
     let stage = Stage::set(envoy.as_deref().ok()).await?;
-    let found = measure(&stage, args).await?;
-    drop(stage);
-    let report = report(args, &found)?;
+    let found = measure(&stage, args).await;
+    stage.strike().await?;
+    let report = report(args, &found?)?;
     report.print()?;
     if let Some(path) = json {
         report.write(path)?;
@@ -94,6 +95,8 @@ struct Stage {
     ways: Vec<(Way, SocketAddr, Process)>,
     cores: Cores,
     token: String,
+    /// For the Redis in which gateways share quotas.
+    stack: Stack,
     _folder: Folder,
 }
 
@@ -113,6 +116,7 @@ impl Stage {
         fs::create_dir_all(&folder)?;
         let folder = Folder(folder);
         let cores = Cores::share_out()?;
+        let stack = Stack::temporary().await.context("start a private Redis")?;
         let signer = Signer::make()?;
         let mut ways = Vec::new();
 
@@ -128,7 +132,7 @@ impl Stage {
             let address = free_address()?;
             let listen = address.to_string();
             let (arguments, environment) = if way == Way::Petty {
-                (vec![name], product(address, &upstream)?)
+                (vec![name], product(address, &upstream, &stack)?)
             } else {
                 (vec![name, "--listen", &listen, "--upstream", &upstream], BTreeMap::new())
             };
@@ -144,7 +148,12 @@ impl Stage {
             ways.push((Way::Envoy, address, process));
         }
         ways.sort_by_key(|(way, ..)| *way);
-        Ok(Self { ways, cores, token: signer.token("read write", &[])?, _folder: folder })
+        Ok(Self { ways, cores, token: signer.token("read write", &[])?, stack, _folder: folder })
+    }
+
+    async fn strike(self) -> anyhow::Result<()> {
+        drop(self.ways);
+        Ok(self.stack.stop().await?)
     }
 
     /// One measurement, by a client that is a process of its own.
@@ -178,8 +187,9 @@ impl Stage {
     }
 }
 
-/// The environment of the gateway as it runs: the defaults, and what it cannot do without.
-fn product(listen: SocketAddr, upstream: &str) -> anyhow::Result<BTreeMap<String, String>> {
+/// The environment of the gateway as it runs: the defaults, what it cannot do without, and quotas that are counted but not
+/// reached.
+fn product(listen: SocketAddr, upstream: &str, stack: &Stack) -> anyhow::Result<BTreeMap<String, String>> {
     let (key, public) = generate_key()?;
     let mut environment = BTreeMap::new();
     let mut set = |name: &str, value: String| environment.insert(name.to_owned(), value);
@@ -188,6 +198,10 @@ fn product(listen: SocketAddr, upstream: &str) -> anyhow::Result<BTreeMap<String
     set("PETTY_ADMIN_LISTEN", free_address()?.to_string());
     set("PETTY_SERVICE_KEY", key.expose_secret().to_owned());
     set("PETTY_SERVICE_KEYS", json!({ GATEWAY: public }).to_string());
+    set("PETTY_CACHE_REDIS_URL", stack.redis().url().expose_secret().to_owned());
+    for class in ["INGEST", "SOURCE"] {
+        set(&format!("PETTY_RATE_{class}"), "4000000000/1m".to_owned());
+    }
     for service in SERVICES {
         set(&format!("PETTY_ENDPOINT_{}", service.to_uppercase()), upstream.to_owned());
     }
