@@ -10,6 +10,7 @@ use petty_chassis::grpc::{CallScope, RequestId};
 use crate::answer::AnswerBody;
 use crate::body::{self, Bounds, Content, Held, Room};
 use crate::config::Limits;
+use crate::form::Form;
 use crate::idempotency::Sendings;
 use crate::problem::Problem;
 use crate::router::{Found, Router};
@@ -70,6 +71,7 @@ impl Bare {
             access_reason: None,
             idempotency_key: None,
             last_event_id: None,
+            form: Form::default(),
             scope: CallScope {
                 request_id: RequestId(String::new()),
                 traceparent: None,

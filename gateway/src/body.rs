@@ -185,8 +185,9 @@ where
 /// Whether it is packed with gzip, the one packing that is read.
 pub(crate) fn packed(headers: &HeaderMap) -> Result<bool, Problem> {
     let mut packed = false;
-    for value in headers.get_all(CONTENT_ENCODING) {
-        match value.to_str().unwrap_or("?").trim().to_ascii_lowercase().as_str() {
+    let values = headers.get_all(CONTENT_ENCODING).iter();
+    for coding in values.flat_map(|value| value.to_str().unwrap_or("?").split(',')) {
+        match coding.trim().to_ascii_lowercase().as_str() {
             "" | "identity" => {}
             "gzip" | "x-gzip" if !packed => packed = true,
             _ => return Err(unsupported("Only gzip is unpacked.", ACCEPT_ENCODING, "gzip, identity")),

@@ -112,13 +112,24 @@ impl Edge {
         process: Process,
         limits: Limits,
     ) -> anyhow::Result<Self> {
-        let routes = |wanted: fn(&Route) -> bool| {
-            Router::new(ROUTES.iter().filter(move |route| wanted(route)))
+        Self::with_routes(ROUTES, upstreams, verifier, process, limits)
+    }
+
+    /// The same, with these routes.
+    pub(crate) fn with_routes(
+        routes: &'static [Route],
+        upstreams: Upstreams,
+        verifier: Verifier,
+        process: Process,
+        limits: Limits,
+    ) -> anyhow::Result<Self> {
+        let routed = |wanted: fn(&Route) -> bool| {
+            Router::new(routes.iter().filter(move |route| wanted(route)))
                 .context("two routes cannot be told apart")
         };
-        let (router, staff) = (routes(|route| !route.is_for_staff())?, routes(Route::is_for_staff)?);
+        let (router, staff) = (routed(|route| !route.is_for_staff())?, routed(Route::is_for_staff)?);
         let upstreams = upstreams.each_with(limits.upstream_concurrency);
-        for route in ROUTES {
+        for route in routes {
             upstreams
                 .get(route.upstream)
                 .with_context(|| format!("{} is answered by nobody", route.template))?;

@@ -1,10 +1,10 @@
-//! Server-sent events out of an upstream's stream: opening it, and how each message is written.
+//! A stream to a client out of an upstream's: opening it, and each message as it comes, in the form that the client wants.
 //!
-//! Invariant: what an upstream refuses at once is an answer of its own status; an event is one message, whole.
+//! Invariant: what an upstream refuses at once is an answer of its own status.
 
 use std::time::Duration;
 
-use bytes::{BufMut as _, Bytes, BytesMut};
+use bytes::Bytes;
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
 use http::uri::PathAndQuery;
@@ -15,16 +15,10 @@ use tonic::{Status, Streaming};
 use tonic_prost::ProstCodec;
 use tonic_types::StatusExt as _;
 
+use crate::form::Form;
 use crate::problem::Problem;
 use crate::status;
 use crate::upstream::{Exchange, RequestMessage, request, within};
-
-/// How long a client waits before it comes back, and the first thing it reads.
-pub(crate) const RETRY: Bytes = Bytes::from_static(b"retry: 1000\n\n");
-/// A comment: it says that the stream is still there, to whoever reads it and to whoever is on the way.
-pub(crate) const HEARTBEAT: Bytes = Bytes::from_static(b":\n\n");
-/// The last of a stream that ends because the gateway, or the service behind it, goes away: nothing is wrong.
-pub(crate) const GOING: Bytes = Bytes::from_static(b": going away, come back\n\n");
 
 /// The largest message that is taken from an upstream's stream: several of them wait for each client.
 const MOST_UPDATE_BYTES: usize = 1 << 20;
@@ -38,10 +32,14 @@ const DRAINING: &str = "DRAINING";
 /// A message that is streamed; implemented by the generated code.
 pub(crate) trait Update {
     /// What a client comes back with.
-    fn id(&self) -> &str;
+    fn id(&self) -> &str {
+        ""
+    }
 
     /// The event's name.
-    fn event(&self) -> &'static str;
+    fn event(&self) -> &'static str {
+        "message"
+    }
 }
 
 /// The events of a stream, as they come.
@@ -62,7 +60,7 @@ where
     Req: RequestMessage,
     Resp: Message + Serialize + Update + Default + 'static,
 {
-    let policy = exchange.route.policy;
+    let (policy, form) = (exchange.route.policy, exchange.form);
     let request = request::<Req>(&exchange)?;
     let mut client = Grpc::new(exchange.channel).max_decoding_message_size(MOST_UPDATE_BYTES);
     let call = async {
@@ -79,40 +77,21 @@ where
     let (first, updates): (_, Streaming<Resp>) = within(policy, exchange.scope, call).await?;
     Ok(match first {
         // Open, and nothing has come yet.
-        None => updates.map(encode).boxed(),
+        None => updates.map(move |update| encode(form, update)).boxed(),
         Some(None) => futures::stream::empty().boxed(),
-        Some(Some(first)) => futures::stream::iter([first]).chain(updates).map(encode).boxed(),
+        Some(Some(first)) => {
+            futures::stream::iter([first]).chain(updates).map(move |update| encode(form, update)).boxed()
+        }
     })
 }
 
-fn encode<M: Serialize + Update>(update: Result<M, Status>) -> Result<Bytes, End> {
+fn encode<M: Serialize + Update>(form: Form, update: Result<M, Status>) -> Result<Bytes, End> {
     let update = update.map_err(|status| end(&status))?;
     let json = serde_json::to_vec(&update).map_err(|error| {
         tracing::error!(%error, "an upstream's message has no JSON");
         End::Problem(Problem::internal())
     })?;
-    Ok(event(update.id(), update.event(), &json))
-}
-
-/// The event that tells a client what went wrong. It has no id: a client comes back with that of the last message.
-pub(crate) fn problem(problem: &Problem, request_id: &str) -> Bytes {
-    event("", "error", &problem.json(request_id))
-}
-
-/// An event. JSON has no line breaks of its own; an id that had one would not be an id.
-fn event(id: &str, event: &'static str, json: &[u8]) -> Bytes {
-    let mut frame = BytesMut::with_capacity(json.len() + id.len() + event.len() + 24);
-    if !id.is_empty() && !id.bytes().any(|byte| byte.is_ascii_control()) {
-        frame.put_slice(b"id: ");
-        frame.put_slice(id.as_bytes());
-        frame.put_u8(b'\n');
-    }
-    frame.put_slice(b"event: ");
-    frame.put_slice(event.as_bytes());
-    frame.put_slice(b"\ndata: ");
-    frame.put_slice(json);
-    frame.put_slice(b"\n\n");
-    frame.freeze()
+    Ok(form.message(update.id(), update.event(), &json))
 }
 
 /// What the status at the end of a stream means.
@@ -138,7 +117,7 @@ mod tests {
 
     fn text(id: &str, kind: Type) -> String {
         let update = TimelineUpdate { id: id.to_owned(), r#type: kind.into(), entry: None };
-        String::from_utf8(encode(Ok(update)).unwrap().to_vec()).unwrap()
+        String::from_utf8(encode(Form::Events, Ok(update)).unwrap().to_vec()).unwrap()
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! The headers that every request may bring and every answer has.
 
 use http::header::{
-    ACCEPT, AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue,
-    LINK, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+    AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, LINK,
+    REFERRER_POLICY, STRICT_TRANSPORT_SECURITY, VARY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
     X_FRAME_OPTIONS,
 };
 use http::{HeaderMap, StatusCode};
@@ -12,6 +12,7 @@ use petty_chassis::grpc::RequestId;
 use petty_chassis::types::Clock;
 use petty_proto::policy::{Audience, MethodPolicy, Repeat};
 
+use crate::form::Form;
 use crate::problem::{FieldFault, Problem};
 use crate::routes::{Route, Verb};
 
@@ -118,40 +119,10 @@ pub(crate) fn last_event_id(headers: &HeaderMap) -> Result<Option<String>, Probl
     }
 }
 
-/// Whether the client takes events: of several ranges that fit, the closest counts (RFC 9110, 12.5.1).
-pub(crate) fn takes_events(headers: &HeaderMap) -> Result<(), Problem> {
-    let mut best: Option<(usize, bool)> = None;
-    let mut stated = false;
-    for value in headers.get_all(ACCEPT) {
-        for range in value.to_str().unwrap_or_default().split(',') {
-            stated = true;
-            let (kind, parameters) = range.split_once(';').unwrap_or((range, ""));
-            let kind = kind.trim().to_ascii_lowercase();
-            let Some(fit) = ["*/*", "text/*", "text/event-stream"].iter().position(|fits| *fits == kind)
-            else {
-                continue;
-            };
-            let quality = parameters.split(';').find_map(|parameter| parameter.trim().strip_prefix("q="));
-            let wanted = quality.and_then(|quality| quality.parse::<f32>().ok()).is_none_or(|q| q > 0.0);
-            if best.is_none_or(|(closest, _)| fit >= closest) {
-                best = Some((fit, wanted));
-            }
-        }
-    }
-    match best {
-        Some((_, true)) => Ok(()),
-        None if !stated => Ok(()),
-        Some((_, false)) | None => Err(Problem::new(
-            StatusCode::NOT_ACCEPTABLE,
-            "NOT_ACCEPTABLE",
-            "What is here is text/event-stream.",
-        )),
-    }
-}
-
 /// What a stream says of itself besides: nobody on the way may keep it, nor hold it back until there is more of it.
-pub(crate) fn stamp_events(headers: &mut HeaderMap) {
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+pub(crate) fn stamp_stream(headers: &mut HeaderMap, form: Form) {
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(form.media_type()));
+    headers.append(VARY, HeaderValue::from_static("accept"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(ACCEL_BUFFERING, HeaderValue::from_static("no"));
 }

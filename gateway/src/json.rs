@@ -8,8 +8,11 @@
 //! spelling, and never repeats what it held.
 
 mod explain;
+mod member;
 mod scan;
 mod tree;
+
+pub(crate) use member::{decode_member, named, part};
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -32,18 +35,24 @@ where
     if body.is_empty() {
         return Ok(M::default());
     }
-    let scan = scan::scan(body);
-    if scan.too_deep {
-        let reason = "must not nest deeper than 32 levels";
-        return Err(Problem::malformed_json(vec![FieldFault::new(BODY, reason)]));
-    }
-    if !scan.has_null
+    if is_plain(body, schema)?
         && let Ok(message) = serde_json::from_slice::<M>(body)
     {
         return sound(message);
     }
     let value = tree::parse(body)?;
     decode_value(value, schema, lenient)
+}
+
+/// Whether a body may go straight into the message: nulls are not the same to its reader, and it keeps the last of two equal keys
+/// of a map.
+fn is_plain(body: &[u8], schema: &Schema) -> Result<bool, Problem> {
+    let scan = scan::scan(body);
+    if scan.too_deep {
+        let reason = "must not nest deeper than 32 levels";
+        return Err(Problem::malformed_json(vec![FieldFault::new(BODY, reason)]));
+    }
+    Ok(!scan.has_null && !schema.has_map)
 }
 
 /// Reads a message from a tree of values, by its schema.

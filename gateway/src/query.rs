@@ -12,6 +12,9 @@ use crate::schema::{Field, Kind, Schema};
 /// The most parameters that are looked at.
 const MOST_PARAMETERS: usize = 256;
 
+/// The deepest field that a parameter may name.
+const MOST_LEVELS: usize = 8;
+
 /// The values of a query by the request's schema, as a tree that [`crate::json::decode_value`] reads on. `taken` are the
 /// fields that the path or the body states already.
 pub(crate) fn parse(
@@ -33,7 +36,7 @@ pub(crate) fn parse(
             faults.push(FieldFault::new("query", "has a name that is not UTF-8"));
             continue;
         };
-        let Some(field) = schema.field(&name).filter(|field| taken.leaves(field)) else {
+        let Some(fields) = fields(schema, &name).filter(|fields| taken.leaves(fields)) else {
             ignored += 1;
             if !lenient {
                 faults.push(FieldFault::new(name, "is not a parameter of this request"));
@@ -44,22 +47,61 @@ pub(crate) fn parse(
             continue;
         };
         let Some(value) = decode_parameter(value) else {
-            faults.push(FieldFault::new(field.name, "must be UTF-8"));
+            faults.push(FieldFault::new(path(&fields), "must be UTF-8"));
             continue;
         };
-        let value = typed(value, &field.kind);
-        match map.get_mut(field.name) {
-            None if field.repeated => {
-                map.insert(field.name.to_owned(), Value::Array(vec![value]));
-            }
-            None => {
-                map.insert(field.name.to_owned(), value);
-            }
-            Some(Value::Array(values)) => values.push(value),
-            Some(_) => faults.push(FieldFault::new(field.name, "is given twice")),
+        if !put(&mut map, &fields, value) {
+            faults.push(FieldFault::new(path(&fields), "is given twice"));
         }
     }
     if faults.is_empty() { Ok(Value::Object(map)) } else { Err(Problem::invalid(faults)) }
+}
+
+/// The fields that a parameter leads through, `filter.min_age`: the last is of a kind that a text can be.
+fn fields(schema: &'static Schema, name: &str) -> Option<Vec<&'static Field>> {
+    let mut fields = Vec::new();
+    let mut within = Some(schema);
+    for part in name.split('.') {
+        if fields.len() == MOST_LEVELS {
+            return None;
+        }
+        let field = within?.field(part)?;
+        within = match field.kind {
+            Kind::Message(schema) if !field.repeated => Some(schema),
+            _ => None,
+        };
+        fields.push(field);
+    }
+    let last = fields.last()?;
+    let is_text =
+        !matches!(last.kind, Kind::Message(_) | Kind::Map(_) | Kind::Json | Kind::Object | Kind::Array);
+    is_text.then_some(fields)
+}
+
+fn path(fields: &[&Field]) -> String {
+    fields.iter().map(|field| field.name).collect::<Vec<_>>().join(".")
+}
+
+/// Puts a value where it belongs; not where there is one.
+fn put(map: &mut Map<String, Value>, fields: &[&'static Field], text: String) -> bool {
+    let Some((field, rest)) = fields.split_first() else { return false };
+    if !rest.is_empty() {
+        let inner = map.entry(field.name).or_insert_with(|| Value::Object(Map::new()));
+        return inner.as_object_mut().is_some_and(|inner| put(inner, rest, text));
+    }
+    let value = typed(text, &field.kind);
+    match map.get_mut(field.name) {
+        None => {
+            let value = if field.repeated { Value::Array(vec![value]) } else { value };
+            map.insert(field.name.to_owned(), value);
+            true
+        }
+        Some(Value::Array(values)) => {
+            values.push(value);
+            true
+        }
+        Some(_) => false,
+    }
 }
 
 /// The fields that are stated elsewhere than in the query.
@@ -67,17 +109,17 @@ pub(crate) fn parse(
 pub(crate) enum Taken<'a> {
     /// The body is the whole request.
     All,
-    /// Those in the path.
-    Path(&'a [(&'static str, String)]),
+    /// Those in the path, and one that is the body.
+    Some { path: &'a [(&'static str, String)], body: Option<&'static str> },
 }
 
 impl Taken<'_> {
-    fn leaves(self, field: &Field) -> bool {
+    fn leaves(self, fields: &[&Field]) -> bool {
         match self {
             Self::All => false,
-            Self::Path(path) => {
-                !matches!(field.kind, Kind::Message(_) | Kind::Json)
-                    && !path.iter().any(|(name, _)| *name == field.name)
+            Self::Some { path, body } => {
+                let is = |name: &str| name.split('.').eq(fields.iter().map(|field| field.name));
+                body != fields.first().map(|field| field.name) && !path.iter().any(|(name, _)| is(name))
             }
         }
     }

@@ -8,6 +8,7 @@ use petty_proto::policy::{self, MethodPolicy};
 use crate::events::{Frames, Update, open};
 use crate::problem::Problem;
 use crate::schema::{Field, Kind, Schema};
+use crate::slot::Slot;
 use crate::sound::{Sound, Walk};
 use crate::upstream::{Answer, Exchange, RequestMessage, exchange};
 
@@ -22,8 +23,12 @@ pub(crate) struct Route {
     pub(crate) policy: &'static MethodPolicy,
     /// The service that answers it.
     pub(crate) upstream: &'static str,
-    /// Whether the request is the body.
+    /// Whether there is a body.
     pub(crate) takes_body: bool,
+    /// The field of the request that the body is; without, it is all of the request.
+    pub(crate) body_field: Option<&'static str>,
+    /// The field of the answer that the body is; without, it is all of the answer.
+    pub(crate) answer_field: Option<&'static str>,
     /// For a path without a version: the path that replaces it.
     pub(crate) successor: Option<&'static str>,
     /// How it is answered.

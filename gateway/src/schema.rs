@@ -8,6 +8,8 @@
 pub(crate) struct Schema {
     /// Its fields, in the proto's order.
     pub(crate) fields: &'static [Field],
+    /// Whether a map is in it, whose keys its own reader would not miss twice.
+    pub(crate) has_map: bool,
 }
 
 impl Schema {
@@ -28,11 +30,13 @@ pub(crate) struct Field {
     pub(crate) kind: Kind,
     /// Whether it holds several.
     pub(crate) repeated: bool,
+    /// The oneof whose member it is.
+    pub(crate) oneof: Option<&'static str>,
 }
 
-/// What a field holds. Some kinds no request has had yet; the generator knows them all.
+/// What a field holds. Some kinds no request of ours has had yet; the generator knows them all.
 #[derive(Debug)]
-#[expect(dead_code, reason = "which kinds are made depends on the protos")]
+#[cfg_attr(not(test), expect(dead_code, reason = "which kinds are made depends on the protos"))]
 pub(crate) enum Kind {
     Text,
     Bool,
@@ -41,9 +45,19 @@ pub(crate) enum Kind {
     Int64,
     Uint64,
     Number,
+    Bytes,
     Time,
+    Duration,
+    /// Names of fields.
+    Mask,
     Enum(&'static [(&'static str, i32)]),
     Message(&'static Schema),
+    /// By name.
+    Map(&'static Kind),
+    /// Any JSON object.
+    Object,
+    /// Any JSON array.
+    Array,
     /// Any JSON.
     Json,
 }

@@ -3,7 +3,12 @@
 //! Invariant: no NaN, no infinity and no U+0000 passes the gateway. JSON has no such numbers (but proto3 JSON spells them
 //! as strings, and parsers read `1e999` in a string as infinity), and Postgres stores no such text.
 
-use petty_proto::wkt::{Timestamp, Value};
+use std::collections::HashMap;
+
+use petty_proto::wkt::{
+    BoolValue, BytesValue, DoubleValue, Duration, Empty, FieldMask, FloatValue, Int32Value, Int64Value,
+    ListValue, StringValue, Struct, Timestamp, UInt32Value, UInt64Value, Value,
+};
 
 use crate::problem::{FieldFault, MOST_FAULTS};
 
@@ -24,6 +29,7 @@ pub(crate) struct Walk {
 enum Step {
     Field(&'static str),
     Index(usize),
+    Key(String),
 }
 
 impl Walk {
@@ -54,6 +60,10 @@ impl Walk {
                     field.push_str(name);
                 }
                 Step::Index(index) => field.push_str(&format!("[{index}]")),
+                Step::Key(key) => {
+                    field.push('.');
+                    field.push_str(key);
+                }
             }
         }
         self.faults.push(FieldFault::new(field, reason));
@@ -82,10 +92,45 @@ impl Sound for f32 {
     }
 }
 
-impl Sound for Value {
+macro_rules! any_json {
+    ($($kind:ty),*) => {
+        $(impl Sound for $kind {
+            fn check(&self, walk: &mut Walk) {
+                if self.any_text(&mut |text| text.as_bytes().contains(&0)) {
+                    walk.fault("must not hold the character U+0000");
+                }
+            }
+        })*
+    };
+}
+
+any_json!(Value, Struct, ListValue);
+
+macro_rules! wrapped {
+    ($($kind:ty),*) => {
+        $(impl Sound for $kind {
+            fn check(&self, walk: &mut Walk) {
+                self.value.check(walk);
+            }
+        })*
+    };
+}
+
+wrapped!(StringValue, DoubleValue, FloatValue);
+
+impl<T: Sound> Sound for Box<T> {
     fn check(&self, walk: &mut Walk) {
-        if self.any_text(&mut |text| text.as_bytes().contains(&0)) {
-            walk.fault("must not hold the character U+0000");
+        (**self).check(walk);
+    }
+}
+
+impl<T: Sound> Sound for HashMap<String, T> {
+    fn check(&self, walk: &mut Walk) {
+        for (key, value) in self {
+            key.check(walk);
+            walk.path.push(Step::Key(key.replace('\0', "")));
+            value.check(walk);
+            walk.path.pop();
         }
     }
 }
@@ -116,4 +161,20 @@ macro_rules! always_sound {
     };
 }
 
-always_sound!(bool, i32, u32, i64, u64, Timestamp);
+always_sound!(
+    bool,
+    i32,
+    u32,
+    i64,
+    u64,
+    Timestamp,
+    Duration,
+    FieldMask,
+    Empty,
+    BoolValue,
+    BytesValue,
+    Int32Value,
+    Int64Value,
+    UInt32Value,
+    UInt64Value
+);

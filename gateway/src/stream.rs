@@ -16,7 +16,8 @@ use tracing::Instrument as _;
 
 use crate::answer::AnswerBody;
 use crate::config::Limits;
-use crate::events::{self, End, Frames, GOING, HEARTBEAT, RETRY};
+use crate::events::{End, Frames};
+use crate::form::Form;
 use crate::problem::Problem;
 use crate::routes::Route;
 
@@ -81,6 +82,7 @@ impl Streams {
     pub(crate) fn answer(
         &self,
         frames: Frames,
+        form: Form,
         place: Place,
         route: &'static Route,
         request_id: &RequestId,
@@ -100,7 +102,7 @@ impl Streams {
             telemetry::follow(&span, &traceparent);
         }
         let pump = async move {
-            let pump = Pump { sender, heartbeat, patience, shutdown };
+            let pump = Pump { sender, form, heartbeat, patience, shutdown };
             let ended = pump.run(frames, request_id.as_str()).await;
             tracing::debug!(?ended, "a stream ended");
             drop(place);
@@ -112,6 +114,7 @@ impl Streams {
 
 struct Pump {
     sender: mpsc::Sender<Bytes>,
+    form: Form,
     heartbeat: Duration,
     patience: Duration,
     shutdown: Shutdown,
@@ -119,22 +122,25 @@ struct Pump {
 
 impl Pump {
     async fn run(&self, mut frames: Frames, request_id: &str) -> Ended {
-        if let Err(ended) = self.send(RETRY).await {
+        if let Some(opening) = self.form.opening()
+            && let Err(ended) = self.send(opening).await
+        {
             return ended;
         }
         loop {
             let next = tokio::select! {
                 biased;
                 () = self.sender.closed() => return Ended::Gone,
-                () = self.shutdown.draining() => return self.last(GOING, Ended::Draining).await,
+                () = self.shutdown.draining() => return self.last(self.form.going(), Ended::Draining).await,
                 next = tokio::time::timeout(self.heartbeat, frames.next()) => next,
             };
             let frame = match next {
-                Err(_) => HEARTBEAT,
+                Err(_) => self.form.heartbeat(),
                 Ok(Some(Ok(frame))) => frame,
-                Ok(Some(Err(End::Going))) => return self.last(GOING, Ended::Upstream).await,
+                Ok(Some(Err(End::Going))) => return self.last(self.form.going(), Ended::Upstream).await,
                 Ok(Some(Err(End::Problem(problem)))) => {
-                    return self.last(events::problem(&problem, request_id), Ended::Upstream).await;
+                    let last = self.form.problem(&problem, request_id);
+                    return self.last(Some(last), Ended::Upstream).await;
                 }
                 Ok(None) => return Ended::Upstream,
             };
@@ -157,8 +163,9 @@ impl Pump {
         }
     }
 
-    /// The last event, to a client that has room for it.
-    async fn last(&self, frame: Bytes, ended: Ended) -> Ended {
+    /// The last, if there is one, to a client that has room for it.
+    async fn last(&self, frame: Option<Bytes>, ended: Ended) -> Ended {
+        let Some(frame) = frame else { return ended };
         match tokio::time::timeout(self.patience, self.sender.send(frame)).await {
             Ok(Ok(())) => ended,
             Ok(Err(_)) => Ended::Gone,

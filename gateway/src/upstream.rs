@@ -16,9 +16,11 @@ use petty_chassis::access::{ACCESS_REASON, AccessReason};
 use petty_chassis::grpc::gate::ACCEPTED;
 use petty_chassis::grpc::{CLIENT_ADDRESS, CallScope, Deadline};
 use petty_proto::policy::MethodPolicy;
+use petty_proto::wkt::FieldMask;
 use prost::Message;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::client::Grpc;
@@ -29,11 +31,12 @@ use tower::ServiceExt as _;
 use tower::util::BoxCloneSyncService;
 
 use crate::body::Content;
+use crate::form::Form;
 use crate::idempotency::Sendings;
 use crate::json;
 use crate::problem::{FieldFault, Problem};
 use crate::query::{self, Taken};
-use crate::routes::Route;
+use crate::routes::{Route, Verb};
 use crate::schema::Schema;
 use crate::sound::Sound;
 use crate::status;
@@ -127,11 +130,20 @@ pub(crate) trait RequestMessage: Message + DeserializeOwned + Default + Sound + 
     /// What it looks like.
     const SCHEMA: &'static Schema;
 
-    /// A field that a path states.
-    fn path_field(&mut self, name: &str) -> Option<&mut String>;
+    /// States a field that a path has.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the text.
+    fn state(&mut self, name: &str, text: &str) -> Result<(), &'static str>;
 
     /// Its `request_id`, where it has one.
     fn request_id(&mut self) -> Option<&mut String> {
+        None
+    }
+
+    /// Which fields are to be changed, where it says that.
+    fn update_mask(&mut self) -> Option<&mut Option<FieldMask>> {
         None
     }
 
@@ -158,6 +170,8 @@ pub(crate) struct Exchange {
     pub(crate) idempotency_key: Option<String>,
     /// What the client of a stream saw last, by its header.
     pub(crate) last_event_id: Option<String>,
+    /// How a stream goes out.
+    pub(crate) form: Form,
     /// The request's id and trace.
     pub(crate) scope: CallScope,
     /// The keys of requests that are being answered.
@@ -205,7 +219,12 @@ where
     } else if accepted {
         Bytes::from_static(b"{}")
     } else {
-        let encoded = serde_json::to_vec(response.get_ref()).map_err(|error| {
+        let encoded = match exchange.route.answer_field {
+            None => serde_json::to_vec(response.get_ref()),
+            Some(name) => serde_json::to_value(response.get_ref())
+                .and_then(|answer| serde_json::to_vec(&json::part(answer, name))),
+        };
+        let encoded = encoded.map_err(|error| {
             tracing::error!(%error, method = policy.path, "an upstream's answer has no JSON");
             Problem::internal()
         })?;
@@ -268,7 +287,10 @@ pub(crate) async fn within<T>(
 fn decode<Req: RequestMessage>(exchange: &Exchange) -> Result<Req, Problem> {
     let lenient = exchange.route.policy.lenient_json;
     let query = exchange.query.as_deref().unwrap_or_default();
-    let mut message: Req = if exchange.route.takes_body {
+    let taken = Taken::Some { path: &exchange.path, body: exchange.route.body_field };
+    let mut message: Req = if let Some(field) = exchange.route.body_field {
+        member(exchange, query::parse(query, Req::SCHEMA, taken, lenient)?, field)?
+    } else if exchange.route.takes_body {
         query::parse(query, Req::SCHEMA, Taken::All, lenient)?;
         match &exchange.body {
             Content::Json(body) => json::decode(body, Req::SCHEMA, lenient)?,
@@ -276,25 +298,19 @@ fn decode<Req: RequestMessage>(exchange: &Exchange) -> Result<Req, Problem> {
                 let form = std::str::from_utf8(body).map_err(|_| {
                     Problem::invalid(vec![FieldFault::new("body", "must be percent-encoded UTF-8")])
                 })?;
-                let value = query::parse(form, Req::SCHEMA, Taken::Path(&exchange.path), lenient)?;
+                let value = query::parse(form, Req::SCHEMA, taken, lenient)?;
                 json::decode_value(value, Req::SCHEMA, lenient)?
             }
         }
     } else if query.is_empty() {
         Req::default()
     } else {
-        let value = query::parse(query, Req::SCHEMA, Taken::Path(&exchange.path), lenient)?;
+        let value = query::parse(query, Req::SCHEMA, taken, lenient)?;
         json::decode_value(value, Req::SCHEMA, lenient)?
     };
     for (name, value) in &exchange.path {
-        if value.contains('\0') {
-            return Err(Problem::invalid(vec![FieldFault::new(*name, "must not hold the character U+0000")]));
-        }
-        let Some(field) = message.path_field(name) else { continue };
-        if !field.is_empty() && field != value {
-            return Err(Problem::invalid(vec![FieldFault::new(*name, "is another than in the path")]));
-        }
-        field.clone_from(value);
+        let fault = |reason| Problem::invalid(vec![FieldFault::new(*name, reason)]);
+        message.state(name, value).map_err(fault)?;
     }
     // The client itself keeps the header up to date when it comes back; its URL stays as it was.
     if let Some(seen) = &exchange.last_event_id
@@ -314,6 +330,38 @@ fn decode<Req: RequestMessage>(exchange: &Exchange) -> Result<Req, Problem> {
             Some(key) => derive_request_id(&exchange.subject, exchange.route.policy.path, key),
             None => String::new(),
         };
+    }
+    Ok(message)
+}
+
+/// The message of a body that is one of its fields, and of a query for the others. Which fields a PATCH changes is what its body
+/// names, unless the query says so.
+fn member<Req: RequestMessage>(
+    exchange: &Exchange,
+    query: Value,
+    field: &'static str,
+) -> Result<Req, Problem> {
+    let lenient = exchange.route.policy.lenient_json;
+    let Content::Json(body) = &exchange.body else { return Err(Problem::internal()) };
+    let mut message: Req = json::decode_member(body, field, lenient)?;
+    if query.as_object().is_none_or(|query| !query.is_empty()) {
+        // Of no field do both say something: that would be a parameter that the request does not have.
+        let others: Req = json::decode_value(query, Req::SCHEMA, lenient)?;
+        message.merge(others.encode_to_vec().as_slice()).map_err(|error| {
+            tracing::error!(%error, "a message cannot be read again");
+            Problem::internal()
+        })?;
+    }
+    if exchange.route.verb == Verb::Patch
+        && let Some(mask) = message.update_mask()
+        && mask.as_ref().is_none_or(|mask| mask.paths.is_empty())
+        && let Some(field) = Req::SCHEMA.field(field)
+    {
+        let mut paths = json::named(body, field)?;
+        // What the path states is not what changes.
+        let within = |name: &str, path: &str| name.split_once('.') == Some((field.name, path));
+        paths.retain(|path| !exchange.path.iter().any(|(name, _)| within(name, path)));
+        *mask = Some(FieldMask { paths });
     }
     Ok(message)
 }

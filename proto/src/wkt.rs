@@ -2,11 +2,22 @@
 //!
 //! pbjson's own timestamp prints `+00:00` where canonical proto3 JSON says `Z`, and pulls a second time library.
 
+mod duration;
+mod mask;
+mod object;
 mod value;
+mod wrappers;
 
 use std::fmt;
 
+pub use duration::Duration;
+pub use mask::FieldMask;
+pub use object::{ListValue, Struct};
 pub use value::Value;
+pub use wrappers::{
+    BoolValue, BytesValue, DoubleValue, Empty, FloatValue, Int32Value, Int64Value, StringValue, UInt32Value,
+    UInt64Value,
+};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 

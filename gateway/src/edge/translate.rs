@@ -15,6 +15,7 @@ use tonic::Status;
 use super::{Edge, header};
 use crate::answer::AnswerBody;
 use crate::body::{self, Bounds, Content, Held};
+use crate::form::{self, Form};
 use crate::last_known::Old;
 use crate::personal;
 use crate::problem::{FieldFault, Problem};
@@ -66,11 +67,10 @@ impl Edge {
         let path = fields
             .map_err(|name| Problem::invalid(vec![FieldFault::new(name, "must be percent-encoded UTF-8")]))?;
         let idempotency_key = headers::idempotency_key(&parts.headers, policy)?;
-        let last_event_id = if streams {
-            headers::takes_events(&parts.headers)?;
-            headers::last_event_id(&parts.headers)?
+        let (form, last_event_id) = if streams {
+            (form::negotiate(&parts.headers)?, headers::last_event_id(&parts.headers)?)
         } else {
-            None
+            (Form::default(), None)
         };
         let is_upload = route.takes_lines() && upload::is_lines(&parts.headers);
         let (content, _held) = if route.takes_body && !is_upload {
@@ -93,6 +93,7 @@ impl Edge {
             access_reason,
             idempotency_key,
             last_event_id,
+            form,
             scope,
             sendings: self.sendings.clone(),
         };
@@ -116,9 +117,9 @@ impl Edge {
         let mut response = if parts.method == Method::HEAD {
             Response::new(AnswerBody::default())
         } else {
-            Response::new(self.streams.answer(frames, place, route, &request_id))
+            Response::new(self.streams.answer(frames, form, place, route, &request_id))
         };
-        headers::stamp_events(response.headers_mut());
+        headers::stamp_stream(response.headers_mut(), form);
         Ok(response)
     }
 

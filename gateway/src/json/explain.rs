@@ -7,8 +7,8 @@
 use std::borrow::Cow;
 
 use jiff::civil::DateTime;
-use petty_proto::wkt::Timestamp;
-use serde::Deserialize as _;
+use petty_proto::wkt::{BytesValue, Duration, FieldMask, Timestamp};
+use serde::Deserialize;
 use serde::de::value::{Error as SerdeError, StrDeserializer};
 use serde_json::{Map, Value};
 
@@ -57,6 +57,7 @@ impl Reading {
     fn message(&mut self, map: &mut Map<String, Value>, schema: &'static Schema, path: &str) {
         let mut unknown = Vec::new();
         let mut seen: Vec<&'static str> = Vec::new();
+        let mut chosen: Vec<(&'static str, &'static str)> = Vec::new();
         map.retain(|name, value| {
             let Some(field) = schema.field(name) else {
                 unknown.push(join(path, name));
@@ -70,6 +71,14 @@ impl Reading {
             seen.push(field.name);
             if value.is_null() {
                 return false;
+            }
+            if let Some(oneof) = field.oneof {
+                match chosen.iter().find(|(other, _)| *other == oneof) {
+                    Some((_, first)) => {
+                        self.fault(path.clone(), format!("excludes {first}, which is given too"))
+                    }
+                    None => chosen.push((oneof, field.name)),
+                }
             }
             self.field(value, field, &path);
             true
@@ -123,6 +132,22 @@ impl Reading {
             // Those that are no finite numbers are found in the message, where all ways of reading meet.
             (Kind::Number, Value::String(text)) if text.parse::<f64>().is_ok() => return,
             (Kind::Number, _) => "must be a number".into(),
+            (Kind::Bytes, Value::String(text)) if reads::<BytesValue>(text) => return,
+            (Kind::Bytes, _) => "must be base64".into(),
+            (Kind::Duration, Value::String(text)) if reads::<Duration>(text) => return,
+            (Kind::Duration, _) => "must be seconds, for example \"1.5s\"".into(),
+            (Kind::Mask, Value::String(text)) if reads::<FieldMask>(text) => return,
+            (Kind::Mask, _) => "must be names of fields, separated by commas".into(),
+            (Kind::Object, Value::Object(_)) | (Kind::Array, Value::Array(_)) => return,
+            (Kind::Array, _) => "must be an array".into(),
+            (Kind::Map(kind), Value::Object(_)) => {
+                if let Value::Object(map) = value {
+                    for (key, value) in map.iter_mut() {
+                        self.single(value, kind, &join(path, key));
+                    }
+                }
+                return;
+            }
             (Kind::Time, Value::String(text)) if is_time(text) => return,
             (Kind::Time, _) => "must be a time as in RFC 3339, for example \"2026-01-31T12:00:00Z\"".into(),
             (Kind::Enum(values), value) if is_of(value, values) => return,
@@ -137,7 +162,7 @@ impl Reading {
                 }
                 return;
             }
-            (Kind::Message(_), _) => "must be an object".into(),
+            (Kind::Message(_) | Kind::Map(_) | Kind::Object, _) => "must be an object".into(),
         };
         self.fault(path.to_owned(), wrong);
     }
@@ -165,7 +190,12 @@ fn is_of(value: &Value, values: &[(&str, i32)]) -> bool {
 }
 
 fn is_time(text: &str) -> bool {
-    Timestamp::deserialize(StrDeserializer::<'_, SerdeError>::new(text)).is_ok()
+    reads::<Timestamp>(text)
+}
+
+/// Whether a type's own reader takes a text.
+fn reads<'de, T: Deserialize<'de>>(text: &'de str) -> bool {
+    T::deserialize(StrDeserializer::<'_, SerdeError>::new(text)).is_ok()
 }
 
 /// Proto3 JSON takes `1.0` and `1e3` for whole numbers; the message's own reader does not.

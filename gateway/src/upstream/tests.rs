@@ -26,6 +26,7 @@ fn read<Req: RequestMessage>(method: Method, target: &str, body: &str) -> Result
         access_reason: None,
         idempotency_key: Some("key-1".to_owned()),
         last_event_id: None,
+        form: Form::default(),
         sendings: crate::idempotency::Sendings::unrecorded(),
         scope: CallScope {
             request_id: RequestId::parse("r-1").unwrap(),

@@ -1,5 +1,7 @@
 //! In which order requests are refused: 404, 405, 401, 403, 400.
 
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
 use crate::world::World;
 
 #[tokio::test]
@@ -79,4 +81,73 @@ async fn wrong_verbs_are_told_the_right_ones() {
     assert!(length > 2, "as much as GET has");
     let reply = world.send_h2("HEAD", "/v1/pets/p-1", &[("authorization", &token)]).await;
     assert_eq!((reply.bytes.len(), reply.header("content-length")), (0, length.to_string().as_str()));
+}
+
+#[tokio::test]
+async fn every_path_says_which_verbs_it_has_without_asking_who_asks() {
+    let world = World::new().await;
+    for (path, allow) in [
+        ("/health", "GET, HEAD, OPTIONS"),
+        ("/v1/pets/p-1", "GET, DELETE, PATCH, HEAD, OPTIONS"),
+        ("/v1/pets/p-1/stream", "GET, HEAD, OPTIONS"),
+        ("/v1/ingest:batch", "POST, OPTIONS"),
+        ("/submit-feedback", "POST, OPTIONS"),
+        ("/.well-known/jwks.json", "GET, HEAD, OPTIONS"),
+        ("/v1/pets/p-1/collars/c-1:rotateSecret", "POST, OPTIONS"),
+    ] {
+        let reply = world.send("OPTIONS", path, &[], "").await;
+        assert_eq!((reply.status, reply.header("allow"), reply.bytes.len()), (204, allow, 0), "{path}");
+        let reply = world.send("TRACE", path, &[], "").await;
+        assert_eq!((reply.problem().0, reply.header("allow")), (405, allow), "{path}");
+        let reply = world.send("PROPFIND", path, &[], "").await;
+        assert_eq!((reply.problem().0, reply.header("allow")), (405, allow), "{path}");
+    }
+    for path in ["/nothing", "/v1", "/v1/pets/", "//", "/v1/pets/p-1/stream/x"] {
+        assert_eq!(world.send("OPTIONS", path, &[], "").await.problem().0, 404, "{path}");
+    }
+    assert!(world.services.seen().is_empty());
+}
+
+#[tokio::test]
+async fn options_of_a_star_are_those_of_the_whole() {
+    let world = World::new().await;
+    let mut stream = tokio::net::TcpStream::connect(world.address).await.unwrap();
+    stream.write_all(b"OPTIONS * HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 204"), "{answer}");
+    assert!(answer.contains("allow: GET, PUT, POST, DELETE, PATCH, HEAD, OPTIONS\r\n"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_body_that_is_packed_as_we_do_not_unpack_is_415_with_what_we_do() {
+    let world = World::new().await;
+    let token = world.account("read write");
+    for (coding, status) in [
+        ("br", 415),
+        ("deflate", 415),
+        ("gzip, gzip", 415),
+        ("gzip, br", 415),
+        ("zstd", 415),
+        ("compress", 415),
+        ("identity", 201),
+        ("identity, identity", 201),
+        ("gzip", 400),
+        ("identity, gzip", 400),
+        ("X-GZIP", 400),
+    ] {
+        let headers = [("authorization", token.as_str()), ("content-encoding", coding)];
+        let reply = world.send("POST", "/v1/pets", &headers, r#"{"name":"Rex"}"#).await;
+        assert_eq!(reply.status, status, "{coding}: {:?}", reply.bytes);
+        assert_eq!(reply.header("accept-encoding"), if status == 415 { "gzip, identity" } else { "" });
+    }
+    for kind in ["text/plain", "application/xml", "application/json; charset=latin1", "", "json"] {
+        let headers = [("authorization", token.as_str()), ("content-type", kind)];
+        let reply = world.send("PATCH", "/v1/pets/p-1", &headers, "{}").await;
+        assert_eq!((reply.problem().0, reply.header("accept")), (415, "application/json"), "{kind}");
+    }
+    for kind in ["Application/JSON", "application/json;charset=\"UTF-8\"", "application/merge-patch+json"] {
+        let headers = [("authorization", token.as_str()), ("content-type", kind)];
+        assert_eq!(world.send("PATCH", "/v1/pets/p-1", &headers, "{}").await.status, 200, "{kind}");
+    }
 }

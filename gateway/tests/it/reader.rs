@@ -1,4 +1,4 @@
-//! A client of server-sent events that looks at every byte.
+//! A client of streams that looks at every byte.
 
 use std::time::Duration;
 
@@ -27,14 +27,36 @@ impl Reader {
                 self.text = rest;
                 return Some(block);
             }
-            let frame = tokio::time::timeout(Duration::from_secs(10), self.body.frame());
-            let Some(frame) = frame.await.expect("something in time") else {
-                assert_eq!(self.text, "", "it ends with a whole event");
+            if !self.more().await {
                 return None;
-            };
-            let data = frame.unwrap().into_data().unwrap();
-            self.text.push_str(std::str::from_utf8(&data).unwrap());
+            }
         }
+    }
+
+    /// The next line, without its end; `None` at the end of all.
+    pub(crate) async fn line(&mut self) -> Option<String> {
+        loop {
+            if let Some((line, rest)) = self.text.split_once('\n') {
+                let (line, rest) = (line.to_owned(), rest.to_owned());
+                self.text = rest;
+                return Some(line);
+            }
+            if !self.more().await {
+                return None;
+            }
+        }
+    }
+
+    /// Reads on; at the end there is nothing half read.
+    async fn more(&mut self) -> bool {
+        let frame = tokio::time::timeout(Duration::from_secs(10), self.body.frame());
+        let Some(frame) = frame.await.expect("something in time") else {
+            assert_eq!(self.text, "", "it ends with a whole event");
+            return false;
+        };
+        let data = frame.unwrap().into_data().unwrap();
+        self.text.push_str(std::str::from_utf8(&data).unwrap());
+        true
     }
 
     /// The next event: its id, its name and its data. Comments are passed over.

@@ -126,7 +126,7 @@ async fn who_takes_no_events_gets_none() {
         ("application/json, text/*;q=0.5", true),
         ("application/json, text/plain, */*", true),
         ("application/json", false),
-        ("text/event-stream;q=0, */*", false),
+        ("text/event-stream;q=0, text/*", false),
         ("*/*;q=0", false),
         ("text/*;q=0, text/event-stream", true),
     ] {

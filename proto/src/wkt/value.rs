@@ -30,9 +30,13 @@ impl Value {
     pub fn any_text(&self, is_such: &mut dyn FnMut(&str) -> bool) -> bool {
         any_text(&self.0, is_such)
     }
+
+    pub(super) fn into_kind(self) -> Option<Kind> {
+        self.0.kind
+    }
 }
 
-fn any_text(value: &prost_types::Value, is_such: &mut dyn FnMut(&str) -> bool) -> bool {
+pub(super) fn any_text(value: &prost_types::Value, is_such: &mut dyn FnMut(&str) -> bool) -> bool {
     match &value.kind {
         None | Some(Kind::NullValue(_) | Kind::NumberValue(_) | Kind::BoolValue(_)) => false,
         Some(Kind::StringValue(text)) => is_such(text),
@@ -40,6 +44,12 @@ fn any_text(value: &prost_types::Value, is_such: &mut dyn FnMut(&str) -> bool) -
             object.fields.iter().any(|(name, value)| is_such(name) || any_text(value, is_such))
         }
         Some(Kind::ListValue(list)) => list.values.iter().any(|value| any_text(value, is_such)),
+    }
+}
+
+impl From<prost_types::Value> for Value {
+    fn from(value: prost_types::Value) -> Self {
+        Self(value)
     }
 }
 
