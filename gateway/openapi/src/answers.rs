@@ -31,7 +31,7 @@ const FAILURES: &[(u16, &str, &str, &str, &str)] = &[
         "NotAcceptable",
         "It has no representation that the client takes.",
         "NOT_ACCEPTABLE",
-        "What is here is text/event-stream.",
+        "What is here is text/event-stream or application/x-ndjson.",
     ),
     (
         408,

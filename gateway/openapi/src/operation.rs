@@ -333,7 +333,10 @@ impl Operation {
             let events = self
                 .lines(&name, Role::Answer, "Server-sent events; the data of each is JSON.", schemas)?
                 .with("example", format!("id: 8\nevent: entry\ndata: {data}\n\n"));
-            return Ok(response.with("content", Object::new().with("text/event-stream", events)));
+            let lines = "One message a line, and empty lines in between; one with an `error` is the last.";
+            let lines = self.lines(&name, Role::Answer, lines, schemas)?;
+            let content = Object::new().with("text/event-stream", events).with("application/x-ndjson", lines);
+            return Ok(response.with("content", content));
         }
         let (schema, example) = match binding.answer.as_str() {
             "" => (
