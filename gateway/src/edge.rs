@@ -3,10 +3,12 @@
 //! Invariant, the order in which requests are refused: unknown path 404, other verb 405, unknown caller 401, wrong scope 403,
 //! bad shape 400 (406, 413, 415), and only then whatever the service says. Nobody unknown gets a body looked at.
 
+mod socket;
 mod translate;
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use bytes::Bytes;
@@ -34,10 +36,12 @@ use crate::last_known::LastKnown;
 use crate::metrics::Metrics;
 use crate::origin::{Origin, TrustedProxies};
 use crate::personal::Exchanges;
+use crate::presence::Presence;
 use crate::problem::Problem;
 use crate::quota::{Quotas, Rates, Standing};
 use crate::router::{Found, Router};
 use crate::routes::{ROUTES, Route};
+use crate::socket as sockets;
 use crate::stream::Streams;
 use crate::upload::Uploads;
 use crate::upstream::Upstreams;
@@ -63,9 +67,12 @@ pub struct Edge {
     room: Room,
     metrics: Metrics,
     personal: Exchanges,
-    quotas: Quotas,
+    quotas: Arc<Quotas>,
     sendings: Sendings,
     last_known: LastKnown,
+    presence: Presence,
+    tasks: Tasks,
+    shutdown: Shutdown,
 }
 
 /// The process that an edge is part of.
@@ -136,7 +143,7 @@ impl Edge {
         }
         let Process { readiness, clock, tasks, shutdown } = process;
         let permits = Semaphore::new(limits.concurrency);
-        let streams = Streams::new(limits, tasks, shutdown);
+        let streams = Streams::new(limits, tasks.clone(), shutdown.clone());
         let metrics = Metrics::new();
         let personal = Exchanges::new(clock.clone());
         let proxies = TrustedProxies::default();
@@ -156,9 +163,12 @@ impl Edge {
             room: Room::new(limits.bodies_bytes.max(limits.batch_bytes).max(limits.body_bytes)),
             metrics,
             personal,
-            quotas: Quotas::alone(Rates::unlimited()),
+            quotas: Arc::new(Quotas::alone(Rates::unlimited())),
             sendings: Sendings::unrecorded(),
             last_known: LastKnown::nothing(),
+            presence: Presence::default(),
+            tasks,
+            shutdown,
         })
     }
 
@@ -177,7 +187,7 @@ impl Edge {
     /// With these quotas; without, none.
     #[must_use]
     pub fn within(self, quotas: Quotas) -> Self {
-        Self { quotas, ..self }
+        Self { quotas: Arc::new(quotas), ..self }
     }
 
     /// With a record of the requests that are being answered.
@@ -190,6 +200,12 @@ impl Edge {
     #[must_use]
     pub fn remembering(self, last_known: LastKnown) -> Self {
         Self { last_known, ..self }
+    }
+
+    /// Counting who looks at a pet with other replicas.
+    #[must_use]
+    pub fn counting(self, presence: Presence) -> Self {
+        Self { presence, ..self }
     }
 
     /// What is too much.
@@ -284,7 +300,8 @@ impl Edge {
         B: Body<Data = Bytes> + Unpin,
     {
         let path = parts.uri.path();
-        let router = if parts.extensions.get::<Staff>().is_some() { &self.staff } else { &self.router };
+        let is_staff = parts.extensions.get::<Staff>().is_some();
+        let router = if is_staff { &self.staff } else { &self.router };
         if let Some(response) = probes::answer(&parts.method, path, &self.readiness) {
             return Answered::without_route(response);
         }
@@ -294,6 +311,14 @@ impl Edge {
         let Ok(_permit) = self.permits.try_acquire() else {
             return Answered::without_route(Err(Problem::overloaded()));
         };
+        if path == sockets::PATH && !is_staff {
+            let mut standing = None;
+            let response = match parts.method {
+                Method::OPTIONS => Ok(verbs(sockets::ALLOW)),
+                _ => self.socket(parts, scope, &mut standing).await,
+            };
+            return Answered { response, route: None, standing };
+        }
         let (route, fields) = match router.find(&parts.method, path) {
             Found::Route(route, fields) => (route, Ok(fields)),
             Found::BadSegment(route, name) => (route, Err(name)),
@@ -302,10 +327,7 @@ impl Edge {
                 return Answered::without_route(Err(problem));
             }
             Found::Options(allow) => {
-                let mut response = Response::new(AnswerBody::default());
-                *response.status_mut() = StatusCode::NO_CONTENT;
-                response.headers_mut().insert(ALLOW, header(&allow));
-                return Answered::without_route(Ok(response));
+                return Answered::without_route(Ok(verbs(header(&allow))));
             }
             Found::Nothing => {
                 let problem =
@@ -317,6 +339,14 @@ impl Edge {
         let response = self.translate(route, fields, parts, body, scope, &mut standing).await;
         Answered { response, route: Some(route), standing }
     }
+}
+
+/// The answer to OPTIONS.
+fn verbs(allow: HeaderValue) -> Response<AnswerBody> {
+    let mut response = Response::new(AnswerBody::default());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    response.headers_mut().insert(ALLOW, allow);
+    response
 }
 
 /// An answer without its body. Over HTTP/2, hyper would send it.

@@ -28,6 +28,7 @@ mod metrics;
 mod origin;
 mod patience;
 mod personal;
+mod presence;
 mod probes;
 mod problem;
 mod query;
@@ -37,6 +38,7 @@ mod routes;
 mod schema;
 mod server;
 mod slot;
+mod socket;
 mod sound;
 mod status;
 mod stream;
@@ -64,6 +66,7 @@ pub use edge::{Edge, Process};
 pub use idempotency::Sendings;
 pub use last_known::LastKnown;
 pub use origin::TrustedProxies;
+pub use presence::Presence;
 pub use quota::{Quotas, Rate, Rates};
 pub use server::{Door, offer_to_staff, serve};
 pub use tls::{Tls, TlsFiles};
@@ -113,7 +116,8 @@ impl Service for Gateway {
             Some(url) => {
                 let redis = Connector::new(url)?;
                 let quotas = Quotas::shared(config.rates, &redis, &context.tasks, &context.shutdown);
-                edge.within(quotas).recording(Sendings::recorded(&redis, &context.tasks))
+                let presence = Presence::shared(&redis, &context.tasks, &context.shutdown);
+                edge.within(quotas).recording(Sendings::recorded(&redis, &context.tasks)).counting(presence)
             }
             None => {
                 tracing::warn!("no PETTY_CACHE_REDIS_URL: each replica limits by itself");

@@ -136,7 +136,7 @@ where
         async move { Ok::<_, Infallible>(edge.answer(request).await) }
     });
     let service = TowerToHyperService::new(coding::layer().layer(service));
-    let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
+    let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service).into_owned();
     if let Err(error) = watcher.watch(connection).await {
         tracing::debug!(error, "a connection failed");
     }

@@ -124,7 +124,7 @@ impl Edge {
     }
 
     /// Who is calling, where the method asks, and the header to forward.
-    async fn caller(
+    pub(super) async fn caller(
         &self,
         parts: &Parts,
         policy: &MethodPolicy,
@@ -161,7 +161,7 @@ impl Edge {
     }
 
     /// Checked when the edge was made: every route has its upstream.
-    fn upstream(&self, service: &str) -> Result<Channel, Problem> {
+    pub(super) fn upstream(&self, service: &str) -> Result<Channel, Problem> {
         self.upstreams.get(service).ok_or_else(Problem::internal)
     }
 }

@@ -18,6 +18,7 @@ mod quotas;
 mod reader;
 mod requests;
 mod sending_again;
+mod sockets;
 mod staff;
 mod stand_in;
 mod streams;
