@@ -10,9 +10,11 @@
 //! | `each 1 to 60 characters`, `each once` | lists | of the elements |
 //! | a regular expression in backticks, `^…$` | strings | pattern |
 //! | `(UUID)`, `YYYY-MM-DD`, `HH:MM`, `"evt_" and 32 hexadecimal digits` | strings | format or pattern |
-//! | `DOG or CAT.`, `"DOG" or "CAT".` at the beginning | enums, strings | these alone |
+//! | `an e-mail address` | strings of requests | format |
+//! | `DOG or CAT.`, `"DOG" or "CAT".`, `"Point", or empty.` at the beginning | enums, strings | these alone |
 //! | `Exactly one of the two` | fields | either this or the field before it |
 //! | `empty`, `Empty` | strings | may be empty all the same |
+//! | `absent`, `Absent` | times of answers | is not always there (`schema.rs`)
 //! | `required`, `Required` | requests | must be there |
 
 use std::sync::LazyLock;
@@ -63,7 +65,7 @@ static DIGITS: LazyLock<Option<Regex>> =
 static NAMES: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"^[A-Z][A-Z_]+(?:, [A-Z][A-Z_]+)*(?:,? or [A-Z][A-Z_]+)[.:,;]").ok());
 static QUOTED: LazyLock<Option<Regex>> =
-    LazyLock::new(|| Regex::new(r#"^"[^"]+"(?:, "[^"]+")*(?:,? or "[^"]+")\."#).ok());
+    LazyLock::new(|| Regex::new(r#"^"[^"]+"(?:, "[^"]+")*,? or (?:"[^"]+"|empty)\."#).ok());
 static ZERO_TOO: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"\bor 0\b|\b0 (?:where|removes)").ok());
 
@@ -133,9 +135,10 @@ fn text(plain: &str, comment: &str, bounds: &mut Bounds) -> Result<()> {
         bounds.max_length = Some(whole(&found[1])?);
     }
     if regex(&QUOTED)?.is_match(comment) {
-        bounds.values = comment.split('"').skip(1).step_by(2).map(str::to_owned).collect();
-        if let Some(end) = comment.find("\".") {
-            bounds.values = comment[..=end].split('"').skip(1).step_by(2).map(str::to_owned).collect();
+        let list = first_list(comment);
+        bounds.values = list.split('"').skip(1).step_by(2).map(str::to_owned).collect();
+        if list.ends_with("or empty") {
+            bounds.values.push(String::new());
         }
     } else if let Some(found) = regex(&PATTERN)?.captures(comment) {
         bounds.pattern = Some(found[1].to_owned());
@@ -143,6 +146,8 @@ fn text(plain: &str, comment: &str, bounds: &mut Bounds) -> Result<()> {
         bounds.pattern = Some(format!("^{}[0-9a-f]{{{}}}$", &found[1], &found[2]));
     } else if comment.contains("(UUID)") {
         bounds.format = Some("uuid");
+    } else if comment.contains("e-mail address") {
+        bounds.format = Some("email");
     } else if comment.contains("YYYY-MM-DD") {
         bounds.format = Some("date");
     } else if comment.contains("HH:MM") {
@@ -219,6 +224,8 @@ mod tests {
         let bounds = read("The event's id, \"evt_\" and 32 hexadecimal digits.", Of::Text, false);
         assert_eq!(bounds.pattern.as_deref(), Some("^evt_[0-9a-f]{32}$"));
         assert_eq!(read("\"DOG\" or \"CAT\".", Of::Text, false).values, ["DOG", "CAT"]);
+        assert_eq!(read("\"Point\", or empty.", Of::Text, false).values, ["Point", ""]);
+        assert_eq!(read("An e-mail address. Required.", Of::Text, false).format, Some("email"));
         assert_eq!(read("\"refresh\" or \"access\": where to look.", Of::Text, false).values, [""; 0]);
     }
 

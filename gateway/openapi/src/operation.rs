@@ -256,6 +256,8 @@ impl Operation {
         let schema = Object::new()
             .with("type", "string")
             .with("description", description)
+            // One line at least.
+            .with("pattern", r"\S")
             .with("contentMediaType", "application/json")
             .with("contentSchema", reference("schemas", &schemas.name(&message, role)?));
         Ok(Object::new().with("schema", schema).with("example", format!("{line}\n")))
@@ -328,15 +330,8 @@ impl Operation {
             return Ok(response);
         }
         if self.method.is_server_streaming() {
-            let name = output.full_name().to_owned();
-            let data = serde_json::to_string(&example::message(schemas, &output, Role::Answer)?)?;
-            let events = self
-                .lines(&name, Role::Answer, "Server-sent events; the data of each is JSON.", schemas)?
-                .with("example", format!("id: 8\nevent: entry\ndata: {data}\n\n"));
-            let lines = "One message a line, and empty lines in between; one with an `error` is the last.";
-            let lines = self.lines(&name, Role::Answer, lines, schemas)?;
-            let content = Object::new().with("text/event-stream", events).with("application/x-ndjson", lines);
-            return Ok(response.with("content", content));
+            let events = self.events(schemas)?;
+            return Ok(response.with("content", Object::new().with("text/event-stream", events)));
         }
         let (schema, example) = match binding.answer.as_str() {
             "" => (
@@ -359,6 +354,38 @@ impl Operation {
         };
         let media = Object::new().with("schema", schema).with("example", example);
         Ok(response.with("content", Object::new().with("application/json", media)))
+    }
+
+    /// Each of the server-sent events of a stream.
+    fn events(&self, schemas: &Schemas<'_>) -> Result<Object> {
+        let output = self.method.output();
+        let field = output.get_field_by_name("type").context("what is streamed has no type")?;
+        let kind = field.kind();
+        let values = kind.as_enum().context("the type is no enum")?;
+        let stated = values.values().filter(|value| value.number() != 0);
+        let mut names: Vec<String> = stated.map(|value| value.name().to_ascii_lowercase()).collect();
+        names.push("error".to_owned());
+        let text = |description: &str| Object::new().with("type", "string").with("description", description);
+        let data = text("JSON; of an `error`, a Problem.")
+            .with("contentMediaType", "application/json")
+            .with("contentSchema", reference("schemas", &schemas.name(&output, Role::Answer)?));
+        let properties = Object::new()
+            .with("id", text("What to come back with; an `error` has none."))
+            .with("event", text("What kind of event it is.").with("enum", names))
+            .with("data", data)
+            .with(
+                "retry",
+                Object::new()
+                    .with("type", "integer")
+                    .with("description", "How long to wait before coming back, ms."),
+            );
+        let schema = Object::new()
+            .with("type", "object")
+            .with("description", "One of the server-sent events. In between come comments, which say that the stream is still there.")
+            .with("properties", properties);
+        let data = serde_json::to_string(&example::message(schemas, &output, Role::Answer)?)?;
+        let example = Object::new().with("id", "8").with("event", "entry").with("data", data);
+        Ok(Object::new().with("schema", schema).with("example", example))
     }
 
     fn headers(&self, binding: &Binding, is_success: bool) -> Object {

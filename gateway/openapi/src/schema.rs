@@ -102,7 +102,8 @@ impl<'a> Schemas<'a> {
         let in_oneof = field.containing_oneof().is_some();
         if role == Role::Answer {
             let is_time = matches!(field.kind(), Kind::Message(message) if message.full_name() == "google.protobuf.Timestamp");
-            return Ok(!field.supports_presence() || (is_time && !in_oneof));
+            return Ok(!field.supports_presence()
+                || (is_time && !in_oneof && !self.comment(field).contains("bsent")));
         }
         let bounds = self.bounds(field)?;
         if in_oneof || bounds.either {
@@ -306,8 +307,10 @@ fn text(bounds: &Bounds, role: Role) -> Object {
             Object::new().with_some("format", bounds.format).with_some("pattern", bounds.pattern.clone());
         return schema.with("anyOf", [Object::new().with("maxLength", 0_i64), other]);
     }
+    // What an address is that we answer, its owner said.
+    let format = bounds.format.filter(|format| role != Role::Answer || *format != "email");
     schema
-        .with_some("format", bounds.format)
+        .with_some("format", format)
         .with_some("pattern", bounds.pattern.clone())
         .with_some("minLength", least.filter(|_| !bounds.may_be_empty))
         .with_some("maxLength", bounds.max_length)
