@@ -81,9 +81,12 @@ NOT_IN_A_SCHEMA = {
     r"among the first that anybody would try|must be harder to guess": "a judgement",
     r"two that follow each other are the same|100 km apart|cross": "geometry",
     r"must never be fed": "a list of poisons",
+    r"with the other parts makes": "a sum",
+    r"a neutered pet cannot carry young": "what is known of the pet already",
+    r"must not hold the character U\+0000": "PostgreSQL stores no such text",
     r"must be an e-mail address": "what a mailer takes, not all that RFC 5321 has",
     r"must be scopes separated by spaces|no more than your own token": "a list in a string",
-    r"at least one signal|must hold at least one": "one of many",
+    r"at least one of heart_rate": "one of many",
     r"must be the id of an update": "ids are the server's own",
     r"must be six digits": "or a recovery code; spaces are allowed in both",
 }
@@ -201,8 +204,8 @@ def filter_failure(context, failure, case, response):
     if isinstance(failure, RejectedPositiveData):
         return not (response.status_code in (400, 422) and no_schema_says(response.json(), case.body))
     if isinstance(failure, AcceptedNegativeData):
-        if case.media_type == "application/x-ndjson":
-            # Each line stands alone: a bad one is in the answer.
+        if case.operation.definition.raw["operationId"] == "ingestReadings" and response.json().get("rejected"):
+            # Each reading stands alone: a bad one is refused in the answer.
             return False
         content = case.operation.definition.raw.get("requestBody", {}).get("content", {})
         schema = content.get("application/json", {}).get("schema")

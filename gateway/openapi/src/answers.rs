@@ -326,7 +326,7 @@ pub(crate) fn parameters() -> Object {
             header(
                 "Last-Event-ID",
                 "The id of the last event that was seen: the stream goes on behind it. It wins over the parameter.",
-                text().with("pattern", "^[0-9]{1,18}$"),
+                text().with("pattern", "^[0-9]{0,18}$"),
             )
             .with("example", "8"),
         )

@@ -9,7 +9,7 @@ use crate::node::{Node, Object};
 use crate::schema::{Role, Schemas, first_value};
 
 /// What holds itself is shown so often.
-const DEEPEST: usize = 6;
+const DEEPEST: usize = 4;
 
 /// Fields that exclude one of those that are shown, though no oneof says so.
 const NOT_SHOWN: &[&str] = &[
@@ -250,6 +250,9 @@ pub(crate) fn value(
         return Ok(Node::from([13.40495, 52.52007]));
     }
     if ["grant_types_supported", "response_types_supported"].contains(&field.name()) {
+        return Ok(Vec::<Node>::new().into());
+    }
+    if field.is_list() && depth >= DEEPEST && matches!(field.kind(), Kind::Message(_)) {
         return Ok(Vec::<Node>::new().into());
     }
     let one = single(schemas, field, role, &bounds, depth)?;

@@ -173,6 +173,10 @@ impl<'a> Schemas<'a> {
             // Numbers of 64 bits are written as strings: not every client could hold them.
             Kind::Int64 | Kind::Sint64 | Kind::Sfixed64 => typed("string").with("pattern", "^-?[0-9]{1,19}$"),
             Kind::Uint64 | Kind::Fixed64 => typed("string").with("pattern", "^[0-9]{1,20}$"),
+            // What is not stated is left out of a list.
+            Kind::Enum(values) if field.is_list() => {
+                self.of_enum(&values, role, &Bounds { required: true, ..bounds.clone() })?
+            }
             Kind::Enum(values) => self.of_enum(&values, role, bounds)?,
             Kind::Message(message) => match well_known(message.full_name()) {
                 Some(schema) => schema,
