@@ -331,7 +331,12 @@ impl Operation {
         }
         if self.method.is_server_streaming() {
             let events = self.events(schemas)?;
-            return Ok(response.with("content", Object::new().with("text/event-stream", events)));
+            let lines = self.stream_lines(schemas)?;
+            let content = Object::new()
+                .with("text/event-stream", events)
+                .with(NDJSON, lines.clone())
+                .with("application/jsonl", lines);
+            return Ok(response.with("content", content));
         }
         let (schema, example) = match binding.answer.as_str() {
             "" => (
@@ -354,6 +359,21 @@ impl Operation {
         };
         let media = Object::new().with("schema", schema).with("example", example);
         Ok(response.with("content", Object::new().with("application/json", media)))
+    }
+
+    /// Each of the lines of a stream.
+    fn stream_lines(&self, schemas: &Schemas<'_>) -> Result<Object> {
+        let output = self.method.output();
+        let last = Object::new()
+            .with("type", "object")
+            .with("description", "The last line of a stream that ends for a reason.")
+            .with("properties", Object::new().with("error", reference("schemas", "Problem")))
+            .with("required", ["error"]);
+        let schema = Object::new()
+            .with("description", "One of the lines. An empty one says that the stream is still there.")
+            .with("anyOf", [reference("schemas", &schemas.name(&output, Role::Answer)?), last]);
+        let example = example::message(schemas, &output, Role::Answer)?;
+        Ok(Object::new().with("schema", schema).with("example", example))
     }
 
     /// Each of the server-sent events of a stream.
