@@ -74,7 +74,7 @@ fn rule(rule_: &DynamicMessage, found: &mut Vec<Binding>) -> Result<()> {
     else {
         bail!("a binding without a verb")
     };
-    let path = text(rule_, verb);
+    let path = plain(&text(rule_, verb));
     ensure!(path.starts_with('/'), "{path} does not begin with /");
     found.push(Binding {
         verb,
@@ -89,6 +89,21 @@ fn rule(rule_: &DynamicMessage, found: &mut Vec<Binding>) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// A template without the patterns of its variables: `{name=shelves/*}` is `{name}`.
+fn plain(template: &str) -> String {
+    let mut plain = String::new();
+    for (at, part) in template.split('{').enumerate() {
+        match part.split_once('}').filter(|_| at > 0) {
+            Some((variable, after)) => {
+                let name = variable.split('=').next().unwrap_or_default();
+                plain.push_str(&format!("{{{name}}}{after}"));
+            }
+            None => plain.push_str(part),
+        }
+    }
+    plain
 }
 
 /// A method's policy.

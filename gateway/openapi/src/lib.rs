@@ -12,6 +12,7 @@ mod node;
 mod operation;
 mod own;
 mod schema;
+mod streams;
 
 use std::collections::BTreeMap;
 

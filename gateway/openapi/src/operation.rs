@@ -1,14 +1,14 @@
 //! Methods as operations.
 
 use anyhow::{Context as _, Result, ensure};
-use prost_reflect::{FieldDescriptor, Kind, MethodDescriptor};
+use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor, MethodDescriptor};
 
 use crate::answers;
 use crate::comments::{Comments, Text};
 use crate::example;
 use crate::http::{Binding, Policy, parameters};
 use crate::node::{Node, Object, reference};
-use crate::schema::{Role, Schemas};
+use crate::schema::{Role, Schemas, well_known};
 
 /// The method that also takes lines, what each of them is, and what is answered then.
 pub(crate) const LINES: (&str, &str, &str) = (
@@ -18,6 +18,8 @@ pub(crate) const LINES: (&str, &str, &str) = (
 );
 /// The method that also takes forms: where a standard says so (RFC 7009, 2.1).
 const FORMS: &str = "petty.auth.v1.TokenService.RevokeToken";
+/// As deep a field may lie that a query names.
+const DEEPEST: usize = 8;
 /// The media type of lines.
 const NDJSON: &str = "application/x-ndjson";
 
@@ -49,7 +51,7 @@ impl Operation {
                 "" => {}
                 field => schemas.want_field(&self.field(field)?, self.role()),
             }
-            for field in self.query(binding, schemas)? {
+            for (_, field) in self.query(binding, schemas) {
                 schemas.want_field(&field, self.role());
             }
             match binding.answer.as_str() {
@@ -66,28 +68,60 @@ impl Operation {
         Ok(())
     }
 
-    fn field(&self, name: &str) -> Result<FieldDescriptor> {
-        let input = self.method.input();
-        input.get_field_by_name(name).with_context(|| format!("{} has no {name}", input.full_name()))
+    /// A field of the request, or of a message in it: `pet.pet_id`.
+    fn field(&self, path: &str) -> Result<FieldDescriptor> {
+        let mut message = self.method.input();
+        let mut found = None;
+        for name in path.split('.') {
+            let field = message.get_field_by_name(name);
+            let field = field.with_context(|| format!("{} has no {name}", message.full_name()))?;
+            if let Kind::Message(inner) = field.kind() {
+                message = inner;
+            }
+            found = Some(field);
+        }
+        found.context("a field without a name")
     }
 
-    /// The fields that stand in the query.
-    fn query(&self, binding: &Binding, schemas: &Schemas<'_>) -> Result<Vec<FieldDescriptor>> {
-        if binding.body == "*" {
-            return Ok(Vec::new());
+    /// The fields that stand in the query, by their paths in the request.
+    fn query(&self, binding: &Binding, schemas: &Schemas<'_>) -> Vec<(String, FieldDescriptor)> {
+        let mut found = Vec::new();
+        if binding.body != "*" {
+            self.plain_fields(&self.method.input(), "", schemas, &mut found);
         }
         let in_path = parameters(&binding.path);
-        let is_plain = |field: &FieldDescriptor| match field.kind() {
-            Kind::Message(message) => message.full_name() == "google.protobuf.Timestamp",
-            _ => !field.is_map(),
-        };
-        let fields = schemas.fields(&self.method.input(), self.role());
-        Ok(fields
-            .into_iter()
-            .filter(|field| {
-                !in_path.contains(&field.name()) && field.name() != binding.body && is_plain(field)
-            })
-            .collect())
+        let body = format!("{}.", binding.body);
+        found.retain(|(name, _)| {
+            !in_path.contains(&name.as_str()) && *name != binding.body && !name.starts_with(&body)
+        });
+        found
+    }
+
+    /// What of a message a text can be, with what the messages in it hold.
+    fn plain_fields(
+        &self,
+        message: &MessageDescriptor,
+        prefix: &str,
+        schemas: &Schemas<'_>,
+        found: &mut Vec<(String, FieldDescriptor)>,
+    ) {
+        for field in schemas.fields(message, self.role()) {
+            let name = format!("{prefix}{}", field.name());
+            match field.kind() {
+                _ if field.is_map() => {}
+                Kind::Message(inner) if well_known(inner.full_name()).is_some() => {
+                    if !["Value", "Struct", "ListValue", "Any", "Empty"].contains(&inner.name()) {
+                        found.push((name, field));
+                    }
+                }
+                // A list of them no query can hold, nor what holds itself without end.
+                Kind::Message(inner) if !field.is_list() && name.split('.').count() < DEEPEST => {
+                    self.plain_fields(&inner, &format!("{name}."), schemas, found);
+                }
+                Kind::Message(_) => {}
+                _ => found.push((name, field)),
+            }
+        }
     }
 
     /// The operation of one of its bindings.
@@ -169,10 +203,10 @@ impl Operation {
     fn parameters(&self, binding: &Binding, schemas: &Schemas<'_>) -> Result<Vec<Object>> {
         let mut found = Vec::new();
         for name in parameters(&binding.path) {
-            found.push(self.parameter("path", &self.field(name)?, schemas)?);
+            found.push(self.parameter("path", name, &self.field(name)?, schemas)?);
         }
-        for field in self.query(binding, schemas)? {
-            found.push(self.parameter("query", &field, schemas)?);
+        for (name, field) in self.query(binding, schemas) {
+            found.push(self.parameter("query", &name, &field, schemas)?);
         }
         if self.policy.takes_key() {
             found.push(reference("parameters", "IdempotencyKey"));
@@ -188,7 +222,13 @@ impl Operation {
         Ok(found)
     }
 
-    fn parameter(&self, place: &str, field: &FieldDescriptor, schemas: &Schemas<'_>) -> Result<Object> {
+    fn parameter(
+        &self,
+        place: &str,
+        name: &str,
+        field: &FieldDescriptor,
+        schemas: &Schemas<'_>,
+    ) -> Result<Object> {
         let schema = schemas.field(field, self.role())?;
         let in_path = place == "path";
         let required = in_path || schemas.is_required(field, self.role())?;
@@ -209,7 +249,7 @@ impl Operation {
             _ => Some(example::value(schemas, field, self.role(), 0)?),
         };
         Ok(Object::new()
-            .with("name", field.name())
+            .with("name", name)
             .with("in", place)
             .with_some("description", description)
             .with_some("required", required.then_some(true))
@@ -359,53 +399,6 @@ impl Operation {
         };
         let media = Object::new().with("schema", schema).with("example", example);
         Ok(response.with("content", Object::new().with("application/json", media)))
-    }
-
-    /// Each of the lines of a stream.
-    fn stream_lines(&self, schemas: &Schemas<'_>) -> Result<Object> {
-        let output = self.method.output();
-        let last = Object::new()
-            .with("type", "object")
-            .with("description", "The last line of a stream that ends for a reason.")
-            .with("properties", Object::new().with("error", reference("schemas", "Problem")))
-            .with("required", ["error"]);
-        let schema = Object::new()
-            .with("description", "One of the lines. An empty one says that the stream is still there.")
-            .with("anyOf", [reference("schemas", &schemas.name(&output, Role::Answer)?), last]);
-        let example = example::message(schemas, &output, Role::Answer)?;
-        Ok(Object::new().with("schema", schema).with("example", example))
-    }
-
-    /// Each of the server-sent events of a stream.
-    fn events(&self, schemas: &Schemas<'_>) -> Result<Object> {
-        let output = self.method.output();
-        let field = output.get_field_by_name("type").context("what is streamed has no type")?;
-        let kind = field.kind();
-        let values = kind.as_enum().context("the type is no enum")?;
-        let stated = values.values().filter(|value| value.number() != 0);
-        let mut names: Vec<String> = stated.map(|value| value.name().to_ascii_lowercase()).collect();
-        names.push("error".to_owned());
-        let text = |description: &str| Object::new().with("type", "string").with("description", description);
-        let data = text("JSON; of an `error`, a Problem.")
-            .with("contentMediaType", "application/json")
-            .with("contentSchema", reference("schemas", &schemas.name(&output, Role::Answer)?));
-        let properties = Object::new()
-            .with("id", text("What to come back with; an `error` has none."))
-            .with("event", text("What kind of event it is.").with("enum", names))
-            .with("data", data)
-            .with(
-                "retry",
-                Object::new()
-                    .with("type", "integer")
-                    .with("description", "How long to wait before coming back, ms."),
-            );
-        let schema = Object::new()
-            .with("type", "object")
-            .with("description", "One of the server-sent events. In between come comments, which say that the stream is still there.")
-            .with("properties", properties);
-        let data = serde_json::to_string(&example::message(schemas, &output, Role::Answer)?)?;
-        let example = Object::new().with("id", "8").with("event", "entry").with("data", data);
-        Ok(Object::new().with("schema", schema).with("example", example))
     }
 
     fn headers(&self, binding: &Binding, is_success: bool) -> Object {

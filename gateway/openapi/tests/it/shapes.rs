@@ -68,3 +68,12 @@ fn a_body_may_be_a_field_and_so_may_an_answer() {
     let conflict = operation["responses"]["409"]["description"].as_str().unwrap();
     assert!(conflict.contains("SHAPE_EXISTS"), "{conflict}");
 }
+
+#[test]
+fn paths_of_several_segments_and_queries_into_messages_are_parameters() {
+    let document = document();
+    let parameters = document["paths"]["/v1/{name}/shape"]["get"]["parameters"].as_array().unwrap();
+    assert_eq!((&parameters[0]["name"], &parameters[0]["in"]), (&json!("name"), &json!("path")));
+    assert_eq!((&parameters[1]["name"], &parameters[1]["in"]), (&json!("filter.least"), &json!("query")));
+    assert_eq!(parameters[1]["schema"]["maximum"], 10);
+}
