@@ -1,5 +1,6 @@
 //! Message types and servers by prost and tonic, JSON by pbjson.
 
+use std::fs;
 use std::path::Path;
 
 use anyhow::Result;
@@ -47,5 +48,18 @@ pub(crate) fn types(
         .out_dir(out)
         .compile_fds_with_config(compiler.file_descriptor_set(), config)?;
     json.build(packages)?;
+    numbers(out, wkt)
+}
+
+/// Has the generated readers of JSON read numbers by `wkt::Number` instead of pbjson's own, which is slow.
+fn numbers(out: &Path, wkt: &str) -> Result<()> {
+    for entry in fs::read_dir(out)? {
+        let path = entry?.path();
+        if path.to_str().is_some_and(|path| path.ends_with(".serde.rs")) {
+            let code = fs::read_to_string(&path)?;
+            let code = code.replace("::pbjson::private::NumberDeserialize<", &format!("{wkt}::Number<"));
+            fs::write(&path, code)?;
+        }
+    }
     Ok(())
 }

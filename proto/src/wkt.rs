@@ -5,6 +5,7 @@
 mod duration;
 mod mask;
 mod object;
+mod number;
 mod value;
 mod wrappers;
 
@@ -13,6 +14,7 @@ use std::fmt;
 pub use duration::Duration;
 pub use mask::FieldMask;
 pub use object::{ListValue, Struct};
+pub use number::{Number, Numeric};
 pub use value::Value;
 pub use wrappers::{
     BoolValue, BytesValue, DoubleValue, Empty, FloatValue, Int32Value, Int64Value, StringValue, UInt32Value,
@@ -72,7 +74,13 @@ impl TryFrom<Timestamp> for jiff::Timestamp {
 impl Serialize for Timestamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let time = jiff::Timestamp::try_from(*self).map_err(serde::ser::Error::custom)?;
-        serializer.collect_str(&time)
+        // Canonical is none, or three, six or nine digits of a second's fraction.
+        match self.nanos {
+            0 => serializer.collect_str(&time),
+            nanos if nanos % 1_000_000 == 0 => serializer.collect_str(&format_args!("{time:.3}")),
+            nanos if nanos % 1_000 == 0 => serializer.collect_str(&format_args!("{time:.6}")),
+            _ => serializer.collect_str(&format_args!("{time:.9}")),
+        }
     }
 }
 
@@ -93,7 +101,13 @@ impl<'de> Deserialize<'de> for Timestamp {
                     .then(|| text.parse().ok())
                     .flatten()
                     .ok_or_else(|| E::invalid_value(de::Unexpected::Other("another text"), &self))?;
-                Ok(time.into())
+                let time = Timestamp::from(time);
+                // jiff knows the year 0 and years before it.
+                if BOUNDS.contains(&time.seconds) {
+                    Ok(time)
+                } else {
+                    Err(E::invalid_value(de::Unexpected::Other("another year"), &self))
+                }
             }
         }
         deserializer.deserialize_str(Rfc3339)
@@ -108,8 +122,11 @@ mod tests {
     fn json_is_canonical() {
         for (text, written) in [
             ("2026-01-31T12:00:00Z", "2026-01-31T12:00:00Z"),
-            ("2026-01-31T12:00:00.25+02:00", "2026-01-31T10:00:00.25Z"),
-            ("1969-12-31T23:59:59.5Z", "1969-12-31T23:59:59.5Z"),
+            ("2026-01-31T12:00:00.25+02:00", "2026-01-31T10:00:00.250Z"),
+            ("1969-12-31T23:59:59.5Z", "1969-12-31T23:59:59.500Z"),
+            ("2026-01-31T12:00:00.00012Z", "2026-01-31T12:00:00.000120Z"),
+            ("2026-01-31T12:00:00.000000120Z", "2026-01-31T12:00:00.000000120Z"),
+            ("0001-01-01T00:00:00Z", "0001-01-01T00:00:00Z"),
         ] {
             let time: Timestamp = serde_json::from_value(text.into()).unwrap();
             assert!((0..1_000_000_000).contains(&time.nanos), "{text}");
@@ -125,6 +142,7 @@ mod tests {
             "2026-01-31",
             "2026-01-31T12:00:00",
             "2026-13-31T12:00:00Z",
+            "0000-12-31T23:59:59Z",
             "2026-01-31T12:00:00Z[UTC]",
         ] {
             assert!(serde_json::from_value::<Timestamp>(text.into()).is_err(), "{text}");

@@ -24,7 +24,7 @@ pub use bench::{
 };
 pub use control::{DownArgs, StatusArgs};
 pub use dlq::{Chosen, DlqArgs, DlqCommand, LetterId, Which};
-pub use eval::{BehaviorArgs, Eval, EvalArgs};
+pub use eval::{BehaviorArgs, Eval, EvalArgs, GatewayEval};
 pub use keys::{KeysArgs, KeysCommand, OperatorArgs};
 pub use outbox::{OutboxArgs, OutboxCommand, Since};
 pub use replay::ReplayArgs;
@@ -137,7 +137,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Dlq(args) => runtime.block_on(crate::dlq::run(args)),
         Command::Outbox(args) => runtime.block_on(crate::outbox::run(args, clock.now())),
         Command::Bench(args) => runtime.block_on(crate::bench::run(args)),
-        Command::Eval(args) => crate::eval::run(&args),
+        Command::Eval(args) => runtime.block_on(crate::eval::run(&args)),
     }
 }
 
@@ -207,6 +207,7 @@ mod tests {
             ("petty eval behavior --pets 5 --days 2 --seed 7 --missing 40 --json f --card c --data d", true),
             ("petty eval behavior --missing 101", false),
             ("petty eval behavior --pets 0", false),
+            ("petty eval gateway --page p --envoy e", true),
             ("petty eval", false),
         ] {
             assert_eq!(Cli::try_parse_from(line.split(' ')).is_ok(), accepted, "{line}");

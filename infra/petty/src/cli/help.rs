@@ -165,9 +165,13 @@ Petty's interpreter reads what the collars of made-up pets saw, and is held agai
 side with the first system's rules; then it reads real recordings. Prints tables with their spread over animals, and the
 goals; with the default pets it writes docs/model-card.md too. Nothing is started, nothing is sent.
 
+The gateway and Envoy's transcoder are sent the same requests, of every route and shape, in front of the same service. A
+difference that has no reason is shown; those that have one are written into docs/gateway.md.
+
 Examples:
   cargo petty eval behavior                        60 pets, 10 days, and the recordings in ../shared/data
   cargo petty eval behavior --pets 10 --seed 7     a quick look at other pets
   cargo petty eval behavior --json out.json
+  cargo petty eval gateway
 
-Exit codes: 0 every goal is met, 1 a goal is missed or it could not be judged, 2 a wrong argument.";
+Exit codes: 0 every goal is met, 1 a goal is missed or it could not be judged, 2 a wrong argument, 69 Envoy is not to be had.";

@@ -66,7 +66,7 @@ impl<W> JsonLayer<W> {
 }
 
 /// A span's fields, as its lines show them.
-struct SpanFields(Map<String, Value>);
+struct SpanFields(Vec<(&'static str, Value)>);
 
 impl<S, W> Layer<S> for JsonLayer<W>
 where
@@ -98,8 +98,7 @@ where
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
         let mut fields = Fields::default();
         event.record(&mut fields);
-        let mut fields = fields.0;
-        let message = fields.remove("message").unwrap_or_else(|| event.metadata().name().into());
+        let message = fields.take("message").unwrap_or_else(|| event.metadata().name().into());
 
         let mut top: [Option<Value>; TOP.len()] = Default::default();
         let mut around = Map::new();
@@ -109,12 +108,12 @@ where
             for (name, value) in known {
                 match TOP.iter().position(|top| top == name) {
                     Some(index) => top[index] = Some(value.clone()),
-                    None => drop(around.insert(name.clone(), value.clone())),
+                    None => drop(around.insert((*name).to_owned(), value.clone())),
                 }
             }
         }
         for (index, name) in TOP.iter().enumerate() {
-            if let Some(value) = fields.remove(*name) {
+            if let Some(value) = fields.take(name) {
                 top[index] = Some(value);
             }
         }
@@ -133,8 +132,9 @@ where
         if let Some(trace_id) = trace_id.or_else(|| self.trace_id(&context, event).map(Value::from)) {
             line.insert("trace_id".to_owned(), trace_id);
         }
-        if !fields.is_empty() {
-            line.insert("fields".to_owned(), Value::Object(fields));
+        if !fields.0.is_empty() {
+            let fields = fields.0.into_iter().map(|(name, value)| (name.to_owned(), value));
+            line.insert("fields".to_owned(), Value::Object(fields.collect()));
         }
         if !around.is_empty() {
             line.insert("span".to_owned(), Value::Object(around));
@@ -148,9 +148,14 @@ where
 
 /// Gathers fields, without those that are secret by name.
 #[derive(Default)]
-struct Fields(Map<String, Value>);
+struct Fields(Vec<(&'static str, Value)>);
 
 impl Fields {
+    fn take(&mut self, name: &str) -> Option<Value> {
+        let index = self.0.iter().position(|(known, _)| *known == name)?;
+        Some(self.0.swap_remove(index).1)
+    }
+
     fn insert(&mut self, field: &Field, value: impl FnOnce() -> Value) {
         let name = field.name();
         // What tracing's bridges to other worlds add for themselves.
@@ -158,7 +163,10 @@ impl Fields {
             return;
         }
         let value = if is_secret(name) { REDACTED.into() } else { value() };
-        self.0.insert(name.to_owned(), value);
+        match self.0.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, known)) => *known = value,
+            None => self.0.push((name, value)),
+        }
     }
 }
 
