@@ -35,7 +35,7 @@ async fn every_kind_is_read_and_written_as_canonical_json_has_it() {
         ("data", r#""-_8""#, json!("+/8=")),
         ("data", r#""""#, json!("")),
         ("datas", r#"["AA==","AQ"]"#, json!(["AA==", "AQ=="])),
-        ("time", r#""2026-01-31T12:00:00.5+01:00""#, json!("2026-01-31T11:00:00.5Z")),
+        ("time", r#""2026-01-31T12:00:00.5+01:00""#, json!("2026-01-31T11:00:00.500Z")),
         ("span", r#""-0.25s""#, json!("-0.250s")),
         ("mask", r#""mainPart.size,name""#, json!("mainPart.size,name")),
         ("mask", r#""main_part""#, json!("mainPart")),
