@@ -89,6 +89,10 @@ async fn a_body_or_an_answer_may_be_a_list_or_a_number() {
         ("/v1/shelves/3/tags", r#""a""#, "tags"),
         ("/v1/shelves/3/tags", "{}", "tags"),
         ("/v1/shelves/3/tags", r#"["a","#, "body"),
+        // What is read straight off is all there is.
+        ("/v1/shelves/3/tags", r#"["a"],"note":"x""#, "body"),
+        ("/v1/shelves/3/tags", r#"["a"]]"#, "body"),
+        ("/v1/shelves/3/tags", r#"["a"] ["b"]"#, "body"),
         ("/v1/shelves/3/tags?tags=x", "[]", "tags"),
         ("/v1/shelves/x/tags", "[]", "shelf"),
     ] {
