@@ -4,8 +4,8 @@
 
 mod duration;
 mod mask;
-mod object;
 mod number;
+mod object;
 mod value;
 mod wrappers;
 
@@ -13,8 +13,8 @@ use std::fmt;
 
 pub use duration::Duration;
 pub use mask::FieldMask;
-pub use object::{ListValue, Struct};
 pub use number::{Number, Numeric};
+pub use object::{ListValue, Struct};
 pub use value::Value;
 pub use wrappers::{
     BoolValue, BytesValue, DoubleValue, Empty, FloatValue, Int32Value, Int64Value, StringValue, UInt32Value,

@@ -13,7 +13,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use petty::mesh::{Addresses, GATEWAY, Plan, SERVICES, free_address};
 use petty_provision::Stack;
-use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
+use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, OwnedSemaphorePermit, RwLock, Semaphore};
 
 use crate::eventually;
 use crate::rest::Client;
@@ -33,17 +33,20 @@ pub struct Mesh {
 /// The machine, which meshes share; one that works it as hard as it can has it alone, for the others' patience would not outlast
 /// it. A test holds one mesh at a time.
 static MACHINE: LazyLock<Arc<RwLock<()>>> = LazyLock::new(Arc::default);
+/// And two at once are what two cores bear, however many tests run.
+static PLACES: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::new(2)));
 
 /// A mesh's part of the machine.
 #[derive(Debug)]
 enum Machine {
-    Shared(#[expect(dead_code, reason = "held")] OwnedRwLockReadGuard<()>),
+    Shared(#[expect(dead_code, reason = "held")] (OwnedSemaphorePermit, OwnedRwLockReadGuard<()>)),
     Alone(#[expect(dead_code, reason = "held")] OwnedRwLockWriteGuard<()>),
 }
 
 impl Machine {
     async fn shared() -> Self {
-        Self::Shared(MACHINE.clone().read_owned().await)
+        let place = PLACES.clone().acquire_owned().await.expect("nobody closes it");
+        Self::Shared((place, MACHINE.clone().read_owned().await))
     }
 
     async fn alone() -> Self {

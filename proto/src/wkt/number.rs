@@ -53,7 +53,10 @@ impl Numeric for f32 {
         Some(number as Self)
     }
 
-    #[expect(clippy::cast_possible_truncation, reason = "the nearest, or an infinity, which is refused as such")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the nearest, or an infinity, which is refused as such"
+    )]
     fn fraction(number: f64) -> Option<Self> {
         Some(number as Self)
     }
