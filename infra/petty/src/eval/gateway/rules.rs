@@ -140,7 +140,7 @@ pub(super) static RULES: &[Rule] = &[
     },
     Rule {
         subject: "streams (SSE)",
-        petty: "`text/event-stream`; a stream that cannot begin has its own status; nothing is held back",
+        petty: "`text/event-stream`, or lines; a stream that cannot begin has its own status; nothing is held back",
         envoy: "a JSON array, 200 whatever comes of it",
         reason: "browsers read events, and take them up again with `Last-Event-ID`; see [api.md](api.md)",
         when: |pair, difference| {
