@@ -2,7 +2,7 @@
 //!
 //! Entries are read for all shards and handed to workers by shard. A worker takes what waits, splits it by pet and runs one
 //! transaction for all, in order of pet id: first the inbox rows, then the handler's effects; where that fails, one for each
-//! event and pet. Entries are acknowledged after the last commit. Entries whose reader died are claimed after twice the
+//! half of the pets, and so on, down to one for each event and pet. Entries are acknowledged after the last commit. Entries whose reader died are claimed after twice the
 //! handling deadline.
 
 mod reader;

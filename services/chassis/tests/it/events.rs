@@ -1,8 +1,8 @@
 //! Events: at least once on the wire, exactly once in effect, whatever happens to either.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use petty_chassis::events::{Event, Failure, Handler, Outgoing, Part, outbox, shard_of, topics, versions};
@@ -27,6 +27,8 @@ struct Notebook {
     healed: AtomicBool,
     /// How many events were looked into, however often each.
     splits: AtomicUsize,
+    /// How often each pet was worked on.
+    tries: Mutex<BTreeMap<PetId, usize>>,
     /// Where set: each part waits in the middle of its transaction, once it has said so.
     turnstile: Option<Arc<Turnstile>>,
 }
@@ -51,6 +53,7 @@ impl Handler for Notebook {
     }
 
     async fn apply(&self, tx: &Tx, event: &Event, part: &Part) -> Result<(), Failure> {
+        *self.tries.lock().unwrap().entry(part.pet).or_default() += 1;
         let sql = "-- note\nINSERT INTO applied (event_id, pet_id, body) VALUES ($1, $2, $3)";
         tx.execute(sql, &[&event.id.0, &part.pet.0, &part.body.to_vec()]).await?;
         if let Some(turnstile) =

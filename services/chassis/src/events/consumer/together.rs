@@ -1,39 +1,72 @@
 //! Events that wait together, handled in one transaction.
 //!
-//! Invariants: all of it is committed, numbers included, or nothing: then each is handled by itself, which finds out what is
-//! wrong with which. Pets come in order, so that two who work on the same ones wait for each other and not on each other;
-//! the parts of a pet come as they arrived. A pet that is being forgotten is handled by itself.
+//! Invariants: all of a transaction is committed, or nothing. Where it fails, its pets are halved until what is wrong stands alone, so
+//! that a poisoned part costs its neighbours as many attempts as their number can be halved; what stands alone is handled after
+//! the rest, each by itself. Numbers are noted once all of it is done with. Pets come in order, so that two who work on the same
+//! ones wait for each other and not on each other; the parts of a pet stay together, and come as they arrived. A pet that is being
+//! forgotten is handled by itself.
 
 use std::collections::HashSet;
 use std::panic::AssertUnwindSafe;
+use std::time::Duration;
 
 use futures::FutureExt as _;
+use tracing::Instrument as _;
 
 use super::{Consumer, Failure, Part};
 use crate::events::{Event, inbox, topics};
 use crate::postgres::{Error, Tx};
 use crate::types::PetId;
 
-/// So many parts are one transaction's at most: others wait for the pets it holds.
+/// So many parts are one transaction's at most, and as many more as its last pet has: others wait for the pets it holds.
 const PARTS: usize = 256;
+/// The pause before the next attempt while what this depends on is away, and the longest it becomes.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
+
+/// A part, and the event it is of.
+type Of<'a> = (&'a Event, Part);
 
 impl Consumer {
-    /// Handles events; false where some of it could not be, and must be handled each by itself.
+    /// Handles events; false where some of them cannot be handled with others.
     pub(super) async fn handle_together(&self, events: &[Event]) -> bool {
         if events.iter().any(is_erasing) {
             return false;
         }
-        let mut parts = Vec::new();
+        let (mut whole, mut broken) = (Vec::new(), Vec::new());
+        let mut parts: Vec<Of<'_>> = Vec::new();
         for event in events {
-            let Ok(split) = self.split(event) else { return false };
-            parts.extend(split.into_iter().map(|part| (event, part)));
+            match self.split(event) {
+                Ok(split) => {
+                    whole.push(event);
+                    parts.extend(split.into_iter().map(|part| (event, part)));
+                }
+                Err(_) => broken.push(event),
+            }
         }
         parts.sort_by_key(|(_, part)| part.pet);
-        let mut left = parts.as_slice();
-        loop {
-            let (some, rest) = left.split_at(PARTS.min(left.len()));
-            left = rest;
-            let last = left.is_empty();
+        let (hard, marked) = self.halve(&whole, &parts).await;
+        for (event, part) in hard {
+            self.handle_part(event, part).instrument(event.span()).await;
+        }
+        if !marked {
+            let whole = &whole;
+            let marking = |tx| async move { mark_handled(&tx, whole).await };
+            self.patiently("mark_handled", || self.db.transaction("mark_handled", marking)).await;
+        }
+        for event in broken {
+            self.handle(event).await;
+        }
+        true
+    }
+
+    /// Applies parts, together as far as that goes; answers those that must be applied by themselves, and whether the events'
+    /// numbers are noted.
+    async fn halve<'a>(&self, events: &[&Event], parts: &'a [Of<'a>]) -> (Vec<&'a Of<'a>>, bool) {
+        let mut left = transactions(parts);
+        left.reverse();
+        let (mut hard, mut marked, mut pause) = (Vec::new(), false, PAUSE.0);
+        while let Some(some) = left.pop() {
+            let last = left.is_empty() && hard.is_empty();
             let handled = self.db.transaction("apply_events", |tx| async move {
                 self.apply_together(&tx, some).await?;
                 if last {
@@ -41,19 +74,32 @@ impl Consumer {
                 }
                 Ok::<_, Failure>(())
             });
-            match tokio::time::timeout(self.patience(), handled).await {
-                Ok(Ok(())) if last => return true,
-                Ok(Ok(())) => {}
-                Ok(Err(failure)) => {
-                    tracing::debug!(?failure, events = events.len(), "events are handled one by one");
-                    return false;
+            let failure = match tokio::time::timeout(self.patience(), handled).await {
+                Ok(Ok(())) => {
+                    (marked, pause) = (last, PAUSE.0);
+                    continue;
                 }
-                Err(_) => return false,
+                Ok(Err(failure)) => failure,
+                Err(late) => Failure::Away(Box::new(late)),
+            };
+            tracing::debug!(?failure, parts = some.len(), "parts of events are handled by halves");
+            if let Failure::Away(_) = failure {
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(PAUSE.1);
+            }
+            match between_pets(some, some.len() / 2) {
+                Some(middle) => {
+                    let (before, after) = some.split_at(middle);
+                    left.extend([after, before]);
+                }
+                // One pet's: in order, each by itself.
+                None => hard.extend(some),
             }
         }
+        (hard, marked)
     }
 
-    async fn apply_together(&self, tx: &Tx, parts: &[(&Event, Part)]) -> Result<(), Failure> {
+    async fn apply_together(&self, tx: &Tx, parts: &[Of<'_>]) -> Result<(), Failure> {
         let mut taken = inbox::take_all(tx, parts.iter().map(|(event, part)| (*event, part.pet))).await?;
         let pets: HashSet<PetId> = parts.iter().map(|(_, part)| part.pet).collect();
         let erased = inbox::erased_of(tx, pets).await?;
@@ -73,12 +119,39 @@ impl Consumer {
     }
 }
 
+/// Parts by transaction: no pet's are divided. At least one, for the numbers of events that have no parts.
+fn transactions<'a>(mut parts: &'a [Of<'a>]) -> Vec<&'a [Of<'a>]> {
+    let mut all = Vec::new();
+    while parts.len() > PARTS {
+        let Some(end) = next_pet(parts, PARTS) else { break };
+        let (some, rest) = parts.split_at(end);
+        all.push(some);
+        parts = rest;
+    }
+    all.push(parts);
+    all
+}
+
+/// Where the next pet begins after the one that has the part before a place.
+fn next_pet(parts: &[Of<'_>], at: usize) -> Option<usize> {
+    let before = parts.get(at.checked_sub(1)?)?.1.pet;
+    let end = parts.partition_point(|(_, part)| part.pet <= before);
+    (end < parts.len()).then_some(end)
+}
+
+/// Where parts can be divided between two pets, near a place; `None` where they are of one.
+fn between_pets(parts: &[Of<'_>], at: usize) -> Option<usize> {
+    let pet = parts.get(at)?.1.pet;
+    let begin = parts.partition_point(|(_, part)| part.pet < pet);
+    if begin > 0 { Some(begin) } else { next_pet(parts, at + 1) }
+}
+
 fn is_erasing(event: &Event) -> bool {
     [&topics::PET_ERASING, &topics::ACCOUNT_ERASING].contains(&event.topic)
 }
 
 /// Notes the events' numbers, in one order for everybody.
-pub(super) async fn mark_handled(tx: &Tx, events: &[Event]) -> Result<(), Error> {
+pub(super) async fn mark_handled(tx: &Tx, events: &[&Event]) -> Result<(), Error> {
     let topics: Vec<&str> = events.iter().map(|event| event.topic.name).collect();
     let sources: Vec<&str> = events.iter().map(|event| event.source.as_str()).collect();
     let shards: Vec<i16> = events.iter().map(|event| event.shard).collect();

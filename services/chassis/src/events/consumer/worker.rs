@@ -1,4 +1,4 @@
-//! Handles events: what waits together in one transaction, or where that fails one per pet; dead letters for what can never be
+//! Handles events: what waits together in one transaction, or where that fails in halves, down to one per pet; dead letters for what can never be
 //! handled, patience with everything else.
 
 use std::future::Future;
@@ -89,7 +89,7 @@ impl Consumer {
             }
         }
         self.patiently("mark_handled", || async move {
-            let marking = |tx| async move { together::mark_handled(&tx, std::slice::from_ref(event)).await };
+            let marking = |tx| async move { together::mark_handled(&tx, &[event]).await };
             self.db.transaction("mark_handled", marking).await
         })
         .await;
@@ -224,7 +224,7 @@ impl Consumer {
     }
 
     /// Does what must be done, however long the database is away.
-    async fn patiently<T, W>(&self, what: &'static str, work: impl Fn() -> W) -> T
+    pub(super) async fn patiently<T, W>(&self, what: &'static str, work: impl Fn() -> W) -> T
     where
         W: Future<Output = Result<T, Error>>,
     {
