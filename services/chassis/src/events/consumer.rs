@@ -109,7 +109,7 @@ pub trait Handler: Send + Sync + 'static {
     /// other.
     ///
     /// # Errors
-    /// Where one of them fails; each is tried by itself then.
+    /// Where one of them fails; half of them are tried then, and so on, down to each by itself.
     async fn apply_all(&self, tx: &Tx, parts: &[(&Event, &Part)]) -> Result<(), Failure> {
         one_by_one(self, tx, parts).await
     }
