@@ -69,7 +69,10 @@ impl Input {
             Kind::Cat => Species::Cat,
         };
         let declared = SignedDuration::from_secs(i64::from(recording.interval_s));
-        Self { params: Params { species, sampling_interval: Some(declared) }, readings: readings.collect() }
+        Self {
+            params: Params { sampling_interval: Some(declared), ..Params::of(species) },
+            readings: readings.collect(),
+        }
     }
 }
 

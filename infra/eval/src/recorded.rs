@@ -81,7 +81,7 @@ pub fn findings(classifier: Classifier, animals: &[Animal]) -> Vec<Finding> {
         for animal in animals.iter().filter(|animal| animal.species == species) {
             finding.animals += 1;
             finding.readings += animal.readings.len();
-            let params = Params { species, sampling_interval: None };
+            let params = Params::of(species);
             for claim in classifier.claims(&Input { params, readings: animal.readings.clone() }) {
                 let minutes = (claim.end_us - claim.start_us) as f64 / 60e6;
                 finding.minutes[index(claim.behavior)] += minutes;

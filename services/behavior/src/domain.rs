@@ -10,6 +10,7 @@ mod day;
 mod episode;
 pub mod geo;
 pub mod history;
+pub mod kin;
 mod label;
 mod movement;
 pub mod rules;
@@ -24,6 +25,7 @@ use uuid::Uuid;
 
 pub use day::{Hour, NIGHT, Stretch, Totals};
 pub use episode::{Episode, Evidence};
+pub use kin::{Build, Kin, Size, Stage};
 pub use petty_chassis::types::Behavior;
 
 /// One reading of one pet. An absent value is unknown, never zero.
@@ -66,12 +68,24 @@ pub struct Params {
     pub species: Species,
     /// The collar's declared sampling interval; without it the interval is learned from the readings around each gap.
     pub sampling_interval: Option<SignedDuration>,
+    /// Size and age, which its first figures depend on, as far as they are known.
+    pub build: Build,
 }
 
 impl Params {
     /// No declared interval.
     pub const fn of(species: Species) -> Self {
-        Self { species, sampling_interval: None }
+        Self { species, sampling_interval: None, build: Build::UNKNOWN }
+    }
+
+    /// The same, of a pet of which more is known.
+    pub const fn of_kin(Kin { species, build }: Kin) -> Self {
+        Self { species, sampling_interval: None, build }
+    }
+
+    /// Whom the pet is like.
+    pub const fn kin(&self) -> Kin {
+        Kin { species: self.species, build: self.build }
     }
 }
 
@@ -85,6 +99,13 @@ pub struct Changes {
 }
 
 impl Changes {
+    /// The collar says nothing: nothing goes on. The digests are of what would: should it, that is another.
+    pub fn end(&mut self) {
+        for change in self.upserts.iter_mut().filter(|change| change.episode.open) {
+            (change.episode.open, change.digest) = (false, 0);
+        }
+    }
+
     /// True where no episode changed.
     pub fn is_empty(&self) -> bool {
         self.upserts.is_empty() && self.superseded.is_empty()

@@ -38,7 +38,7 @@ pub(crate) async fn take(
     let before =
         if numbers.is_empty() { Default::default() } else { windows::slices(tx, pet, &numbers).await? };
     let touched = Touched::of(before, came);
-    let Some(resume) = head.resume(about.species, &touched) else { return Ok(Changes::default()) };
+    let Some(resume) = head.resume(about.kin(), &touched) else { return Ok(Changes::default()) };
     let kept_from = head.dropped_to().unwrap_or(i64::MIN);
     let found = match resume {
         Resume::Head => None,
@@ -47,12 +47,12 @@ pub(crate) async fn take(
         Resume::Oldest => None,
     };
     let found = found.as_ref().map(|(quarter, carry)| (*quarter, carry.as_slice()));
-    let wants = head.wants(about.species, &touched, &resume, found)?;
+    let wants = head.wants(about.kin(), &touched, &resume, found)?;
     let kept = Kept {
         slices: windows::slices_from(tx, pet, wants.slices_from).await?,
         rests: windows::rests(tx, pet, &wants.rests).await?,
     };
-    let done = head.revise((&RULES, &Params::of(about.species)), &touched, wants, kept)?;
+    let done = head.revise((&RULES, &Params::of_kin(about.kin())), &touched, wants, kept)?;
     if !touched.slices.is_empty() {
         windows::put_slices(tx, pet, &touched.slices).await?;
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use petty_behavior::domain::v1::{self, Rules};
-use petty_behavior::domain::{self, Params, Position, Reading};
+use petty_behavior::domain::{self, Build, Params, Position, Reading, Size};
 
 use petty_tests::eventually;
 use petty_tests::literal::{self, Measured, Span, Species};
@@ -78,6 +78,27 @@ fn params(species: Species) -> Params {
     })
 }
 
+/// What behavior was told of the pets' builds, once it knows all of them.
+async fn builds(behavior: &Tables, pets: impl Iterator<Item = &String>) -> BTreeMap<String, Build> {
+    let pets: Vec<&String> = pets.collect();
+    let sql = "SELECT pet_id::text, size, born_on::text FROM pet_states WHERE species IS NOT NULL";
+    let known = || async {
+        let known = behavior.rows(sql).await.into_iter().map(|row| {
+            let size = row.get::<_, Option<&str>>(1).and_then(Size::from_slug);
+            let born = row.get::<_, Option<&str>>(2).map(|date| date.parse().unwrap());
+            (row.get(0), Build::new(size, born))
+        });
+        known.collect::<BTreeMap<String, Build>>()
+    };
+    let patience = Duration::from_secs(240);
+    eventually("behavior knows every pet", patience, || async {
+        let known = known().await;
+        pets.iter().all(|pet| known.contains_key(*pet))
+    })
+    .await;
+    known().await
+}
+
 /// `spine/1` does what its text says.
 pub(crate) fn spine_is_literal(
     stored: &BTreeMap<String, Vec<(String, Measured)>>,
@@ -100,10 +121,13 @@ pub(crate) fn spine_is_literal(
 /// checks that nothing else is there. `species` by pet id.
 pub(crate) async fn agree(mesh: &Mesh, species: &BTreeMap<String, Species>) {
     let stored = stored(mesh).await;
+    let behavior = Tables::of(&mesh.stack, "behavior").await;
+    let builds = builds(&behavior, stored.keys()).await;
     let expected: BTreeMap<String, BTreeSet<Span>> = stored
         .iter()
         .map(|(pet, stored)| {
-            let found = v1::interpret(&RULES, &params(species[pet]), &readings(stored));
+            let params = Params { build: builds[pet], ..params(species[pet]) };
+            let found = v1::interpret(&RULES, &params, &readings(stored));
             let span = |episode: v1::Episode| Span {
                 behavior: episode.behavior.name(),
                 start_us: episode.start.as_microsecond(),
@@ -120,7 +144,6 @@ pub(crate) async fn agree(mesh: &Mesh, species: &BTreeMap<String, Species>) {
         })
         .filter(|(_, spans): &(String, BTreeSet<Span>)| !spans.is_empty())
         .collect();
-    let behavior = Tables::of(&mesh.stack, "behavior").await;
     let timeline = Tables::of(&mesh.stack, "timeline").await;
     let (nutrition, feedback) =
         (Tables::of(&mesh.stack, "nutrition").await, Tables::of(&mesh.stack, "feedback").await);

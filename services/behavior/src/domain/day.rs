@@ -37,12 +37,15 @@ pub struct Totals {
     /// Minutes of known behaviours that are no rest, at night; absent where the night was not seen.
     #[serde(default)]
     pub night_awake_minutes: Option<f64>,
+    /// Mean heart rate at rest by night, weighted by time, beats per minute; absent where the night was not seen.
+    #[serde(default)]
+    pub night_resting_heart_rate: Option<f64>,
     /// By hours from its begin on; absent of days that were told before they were counted.
     #[serde(default)]
     pub hours: Vec<Hour>,
 }
 
-/// Nobody is told of hours: totals that differ in these alone, as by another clock, tell nothing new.
+/// Nobody is told of hours and of hearts by night: totals that differ in these alone, as by another clock, tell nothing new.
 impl PartialEq for Totals {
     fn eq(&self, other: &Self) -> bool {
         let told = |totals: &Self| {
@@ -103,6 +106,7 @@ impl Totals {
         let mut totals = Self::default();
         let (mut seen, mut awake) = (0.0, 0.0);
         let (mut at_rest, mut beats) = (0.0, 0.0);
+        let (mut night_rest, mut night_beats) = (0.0, 0.0);
         for stretch in stretches {
             let minutes = stretch.bounds.cut(day).minutes();
             if minutes <= 0.0 {
@@ -123,9 +127,13 @@ impl Totals {
             if let (true, Some(mean)) = (stretch.behavior.is_rest(), stretch.mean_heart_rate) {
                 at_rest += minutes;
                 beats += minutes * mean;
+                night_rest += dark;
+                night_beats += dark * mean;
             }
         }
-        totals.night_awake_minutes = (seen >= NIGHT_SEEN_MINUTES).then_some(awake);
+        let night_seen = seen >= NIGHT_SEEN_MINUTES;
+        totals.night_resting_heart_rate = (night_seen && night_rest > 0.0).then(|| night_beats / night_rest);
+        totals.night_awake_minutes = night_seen.then_some(awake);
         if totals.covered_minutes > 0.0 {
             totals.hours = hours(day).map(|hour| Hour::of(stretches, hour)).collect();
         }
@@ -178,6 +186,8 @@ mod tests {
         let totals = Totals::of(&stretches, day(), &[night]);
         // A quarter of an hour of the walk before, ten minutes of a run.
         assert!((totals.night_awake_minutes.unwrap() - 25.0).abs() < 1e-9);
+        // Three hours of sleep and one of rest.
+        assert!((totals.night_resting_heart_rate.unwrap() - 55.0).abs() < 1e-9);
         let expected = [
             (Behavior::DeepSleep, (180.0, 1)),
             (Behavior::Resting, (60.0, 1)),

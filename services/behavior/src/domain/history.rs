@@ -8,7 +8,7 @@ mod hours;
 
 use jiff::civil::{Date, Weekday};
 
-use super::{Behavior, Species, Totals};
+use super::{Behavior, Kin, Species, Totals};
 
 pub use change::{Anomaly, Change, Feature, Figure, anomaly};
 pub use hours::{HourUsual, hours};
@@ -23,6 +23,8 @@ const BACKTEST_DAYS: usize = 14;
 /// The days of a trend (domain.md), and how many of them must be there.
 pub const TREND_DAYS: i64 = 40;
 const TREND_WANTED: usize = 30;
+/// What is to be expected of such a pet counts like so many of its own (~): after 7 it is an eighth.
+const PRIOR_DAYS: f64 = 1.0;
 /// After so many days a day counts for half.
 const HALF_LIFE_DAYS: f64 = 14.0;
 
@@ -39,6 +41,8 @@ pub struct Day {
     pub resting_heart_rate: Option<f64>,
     /// Awake at night, minutes.
     pub night_awake_minutes: Option<f64>,
+    /// Mean at rest by night, beats per minute.
+    pub night_resting_heart_rate: Option<f64>,
 }
 
 impl Day {
@@ -62,6 +66,7 @@ impl Day {
             sleep_minutes: minutes(&|behavior| behavior == Behavior::DeepSleep),
             resting_heart_rate: totals.resting_heart_rate,
             night_awake_minutes: totals.night_awake_minutes,
+            night_resting_heart_rate: totals.night_resting_heart_rate,
         })
     }
 
@@ -104,6 +109,14 @@ impl Usual {
         let middle = weighted_median(weigh(&|figure| figure))?;
         let spread = 1.4826 * weighted_median(weigh(&|figure| (figure - middle).abs()))?;
         Some(Self { median: middle, spread, days: figures.len() })
+    }
+
+    /// Its median, and what is to be expected of such a pet as if that were a day more; with that one's share.
+    #[must_use]
+    pub fn towards(own: Option<&Self>, expected: f64) -> (f64, f64) {
+        let (median, days) = own.map_or((expected, 0.0), |own| (own.median, own.days as f64));
+        let share = PRIOR_DAYS / (PRIOR_DAYS + days);
+        (median + (expected - median) * share, share)
     }
 
     /// How unusual a figure is, in spreads; a spread counts as a tenth of the median at least, so that the most regular pet is
@@ -212,7 +225,7 @@ pub struct Score {
     pub sleep: f64,
     /// Activity, against its own; less is worse than more.
     pub activity: f64,
-    /// Heart rate at rest, against its own; absent where none was measured.
+    /// Heart rate at rest, against its own and its peers'; absent where none was measured.
     pub vitals: Option<f64>,
     /// How alike its days are, against how alike they were.
     pub regularity: f64,
@@ -222,7 +235,7 @@ pub struct Score {
 
 /// The score of the last three days against those before; `None`: there are too few.
 #[must_use]
-pub fn score(species: Species, days: &[Day]) -> Option<Score> {
+pub fn score(kin: Kin, days: &[Day]) -> Option<Score> {
     const NOW: usize = 3;
     if days.len() < DAYS_WANTED + NOW {
         return None;
@@ -238,7 +251,7 @@ pub fn score(species: Species, days: &[Day]) -> Option<Score> {
     let sleep_away = away(&|day| Some(day.sleep_minutes))?;
     let hours = median(&of(now, &|day| Some(day.sleep_minutes)))? / 60.0;
     // domain.md: 12 to 14 h and to 18, cats 12 to 16 and to 20; bouts of it seen by a collar are fewer (~).
-    let (least, most) = match species {
+    let (least, most) = match kin.species {
         Species::Dog => (8.0, 18.0),
         Species::Cat => (8.0, 20.0),
     };
@@ -246,7 +259,12 @@ pub fn score(species: Species, days: &[Day]) -> Option<Score> {
     let sleep = 0.7 * points(sleep_away.abs()) + 0.3 * points(beyond + 1.0);
     let active_away = away(&|day| Some(day.active_minutes))?;
     let activity = points(if active_away < 0.0 { -active_away } else { active_away / 2.0 });
-    let vitals = away(&|day| day.resting_heart_rate).map(|away| points(away.max(0.0)));
+    // A heart that beats slowly is no worse than one that beats as ever.
+    let vitals = away(&|day| day.resting_heart_rate).and_then(|away| {
+        let then = ordinal_us(now.last()?.date);
+        let peers = kin.away(median(&of(now, &|day| day.resting_heart_rate))?, then);
+        Some(0.7 * points(away.max(0.0)) + 0.3 * points(peers.max(0.0)))
+    });
     let spread = |days: &[Day]| Usual::of(&of(days, &|day| Some(day.active_minutes + day.sleep_minutes)));
     let (usual, recent) = (spread(before)?, spread(&days[days.len() - DAYS_WANTED..])?);
     let regularity = points(recent.spread / usual.spread.max(0.05 * usual.median).max(1.0));
@@ -328,6 +346,11 @@ fn expect(known: &[(Day, f64)], day: &Day) -> f64 {
     let alike = level(true);
     let figures = if alike.len() >= 4 { alike } else { level(false) };
     median(&figures).unwrap_or(0.0)
+}
+
+/// Microseconds since 1970 at a day's begin, by any clock.
+fn ordinal_us(date: Date) -> i64 {
+    i64::from((date - Date::constant(1970, 1, 1)).get_days()) * 86_400_000_000
 }
 
 fn ordinal(date: Date) -> f64 {

@@ -99,7 +99,7 @@ impl Evidence {
 #[must_use]
 pub fn interpret(rules: &Rules, params: &Params, readings: &[Reading]) -> Vec<Episode> {
     let samples = canon::canonical(readings);
-    let baselines = Baselines::of(params.species, Rest::default(), &samples);
+    let baselines = Baselines::of(params.kin(), Rest::default(), &samples);
     let epochs = epochs::epochs(&samples, params);
     let newest = samples.last().map_or(i64::MIN, |sample| sample.at);
     let mut chains = Vec::new();
@@ -116,7 +116,7 @@ pub fn interpret(rules: &Rules, params: &Params, readings: &[Reading]) -> Vec<Ep
 #[must_use]
 pub fn observe(params: &Params, readings: &[Reading]) -> Vec<Vec<(i64, i64, Seen)>> {
     let samples = canon::canonical(readings);
-    let baselines = Baselines::of(params.species, Rest::default(), &samples);
+    let baselines = Baselines::of(params.kin(), Rest::default(), &samples);
     let epochs = epochs::epochs(&samples, params);
     let look = |run: &[epochs::Epoch]| {
         let seen = features::see(run, &baselines, spine::priors(params.species));
@@ -155,7 +155,7 @@ pub struct Judged {
 #[must_use]
 pub fn judge(rules: &Rules, params: &Params, readings: &[Reading]) -> Vec<Judged> {
     let samples = canon::canonical(readings);
-    let baselines = Baselines::of(params.species, Rest::default(), &samples);
+    let baselines = Baselines::of(params.kin(), Rest::default(), &samples);
     judged(rules, params, &samples, &baselines)
 }
 

@@ -17,7 +17,7 @@ use uuid::Uuid;
 use crate::domain::alerts::machine::{Alert, Settings, Status};
 use crate::domain::alerts::{Kind, Report, Severity};
 use crate::domain::v1::CHANNELS;
-use crate::domain::{Position, Reading, Species, Totals};
+use crate::domain::{Build, Position, Reading, Species, Totals, kin};
 use crate::pets::Pet;
 use crate::store::episodes::{Episode, Evidence};
 
@@ -53,7 +53,10 @@ pub(crate) fn pet(pet: auth::Pet) -> Result<Pet, Unusable> {
         auth::pet::Species::Dog => Species::Dog,
         auth::pet::Species::Cat => Species::Cat,
     };
-    Ok(Pet { species, time_zone: pet.time_zone })
+    // A date that is none says nothing: it is auth's to refuse.
+    let born = pet.birth_date.as_deref().and_then(|date| date.parse().ok());
+    let size = pet.breed.as_deref().filter(|_| species == Species::Dog).and_then(kin::size_of);
+    Ok(Pet { species, build: Build::new(size, born), time_zone: pet.time_zone })
 }
 
 /// A flush by pet: one part each, whatever the producer repeated. What names no pet becomes a part of its own, so that it

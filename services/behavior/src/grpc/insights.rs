@@ -8,9 +8,10 @@ use petty_proto::behavior::v1 as wire;
 use petty_proto::behavior::v1::episode::Behavior as WireBehavior;
 
 use super::{Grpc, convert};
+use crate::domain::alerts::Watch;
 use crate::domain::history::{self, Anomaly, Change, DAYS_WANTED, Day, HourUsual, NoForecast, Usual};
-use crate::domain::v1::{self, Head};
-use crate::domain::{Hour, Params, Position, Reading, Species, Totals};
+use crate::domain::v1::{self, Head, Own};
+use crate::domain::{Hour, Kin, Params, Position, Reading, Species, Stage, Totals};
 use crate::interpreting::RULES;
 use crate::pets::Pet;
 use crate::store::episodes::Evidence;
@@ -21,7 +22,7 @@ const DAYS: i64 = 60;
 /// The most readings of one analysis.
 const MOST: usize = 10_000;
 /// Of the score.
-const RULE_VERSION: &str = "health/1";
+const RULE_VERSION: &str = "health/2";
 /// Days that the score is of; those before are what it is held against.
 const NOW: usize = 3;
 
@@ -29,6 +30,8 @@ const NOW: usize = 3;
 struct Known {
     pet: Option<Pet>,
     head: Option<Head>,
+    /// Breaths asleep, by night.
+    breaths: Vec<f64>,
     days: Vec<Day>,
     totals: Vec<(Date, Totals)>,
     last: Option<Date>,
@@ -39,11 +42,13 @@ async fn known(grpc: &Grpc, pet: PetId) -> Result<Known, ApiError> {
         .read("pet_days", |tx| async move {
             let state = states::get(&tx, pet).await?;
             let told = days::told(&tx, pet, DAYS).await?;
+            let breaths = state.as_ref().and_then(|state| state.watch.as_deref()).map(Watch::decode);
+            let breaths = breaths.map(|watch| watch.nights()).unwrap_or_default();
             let (about, head) = state.map_or((None, None), |state| (state.pet, state.head));
             let head = head.as_deref().map(Head::decode).transpose().map_err(ApiError::internal)?;
             let last = told.last().map(|(date, _)| *date);
             let days = told.iter().filter_map(|(date, totals)| Day::of(*date, totals)).collect();
-            Ok(Known { pet: about, head, days, totals: told, last })
+            Ok(Known { pet: about, head, breaths, days, totals: told, last })
         })
         .await
 }
@@ -51,12 +56,17 @@ async fn known(grpc: &Grpc, pet: PetId) -> Result<Known, ApiError> {
 /// What is usual of a pet.
 pub(super) async fn baseline(grpc: &Grpc, pet: PetId) -> Result<wire::Baseline, ApiError> {
     let known = known(grpc, pet).await?;
-    let species = known.pet.map_or(Species::Dog, |pet| pet.species);
-    let heart = known.head.and_then(|head| head.baseline()).unwrap_or(v1::Baseline::prior(species));
+    let kin = known.pet.as_ref().map(Pet::kin);
+    let now = grpc.clock.now().as_microsecond();
+    let expected = Own::expected(kin.unwrap_or(Species::Dog.into()), now);
+    let (heart, own) = known.head.map_or((None, None), |head| (head.baseline(), head.own()));
+    let (heart, own) = (heart.unwrap_or(expected.asleep()), own.unwrap_or(expected));
+    let breaths = Usual::of(&known.breaths);
     let usual = |figure: &dyn Fn(&Day) -> Option<f64>| {
-        let figures: Vec<f64> = known.days.iter().filter_map(figure).collect();
-        let usual = Usual::of(&figures)?;
-        Some(told_usual(&usual, figures.last().copied()))
+        let figures: Vec<(Date, f64)> =
+            known.days.iter().filter_map(|day| Some((day.date, figure(day)?))).collect();
+        let usual = Usual::decaying(&figures, known.last?)?;
+        Some(told_usual(&usual, figures.last().map(|(_, figure)| *figure)))
     };
     let totals: Vec<(Date, &[Hour])> =
         known.totals.iter().map(|(date, totals)| (*date, &totals.hours[..])).collect();
@@ -72,7 +82,34 @@ pub(super) async fn baseline(grpc: &Grpc, pet: PetId) -> Result<wire::Baseline, 
         night_awake_minutes: usual(&|day| day.night_awake_minutes),
         hours: hours.iter().map(told_hour).collect(),
         anomaly: history::anomaly(&known.days).as_ref().map(told_anomaly),
+        night_resting_heart_rate: usual(&|day| day.night_resting_heart_rate),
+        night_respiratory_rate: breaths.map(|usual| told_usual(&usual, known.breaths.last().copied())),
+        prior: kin.map(|kin| told_prior(kin, &expected, &own, breaths.as_ref(), now)),
+        expected_resting_heart_rate: kin.map(|_| own.resting_bpm),
+        expected_respiratory_rate: kin.map(|kin| Usual::towards(breaths.as_ref(), kin.sleeping_breaths()).0),
     })
+}
+
+fn told_prior(
+    kin: Kin,
+    expected: &Own,
+    own: &Own,
+    breaths: Option<&Usual>,
+    now: i64,
+) -> wire::baseline::Prior {
+    let stage = kin.stage(now).map_or("", |stage| match stage {
+        Stage::Young => "YOUNG",
+        Stage::Grown => "GROWN",
+    });
+    wire::baseline::Prior {
+        size: kin.build.size.map(|size| size.slug().to_uppercase()).unwrap_or_default(),
+        stage: stage.to_owned(),
+        resting_heart_rate: expected.resting_bpm,
+        sleeping_heart_rate: expected.sleeping_bpm,
+        respiratory_rate: kin.sleeping_breaths(),
+        heart_rate_share: own.expected_share(),
+        respiratory_rate_share: Usual::towards(breaths, kin.sleeping_breaths()).1,
+    }
 }
 
 fn told_usual(usual: &Usual, last: Option<f64>) -> wire::baseline::Usual {
@@ -116,7 +153,7 @@ fn told_anomaly(anomaly: &Anomaly) -> wire::baseline::Anomaly {
 /// How a pet fares.
 pub(super) async fn health_score(grpc: &Grpc, pet: PetId) -> Result<wire::HealthScore, ApiError> {
     let known = known(grpc, pet).await?;
-    let score = known.pet.and_then(|about| history::score(about.species, &known.days));
+    let score = known.pet.and_then(|about| history::score(about.kin(), &known.days));
     let missing =
         if score.is_some() { 0 } else { (DAYS_WANTED + NOW).saturating_sub(known.days.len()).max(1) };
     Ok(wire::HealthScore {
@@ -193,7 +230,7 @@ pub(super) fn readings(request: &wire::AnalyzeReadingsRequest) -> Result<(Params
     }
     if faults.is_empty() {
         let sampling_interval = seconds.map(|seconds| SignedDuration::from_secs(seconds.into()));
-        Ok((Params { species, sampling_interval }, readings))
+        Ok((Params { sampling_interval, ..Params::of(species) }, readings))
     } else {
         Err(ApiError::invalid(faults))
     }

@@ -5,12 +5,13 @@
 
 use std::collections::{HashMap, HashSet};
 
+use jiff::civil::Date;
 use petty_chassis::postgres::{Error, Row, Tx};
 use petty_chassis::types::{Clock, PetId, micros};
 use uuid::Uuid;
 
-use crate::domain::Species;
 use crate::domain::alerts::Watch;
+use crate::domain::{Build, Size, Species};
 use crate::pets::Pet;
 
 const TABLE: &str = "pet_states";
@@ -38,10 +39,10 @@ pub(crate) async fn lock_all(tx: &Tx, clock: &Clock, pets: &[Uuid]) -> Result<Ha
     let sql = "-- make_states\nINSERT INTO pet_states (pet_id, updated_at)
                SELECT pet_id, $2 FROM unnest($1::uuid[]) AS new (pet_id) ORDER BY pet_id ON CONFLICT (pet_id) DO NOTHING";
     tx.execute(sql, &[&pets, &micros(clock.now())]).await?;
-    let sql = "-- lock_states\nSELECT species, time_zone, head, watch, pet_id FROM pet_states
+    let sql = "-- lock_states\nSELECT species, time_zone, head, watch, size, born_on, pet_id FROM pet_states
                WHERE pet_id = ANY($1) ORDER BY pet_id FOR UPDATE";
     let rows = tx.query(sql, &[&pets]).await?;
-    rows.iter().map(|row| Ok((PetId(Error::column(row, TABLE, 4)?), state(row)?))).collect()
+    rows.iter().map(|row| Ok((PetId(Error::column(row, TABLE, 6)?), state(row)?))).collect()
 }
 
 /// Locks the pet's row until the transaction ends; makes it where there is none. `None` where it was forgotten meanwhile.
@@ -51,8 +52,7 @@ pub(crate) async fn lock(tx: &Tx, clock: &Clock, pet: PetId) -> Result<Option<St
 
 /// Locks the pet's row until the transaction ends; `None` where there is none.
 pub(crate) async fn lock_known(tx: &Tx, pet: PetId) -> Result<Option<State>, Error> {
-    let sql =
-        "-- lock_state\nSELECT species, time_zone, head, watch FROM pet_states WHERE pet_id = $1 FOR UPDATE";
+    let sql = "-- lock_state\nSELECT species, time_zone, head, watch, size, born_on FROM pet_states WHERE pet_id = $1 FOR UPDATE";
     tx.query_opt(sql, &[&pet.0]).await?.as_ref().map(state).transpose()
 }
 
@@ -60,8 +60,11 @@ fn state(row: &Row) -> Result<State, Error> {
     let species: Option<String> = Error::column(row, TABLE, 0)?;
     let time_zone: Option<String> = Error::column(row, TABLE, 1)?;
     let known = species.as_deref().map(species_of).transpose()?;
+    let size: Option<&str> = Error::column(row, TABLE, 4)?;
+    let size = size.map(|slug| Size::from_slug(slug).ok_or_else(|| inconsistent("size"))).transpose()?;
+    let build = Build::new(size, Error::column(row, TABLE, 5)?);
     Ok(State {
-        pet: known.zip(time_zone).map(|(species, time_zone)| Pet { species, time_zone }),
+        pet: known.zip(time_zone).map(|(species, time_zone)| Pet { species, build, time_zone }),
         head: Error::column(row, TABLE, 2)?,
         watch: Error::column(row, TABLE, 3)?,
     })
@@ -69,7 +72,7 @@ fn state(row: &Row) -> Result<State, Error> {
 
 /// The pet's row as it is now. Takes no lock.
 pub(crate) async fn get(tx: &Tx, pet: PetId) -> Result<Option<State>, Error> {
-    let sql = "-- get_state\nSELECT species, time_zone, head, watch FROM pet_states WHERE pet_id = $1";
+    let sql = "-- get_state\nSELECT species, time_zone, head, watch, size, born_on FROM pet_states WHERE pet_id = $1";
     tx.query_opt(sql, &[&pet.0]).await?.as_ref().map(state).transpose()
 }
 
@@ -93,31 +96,34 @@ pub(crate) async fn put(tx: &Tx, clock: &Clock, puts: &[&Put]) -> Result<(), Err
     let heads: Vec<&[u8]> = puts.iter().map(|put| put.head.as_slice()).collect();
     let watches: Vec<&[u8]> = puts.iter().map(|put| put.watch.as_slice()).collect();
     let sql = "-- put_states\nUPDATE pet_states s
-               SET species = new.species, time_zone = new.time_zone, head = new.head, watch = new.watch, updated_at = $6
-               FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bytea[], $5::bytea[])
-                    AS new (pet_id, species, time_zone, head, watch)
+               SET species = new.species, time_zone = new.time_zone, head = new.head, watch = new.watch, size = new.size, born_on = new.born_on,
+                   updated_at = $8
+               FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bytea[], $5::bytea[], $6::text[], $7::date[])
+                    AS new (pet_id, species, time_zone, head, watch, size, born_on)
                WHERE s.pet_id = new.pet_id";
+    let sizes: Vec<Option<&str>> = puts.iter().map(|put| put.about.build.size.map(Size::slug)).collect();
+    let births: Vec<Option<Date>> = puts.iter().map(|put| put.about.build.born()).collect();
     let now = micros(clock.now());
-    let touched = tx.execute(sql, &[&pets, &species, &zones, &heads, &watches, &now]).await?;
+    let touched =
+        tx.execute(sql, &[&pets, &species, &zones, &heads, &watches, &sizes, &births, &now]).await?;
     // The caller holds the locks, so the rows are there.
-    if touched == puts.len() as u64 {
-        Ok(())
-    } else {
-        Err(Error::Inconsistent { table: TABLE, column: "pet_id".to_owned() })
-    }
+    if touched == puts.len() as u64 { Ok(()) } else { Err(inconsistent("pet_id")) }
 }
 
 /// Writes what is watched of a locked row.
 pub(crate) async fn put_watch(tx: &Tx, pet: PetId, watch: &Watch) -> Result<(), Error> {
-    let inconsistent = || Error::Inconsistent { table: TABLE, column: "watch".to_owned() };
-    let watch = watch.encode().map_err(|_| inconsistent())?;
+    let watch = watch.encode().map_err(|_| inconsistent("watch"))?;
     let sql = "-- put_watch\nUPDATE pet_states SET watch = $2 WHERE pet_id = $1";
-    if tx.execute(sql, &[&pet.0, &watch]).await? == 1 { Ok(()) } else { Err(inconsistent()) }
+    if tx.execute(sql, &[&pet.0, &watch]).await? == 1 { Ok(()) } else { Err(inconsistent("watch")) }
 }
 
 /// Forgets a locked row.
 pub(crate) async fn delete(tx: &Tx, pet: PetId) -> Result<(), Error> {
     tx.execute("-- delete_state\nDELETE FROM pet_states WHERE pet_id = $1", &[&pet.0]).await.map(|_| ())
+}
+
+fn inconsistent(column: &str) -> Error {
+    Error::Inconsistent { table: TABLE, column: column.to_owned() }
 }
 
 fn slug(species: Species) -> &'static str {
@@ -131,6 +137,6 @@ fn species_of(slug: &str) -> Result<Species, Error> {
     match slug {
         "dog" => Ok(Species::Dog),
         "cat" => Ok(Species::Cat),
-        _ => Err(Error::Inconsistent { table: TABLE, column: "species".to_owned() }),
+        _ => Err(inconsistent("species")),
     }
 }

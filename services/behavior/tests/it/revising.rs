@@ -1,8 +1,11 @@
 //! What readings do to tables and outbox, whatever their order.
 
 use futures::future::join_all;
-use petty_behavior::domain::Species;
+use jiff::Timestamp;
+use petty_behavior::domain::v1::{self, Rules};
+use petty_behavior::domain::{Build, Kin, Params, Reading, Species};
 use petty_chassis::events::{Failure, topics};
+use petty_proto::auth::v1::Pet;
 use petty_proto::behavior::v1::episode::Behavior;
 use petty_proto::events::v1::AcceptedReading;
 use petty_testbench::{a_cat, a_dog, at};
@@ -116,6 +119,45 @@ async fn order_and_repetition_change_nothing_that_stands() {
     let standing = one.rows(STANDING).await;
     assert!(standing.len() > 20, "{standing:#?}");
     assert_eq!(other.rows(STANDING).await, standing);
+}
+
+#[tokio::test]
+async fn a_puppys_readings_in_any_order_say_what_all_of_them_say() {
+    let bench = Bench::new("puppy").await;
+    let pet = bench.pet_id();
+    let born = "2025-11-20";
+    bench.pets.say(Pet { birth_date: Some(born.to_owned()), ..a_dog(pet, 1) });
+    // Two days: the first quarter stands on what puppies are like, the others on it and the pet's own.
+    let beats = |minute: i64| [104.0, 120.0, 190.0][usize::try_from(minute / 40 % 3).unwrap()];
+    let readings: Vec<AcceptedReading> = (0..2_880)
+        .map(|minute| reading(60 * minute, beats(minute), i32::from(minute / 40 % 3 == 2)))
+        .collect();
+    let (some, rest): (Vec<_>, Vec<_>) = readings.chunks(60).enumerate().partition(|(nth, _)| nth % 3 == 0);
+    for (_, readings) in some.into_iter().chain(rest.into_iter().rev()) {
+        bench.take(pet, readings).await;
+    }
+    let build = Build::new(None, Some(born.parse().unwrap()));
+    let params = Params::of_kin(Kin { species: Species::Dog, build });
+    let whole: Vec<Reading> = readings
+        .iter()
+        .map(|reading| Reading {
+            at: Timestamp::from_microsecond(reading.time_us).unwrap(),
+            heart_rate: reading.heart_rate,
+            activity_level: reading.activity_level.and_then(|level| u8::try_from(level).ok()),
+            position: None,
+        })
+        .collect();
+    let told = |episode: v1::Episode| {
+        let (start, end) = (episode.start.as_microsecond(), episode.end.as_microsecond());
+        format!("{} {start} {end} {:.3}", episode.behavior.slug(), episode.evidence.baseline_bpm)
+    };
+    let expected: Vec<String> =
+        v1::interpret(&Rules::built_in().unwrap(), &params, &whole).into_iter().map(told).collect();
+    let standing = "-- puppy\nSELECT concat_ws(' ', behavior, (extract(epoch FROM start_at) * 1000000)::int8,
+                        (extract(epoch FROM end_at) * 1000000)::int8, round((evidence ->> 'baseline_bpm')::numeric, 3))
+                    FROM episodes WHERE NOT superseded ORDER BY start_at";
+    assert_eq!(bench.rows(standing).await, expected);
+    assert!(expected[0].starts_with("deep_sleep"), "{expected:?}");
 }
 
 #[tokio::test]

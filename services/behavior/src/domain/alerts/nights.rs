@@ -61,6 +61,11 @@ impl Nights {
         over
     }
 
+    /// The medians of those that are over, the newest last.
+    pub(super) fn past(&self) -> impl Iterator<Item = f64> {
+        self.past.iter().map(|tenths| f64::from(*tenths) / 10.0)
+    }
+
     fn close(&mut self, next: i64) -> Option<(bool, Compared)> {
         self.night = next;
         let counts = std::mem::take(&mut self.counts);

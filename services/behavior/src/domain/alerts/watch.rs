@@ -160,6 +160,18 @@ impl Watch {
         })
     }
 
+    /// Whether the collar was taken for silent, and nothing newer came since.
+    #[must_use]
+    pub const fn is_silent(&self) -> bool {
+        self.silent
+    }
+
+    /// Breaths a minute asleep, of the nights that are over, the newest last.
+    #[must_use]
+    pub fn nights(&self) -> Vec<f64> {
+        self.nights.past().collect()
+    }
+
     fn is_new(&self, report: &Report) -> bool {
         // Two collars may report at the same instant; only what is older was looked at, or the same.
         self.at.is_none_or(|at| report.at.as_microsecond() > at)

@@ -159,6 +159,7 @@ mod tests {
                 sleep_minutes: 700.0 + 9.0 * wobble(nth, 1),
                 resting_heart_rate: Some(bpm(nth) + wobble(nth, 2) / 2.0),
                 night_awake_minutes: Some(30.0 + wobble(nth, 3)),
+                night_resting_heart_rate: None,
             })
             .collect()
     }

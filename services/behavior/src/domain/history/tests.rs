@@ -1,3 +1,4 @@
+use super::super::Build;
 use super::*;
 
 /// Days of a pet, each with its figures.
@@ -7,7 +8,16 @@ fn days(count: i32, figures: impl Fn(i32) -> (f64, f64, f64)) -> Vec<Day> {
             let (active_minutes, sleep_minutes, rate) = figures(nth);
             let date = Date::constant(2026, 1, 5) + jiff::Span::new().days(nth);
             let night_awake_minutes = Some(20.0 + f64::from(nth % 3));
-            Day { date, active_minutes, sleep_minutes, resting_heart_rate: Some(rate), night_awake_minutes }
+            let resting_heart_rate = Some(rate);
+            let night_resting_heart_rate = None;
+            Day {
+                date,
+                active_minutes,
+                sleep_minutes,
+                resting_heart_rate,
+                night_awake_minutes,
+                night_resting_heart_rate,
+            }
         })
         .collect()
 }
@@ -30,6 +40,15 @@ fn medians_and_slopes_are_not_moved_by_one_odd_day() {
 }
 
 #[test]
+fn what_is_to_be_expected_counts_less_with_each_day_of_its_own() {
+    let usual = |days: usize| Usual::of(&vec![20.0; days]);
+    assert_eq!(Usual::towards(None, 13.0), (13.0, 1.0));
+    assert_eq!(Usual::towards(usual(1).as_ref(), 13.0), (16.5, 0.5));
+    let (towards, share) = Usual::towards(usual(7).as_ref(), 13.0);
+    assert!((towards - 19.125).abs() < 1e-9 && (share - 0.125).abs() < 1e-9);
+}
+
+#[test]
 fn a_rise_of_weeks_is_a_trend_and_a_steady_heart_is_none() {
     let rising = days(40, |nth| (100.0, 700.0, 60.0 + 0.3 * f64::from(nth) + f64::from(nth % 3)));
     let (rise, percent) = trend(&rising).unwrap();
@@ -49,15 +68,21 @@ fn a_restless_night_is_one_beyond_what_is_usual() {
 
 #[test]
 fn a_pet_as_ever_fares_well_and_one_that_changed_does_not() {
-    let well = score(Species::Dog, &days(30, weekly)).unwrap();
+    let well = score(Species::Dog.into(), &days(30, weekly)).unwrap();
     assert!(well.score > 85.0, "{well:?}");
     let ill = days(30, |nth| if nth < 27 { weekly(nth) } else { (20.0, 1_100.0, 85.0) });
-    let ill = score(Species::Dog, &ill).unwrap();
+    let ill = score(Species::Dog.into(), &ill).unwrap();
     assert!(ill.vitals.unwrap() < 20.0 && ill.activity < 20.0 && ill.score < well.score - 30.0, "{ill:?}");
-    assert_eq!(score(Species::Dog, &days(9, weekly)), None, "too few days say nothing");
+    assert_eq!(score(Species::Dog.into(), &days(9, weekly)), None, "too few days say nothing");
+    // As ever, and far above what is usual of dogs: a little less well; of a puppy of ten weeks that is as it should be.
+    let fast = days(30, |nth| (weekly(nth).0, weekly(nth).1, 110.0 + f64::from(nth % 2)));
+    let vitals = |kin: Kin| score(kin, &fast).unwrap().vitals.unwrap();
+    assert!((vitals(Species::Dog.into()) - 70.0).abs() < 2.0);
+    let born = Some(Date::constant(2025, 11, 25));
+    assert!(vitals(Kin { species: Species::Dog, build: Build::new(None, born) }) > 99.0);
     let unmeasured: Vec<Day> =
         days(30, weekly).into_iter().map(|day| Day { resting_heart_rate: None, ..day }).collect();
-    assert_eq!(score(Species::Dog, &unmeasured).unwrap().vitals, None);
+    assert_eq!(score(Species::Dog.into(), &unmeasured).unwrap().vitals, None);
 }
 
 #[test]

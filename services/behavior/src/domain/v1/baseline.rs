@@ -1,7 +1,7 @@
 //! The pet's own heart rates, asleep and at rest, anew each quarter of a day.
 //!
 //! Invariant: the baseline of a quarter comes from the whole quarters of the seven days before it alone, so that a late reading
-//! changes nothing of its own; it begins at the species' (domain.md) and weighs that less with each quarter.
+//! changes nothing of its own; it begins at what such a pet's is (domain.md; [`Kin`]) and weighs that less with each quarter.
 
 use std::collections::BTreeMap;
 
@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::super::Species;
 use super::super::canon::SECOND;
 use super::super::canon::Sample;
+use super::super::kin::Kin;
 use super::beats;
 
 /// A pet is calibrating until it has this many days (domain.md).
@@ -18,7 +19,7 @@ pub(super) const DAYS_WANTED: u8 = 7;
 pub(super) const QUARTERS: i64 = 4 * DAYS_WANTED as i64;
 /// A quarter of a day, microseconds.
 pub(super) const QUARTER_US: i64 = 21_600 * SECOND;
-/// The species' figure counts like this many quarters of its own.
+/// What such a pet's is counts like this many quarters of its own.
 const PRIOR: f64 = 0.1;
 /// A quarter counts with so many heart rates at rest: an hour's worth at 60 s, half of them missing.
 const LEAST: u32 = 30;
@@ -53,6 +54,12 @@ impl Baseline {
             days: 0,
         }
     }
+
+    /// The same, of such a pet in a quarter of a day.
+    pub(super) fn expected(kin: Kin, quarter: i64) -> Self {
+        let Self { sleeping_bpm, days } = Self::prior(kin.species);
+        Self { sleeping_bpm: sleeping_bpm * kin.pace(quarter.saturating_mul(QUARTER_US)), days }
+    }
 }
 
 /// A pet's heart rates, or its species', as alerts hold readings against them.
@@ -78,6 +85,27 @@ impl Own {
             Species::Cat => 113.0,
         };
         Self { sleeping_bpm, resting_bpm, days }
+    }
+
+    /// The same, of such a pet at an instant, microseconds since 1970.
+    #[must_use]
+    pub fn expected(kin: Kin, at: i64) -> Self {
+        let Self { sleeping_bpm, resting_bpm, days } = Self::prior(kin.species);
+        let pace = kin.pace(quarter(at) * QUARTER_US);
+        Self { sleeping_bpm: sleeping_bpm * pace, resting_bpm: resting_bpm * pace, days }
+    }
+
+    /// Asleep alone.
+    #[must_use]
+    pub const fn asleep(&self) -> Baseline {
+        Baseline { sleeping_bpm: self.sleeping_bpm, days: self.days }
+    }
+
+    /// Which part of these heart rates is such a pet's, and not its own, at most: 0 to 1.
+    #[must_use]
+    pub fn expected_share(&self) -> f64 {
+        // A day of its own has one quarter that counts, or more.
+        PRIOR / (PRIOR + f64::from(self.days))
     }
 }
 
@@ -115,9 +143,10 @@ impl Rest {
     }
 
     /// Of a quarter: from those of the week before, each time of day by itself as far as it is known.
-    pub(super) fn own(&self, species: Species, today: i64) -> Own {
-        let prior = Own::prior(species);
-        let Baseline { sleeping_bpm, days } = baseline(self.before(today), Baseline::prior(species));
+    pub(super) fn own(&self, kin: impl Into<Kin>, today: i64) -> Own {
+        let kin = kin.into();
+        let prior = Own::expected(kin, today.saturating_mul(QUARTER_US));
+        let Baseline { sleeping_bpm, days } = baseline(self.before(today), Baseline::expected(kin, today));
         let all = Shares::of(self.before(today));
         let usual = all.towards(MIDDLE, prior.resting_bpm, PRIOR);
         let then = Shares::of(self.before(today).filter(|(at, _)| (today - at) % 4 == 0));
@@ -133,29 +162,28 @@ impl Rest {
 /// The baselines of a pet, by quarters of days.
 #[derive(Debug, Clone)]
 pub struct Baselines {
-    prior: Baseline,
+    kin: Kin,
     quarters: BTreeMap<i64, Baseline>,
 }
 
 impl Baselines {
     /// Of the quarters that canonical readings are of, from what was counted before and the readings themselves.
-    pub(super) fn of(species: Species, mut rest: Rest, samples: &[Sample]) -> Self {
+    pub(super) fn of(kin: Kin, mut rest: Rest, samples: &[Sample]) -> Self {
         samples.iter().for_each(|sample| rest.add(sample));
-        Self::over(species, &rest, samples)
+        Self::over(kin, &rest, samples)
     }
 
     /// Of the quarters that readings are of, from what was counted.
-    pub(super) fn over(species: Species, rest: &Rest, samples: &[Sample]) -> Self {
-        let prior = Baseline::prior(species);
+    pub(super) fn over(kin: Kin, rest: &Rest, samples: &[Sample]) -> Self {
         let quarters =
             samples.chunk_by(|a, b| quarter(a.at) == quarter(b.at)).map(|same| quarter(same[0].at));
-        let quarters = quarters.map(|this| (this, baseline(rest.before(this), prior))).collect();
-        Self { prior, quarters }
+        let own = |this| baseline(rest.before(this), Baseline::expected(kin, this));
+        Self { kin, quarters: quarters.map(|this| (this, own(this))).collect() }
     }
 
     /// Those that were kept.
-    pub(super) fn known(species: Species, kept: &[(i64, Baseline)]) -> Self {
-        Self { prior: Baseline::prior(species), quarters: kept.iter().copied().collect() }
+    pub(super) fn known(kin: Kin, kept: &[(i64, Baseline)]) -> Self {
+        Self { kin, quarters: kept.iter().copied().collect() }
     }
 
     /// Those from a quarter on, to be kept.
@@ -166,14 +194,15 @@ impl Baselines {
     /// That of an instant, microseconds since 1970.
     #[must_use]
     pub fn at(&self, at: i64) -> Baseline {
-        self.quarters.get(&quarter(at)).copied().unwrap_or(self.prior)
+        let known = self.quarters.get(&quarter(at)).copied();
+        known.unwrap_or_else(|| Baseline::expected(self.kin, quarter(at)))
     }
 }
 
 impl Baselines {
     /// For instants that mostly follow one another.
     pub(super) fn steady(&self) -> Steady<'_> {
-        Steady { baselines: self, quarter: i64::MIN, baseline: self.prior }
+        Steady { baselines: self, quarter: i64::MIN, baseline: Baseline::prior(self.kin.species) }
     }
 }
 

@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::super::canon::{self, SECOND, Sample};
+use super::super::kin::{Build, Kin};
 use super::super::rules as spine;
 use super::super::{Params, Reading, Species};
 use super::baseline::{QUARTER_US, QUARTERS, Rest, quarter};
@@ -52,6 +53,8 @@ pub struct Head {
     late: u64,
     /// What alerts hold readings against, of the quarter that was last counted.
     own: Option<Own>,
+    /// The rest of the basis.
+    build: Build,
 }
 
 /// A quarter of a day, summed up.
@@ -149,7 +152,7 @@ impl Head {
     /// Where they are none.
     pub fn decode(bytes: &[u8]) -> Result<Self, SliceError> {
         // What was added since stands at the end: of an older head it reads as absent.
-        decoded(&[bytes, &[0]].concat())
+        decoded(&[bytes, &[0; 3]].concat())
     }
 
     /// Quarters before this number have no readings any more.
@@ -198,8 +201,8 @@ impl Head {
 
     /// Where to go on from after such a change; `None` where nothing changed.
     #[must_use]
-    pub fn resume(&self, species: Species, touched: &Touched) -> Option<Resume> {
-        if self.basis.as_ref().is_none_or(|(rules, of)| rules != rules::VERSION || *of != species) {
+    pub fn resume(&self, kin: impl Into<Kin>, touched: &Touched) -> Option<Resume> {
+        if !self.is_of(kin.into()) || self.basis.as_ref().is_none_or(|(rules, _)| rules != rules::VERSION) {
             return (self.newest.is_some() || touched.earliest.is_some()).then_some(Resume::Oldest);
         }
         let affected = touched.earliest? - AHEAD;
@@ -213,7 +216,7 @@ impl Head {
     /// Where the crossing episode does not decode.
     pub fn wants(
         &self,
-        species: Species,
+        kin: impl Into<Kin>,
         touched: &Touched,
         resume: &Resume,
         found: Option<(i64, &[u8])>,
@@ -227,7 +230,7 @@ impl Head {
         let context = from.saturating_sub(BEHIND);
         let counted_to = self.counted_to.unwrap_or(i64::MIN);
         let earliest = touched.earliest.map_or(i64::MIN, quarter);
-        let same = self.basis.as_ref().is_some_and(|(_, of)| *of == species);
+        let same = self.is_of(kin.into());
         let fresh =
             *resume == Resume::Head && same && earliest >= counted_to && quarter(newest) <= counted_to;
         if fresh {
@@ -262,7 +265,7 @@ impl Head {
         let begun = &samples[samples.partition_point(|sample| sample.at < context)..];
         let mut quarters: BTreeMap<i64, Quarter> = BTreeMap::new();
         let baselines = match recount {
-            None => Baselines::known(params.species, &self.baselines),
+            None => Baselines::known(params.kin(), &self.baselines),
             Some(recount) => {
                 let mut rest = Rest::default();
                 for (number, bytes) in &kept.rests {
@@ -280,8 +283,8 @@ impl Head {
                     kept.rest = Some(encoded(&rest.kept(*number))?);
                 }
                 self.counted_to = Some(quarter(newest));
-                self.own = Some(rest.own(params.species, quarter(newest)));
-                Baselines::over(params.species, &rest, begun)
+                self.own = Some(rest.own(params.kin(), quarter(newest)));
+                Baselines::over(params.kin(), &rest, begun)
             }
         };
 
@@ -318,6 +321,7 @@ impl Head {
             }
         }
         self.basis = Some((rules::VERSION.to_owned(), params.species));
+        self.build = params.build;
         if let Some(chain) = crossing.remove(&boundary) {
             (self.boundary, self.carry) = (Some(boundary), chain);
         }
@@ -338,6 +342,11 @@ impl Head {
             (self.oldest, self.dropped_to) = (Some(before), Some(before));
             (before * QUARTER_US / SLICE_US, before - QUARTERS)
         })
+    }
+
+    /// Whether the episodes were computed for such a pet.
+    fn is_of(&self, Kin { species, build }: Kin) -> bool {
+        self.basis.as_ref().is_some_and(|(_, of)| *of == species) && self.build == build
     }
 
     fn newest_with(&self, touched: &Touched) -> i64 {
