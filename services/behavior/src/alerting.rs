@@ -8,7 +8,7 @@ use petty_chassis::calendar::{self, Bounds};
 use petty_chassis::events::{Outgoing, inbox, outbox, topics};
 use petty_chassis::postgres::{Db, Error, Tx};
 use petty_chassis::types::{Clock, PetId};
-use petty_proto::events::v1::AlertChanged;
+use petty_proto::events::v1::{AlertChanged, BehaviorChanged};
 use uuid::Uuid;
 
 use crate::domain::alerts::machine::{self, Alert};
@@ -65,9 +65,9 @@ impl Teller<'_> {
         let placed = reports.iter().any(|report| report.position.is_some());
         let zones = if placed { zones::all(self.tx, pet).await? } else { Vec::new() };
         let zone = calendar::zone(&about.time_zone);
-        let own = head.own().unwrap_or(Own::prior(about.species));
-        let context = Context { species: about.species, zone: &zone, zones: &zones, own };
         let now = self.clock.now();
+        let own = head.own().unwrap_or_else(|| Own::expected(about.kin(), now.as_microsecond()));
+        let context = Context { species: about.species, zone: &zone, zones: &zones, own };
         let signals = watch.take(&context, reports, now.as_microsecond());
         for signal in &signals {
             self.signal(pet, about, signal).await?;
@@ -184,14 +184,8 @@ impl Alerting {
             // It said something since: the next look is when it would be silent from now.
             if let Some(from) = from.filter(|from| *from > now) {
                 alerts::arm(tx, pet, SILENCE, from).await?;
-                return Ok(true);
-            }
-            let signal = watch.silence(now.as_microsecond());
-            // Its next reading notes it again.
-            watch.armed = false;
-            states::put_watch(tx, pet, &watch).await?;
-            if let Some(signal) = signal {
-                teller.signal(pet, &about, &signal).await?;
+            } else {
+                teller.silence(pet, &about, &mut watch).await?;
             }
             return Ok(true);
         }
@@ -224,6 +218,49 @@ impl Teller<'_> {
             alerts::forget_dues(self.tx, pet).await?;
         }
         Ok(known)
+    }
+
+    /// Ingest has heard nothing of a pet's collar since a reading, though it was due: what the pet did goes on no longer, and whether the
+    /// owner is to know is looked at as soon as that is so. Where another collar of the pet was heard since, or that reading is
+    /// still on its way here, this says nothing: then the look by its own due time decides.
+    pub(crate) async fn fell_silent(&self, pet: PetId, last: Timestamp) -> Result<(), Error> {
+        let Some((about, mut watch)) = self.lock(pet).await? else { return Ok(()) };
+        if watch.at() != Some(last.as_microsecond()) || watch.is_silent() {
+            return Ok(());
+        }
+        let Some(from) = watch.silent_from().and_then(|from| Timestamp::from_microsecond(from).ok()) else {
+            return self.end_open(pet, &watch).await;
+        };
+        if from > self.clock.now() {
+            alerts::arm_sooner(self.tx, pet, SILENCE, from).await?;
+            return self.end_open(pet, &watch).await;
+        }
+        alerts::disarm(self.tx, pet, SILENCE).await?;
+        self.silence(pet, &about, &mut watch).await
+    }
+
+    /// The pet's collar is silent, as far as it can be told. Its next reading notes again when to look.
+    async fn silence(&self, pet: PetId, about: &Pet, watch: &mut Watch) -> Result<(), Error> {
+        let signal = watch.silence(self.clock.now().as_microsecond());
+        watch.armed = false;
+        states::put_watch(self.tx, pet, watch).await?;
+        self.end_open(pet, watch).await?;
+        match signal {
+            Some(signal) => self.signal(pet, about, &signal).await,
+            None => Ok(()),
+        }
+    }
+
+    /// What the pet did when it was last heard of is not known to go on: told as ended there, until its collar says otherwise.
+    async fn end_open(&self, pet: PetId, watch: &Watch) -> Result<(), Error> {
+        let Some(at) = watch.at().and_then(|at| Timestamp::from_microsecond(at).ok()) else { return Ok(()) };
+        for episode in episodes::end_open(self.tx, self.clock, pet, at).await? {
+            let version = episode.version;
+            let told = BehaviorChanged { episode: Some(convert::episode(episode)), ..Default::default() };
+            let outgoing = Outgoing::of_pet(&topics::BEHAVIOR_CHANGED, pet, version, self.shards, &told);
+            outbox::write(self.tx, self.clock, &outgoing).await?;
+        }
+        Ok(())
     }
 
     /// Whether the pet has been lying for most of the day, and longer than it is wont to.

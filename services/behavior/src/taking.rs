@@ -145,10 +145,13 @@ impl Taker<'_> {
         let Work { about, state, flushed: Flushed { pet, readings, reports, traceparent } } = work;
         let pet = *pet;
         let mut head = state.head.as_deref().map(Head::decode).transpose()?.unwrap_or_default();
-        let changes = interpreting::take(self.tx, pet, about, &mut head, readings).await?;
+        let mut changes = interpreting::take(self.tx, pet, about, &mut head, readings).await?;
         let mut watch = state.watch.as_deref().map(Watch::decode).unwrap_or_default();
         let teller = Teller { tx: self.tx, clock: self.clock, shards: self.shards };
         teller.watch(pet, about, &head, &mut watch, reports).await?;
+        if watch.is_silent() {
+            changes.end();
+        }
         let head = head.encode()?;
         let watch = watch.encode().map_err(|error| Failure::Poison(error.to_string()))?;
         // Repeated readings are common.

@@ -5,6 +5,7 @@
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use jiff::Timestamp;
 use petty_chassis::events::payload::same_pet;
 use petty_chassis::events::{
     Event, Failure, Handler, Part, Unusable, inbox, one_by_one, outbox, topics, versions,
@@ -14,6 +15,7 @@ use petty_chassis::postgres::{Error, Tx};
 use petty_chassis::types::{Clock, PetId};
 use petty_proto::events::v1::{PetChanged, PetErasing, ReadingsAccepted, ReadingsSilent};
 
+use crate::alerting::Teller;
 use crate::config::DayConfig;
 use crate::days;
 use crate::grpc::convert;
@@ -71,9 +73,7 @@ impl Handler for Worker {
         } else if *event.topic == topics::PET_ERASING {
             self.erase_pet(tx, event, part.pet).await
         } else if *event.topic == topics::READINGS_SILENT {
-            // The alert of a silent collar is raised by looks of its own (`alerting`), after its own patience.
-            let silent: ReadingsSilent = event.read()?;
-            Ok(same_pet(&silent.pet_id, part.pet)?)
+            self.fall_silent(tx, event, part.pet).await
         } else {
             Err(Failure::Poison(format!("{} is not consumed here", event.topic.name)))
         }
@@ -115,6 +115,14 @@ impl Worker {
         // Another species has other priors: what was told so far is told anew.
         let work = Work { about, state, flushed: Flushed::nothing(pet) };
         self.taker(tx).revise(&[work]).await
+    }
+
+    async fn fall_silent(&self, tx: &Tx, event: &Event, pet: PetId) -> Result<(), Failure> {
+        let silent: ReadingsSilent = event.read()?;
+        same_pet(&silent.pet_id, pet)?;
+        let last = silent.last_time.and_then(|last| Timestamp::try_from(last).ok());
+        let teller = Teller { tx, clock: &self.clock, shards: self.shards };
+        Ok(teller.fell_silent(pet, last.ok_or(Unusable("last_time"))?).await?)
     }
 
     async fn erase_pet(&self, tx: &Tx, event: &Event, pet: PetId) -> Result<(), Failure> {

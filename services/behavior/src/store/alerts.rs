@@ -157,6 +157,19 @@ pub(crate) async fn arm(tx: &Tx, pet: PetId, what: &str, due: Timestamp) -> Resu
     tx.execute(sql, &[&pet.0, &what, &micros(due)]).await.map(|_| ())
 }
 
+/// Notes when to look at a pet, where nothing or something later is noted.
+pub(crate) async fn arm_sooner(tx: &Tx, pet: PetId, what: &str, due: Timestamp) -> Result<(), Error> {
+    let sql = "-- arm_due_sooner\nINSERT INTO dues (pet_id, what, due_at) VALUES ($1, $2, $3)
+               ON CONFLICT (pet_id, what) DO UPDATE SET due_at = EXCLUDED.due_at WHERE dues.due_at > EXCLUDED.due_at";
+    tx.execute(sql, &[&pet.0, &what, &micros(due)]).await.map(|_| ())
+}
+
+/// Notes that a pet was looked at, whenever that was due. The caller holds the pet's lock.
+pub(crate) async fn disarm(tx: &Tx, pet: PetId, what: &str) -> Result<(), Error> {
+    let sql = "-- disarm_due\nDELETE FROM dues WHERE pet_id = $1 AND what = $2";
+    tx.execute(sql, &[&pet.0, &what]).await.map(|_| ())
+}
+
 /// Some of what is due, the longest first. Nothing is taken yet.
 pub(crate) async fn dues(tx: &Tx, now: Timestamp, limit: i64) -> Result<Vec<(PetId, String)>, Error> {
     let sql = "-- list_dues\nSELECT pet_id, what FROM dues WHERE due_at <= $1 ORDER BY due_at, pet_id, what LIMIT $2";

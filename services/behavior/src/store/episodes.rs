@@ -165,6 +165,21 @@ pub(crate) async fn supersede(
     rows.iter().map(episode).collect()
 }
 
+/// Ends what goes on of a pet's since an instant, and answers it as it is now. What is computed again is another than this, whatever it is.
+/// The caller holds the pet's lock.
+pub(crate) async fn end_open(
+    tx: &Tx,
+    clock: &Clock,
+    pet: PetId,
+    since: Timestamp,
+) -> Result<Vec<Episode>, Error> {
+    let sql = "-- end_open_episodes\nUPDATE episodes SET open = false, version = version + 1, digest = 0, updated_at = $3
+               WHERE pet_id = $1 AND NOT superseded AND end_at >= $2 AND open
+               RETURNING episode_id, pet_id, behavior, start_at, end_at, open, confidence, evidence, version";
+    let rows = tx.query(sql, &[&pet.0, &micros(since), &micros(clock.now())]).await?;
+    rows.iter().map(episode).collect()
+}
+
 /// A pet's standing episodes that end after an instant (microseconds since 1970), by start.
 pub(crate) async fn known_since(tx: &Tx, pet: PetId, since: i64) -> Result<Vec<Known>, Error> {
     let since = Timestamp::from_microsecond(since).unwrap_or(Timestamp::MIN);

@@ -1,19 +1,20 @@
 //! Alerts: raised once, cleared, told, by readings and by time.
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use petty_behavior::alerting::Alerting;
 use petty_behavior::domain::Species;
 use petty_chassis::events::topics;
 use petty_chassis::types::PetId;
 use petty_proto::behavior::v1::alert::{Kind, Severity, Status};
 use petty_proto::behavior::v1::alert_service_server::AlertService as _;
+use petty_proto::behavior::v1::episode::Behavior;
 use petty_proto::behavior::v1::safe_zone_service_server::SafeZoneService as _;
 use petty_proto::behavior::v1::{
-    AcknowledgeAlertRequest, Alert, CreateSafeZoneRequest, DeleteSafeZoneRequest, GetAlertSettingsRequest,
-    GetSafeZoneRequest, ListAlertsRequest, ListSafeZonesRequest, SafeZone, UpdateAlertSettingsRequest,
-    UpdateSafeZoneRequest, safe_zone,
+    AcknowledgeAlertRequest, Alert, CreateSafeZoneRequest, DeleteSafeZoneRequest, Episode,
+    GetAlertSettingsRequest, GetSafeZoneRequest, ListAlertsRequest, ListSafeZonesRequest, SafeZone,
+    UpdateAlertSettingsRequest, UpdateSafeZoneRequest, safe_zone,
 };
-use petty_proto::events::v1::{AcceptedReading, AlertChanged};
+use petty_proto::events::v1::{AcceptedReading, AlertChanged, BehaviorChanged, ReadingsSilent};
 use petty_testbench::{at, field, fields, reason};
 
 use crate::bench::{Bench, asleep, reading};
@@ -252,6 +253,94 @@ async fn of_several_replicas_one_tells_that_a_collar_is_silent() {
     // It speaks again.
     bench.take(pet, &[reading(4_000, 60.0, 0)]).await;
     assert_eq!(told(&bench).await[2..], [(Kind::SilentCollar, Status::Cleared, 3)]);
+}
+
+/// What ingest tells of a collar whose last reading was at so many seconds.
+async fn falls_silent(bench: &Bench, pet: PetId, last: i64) {
+    let silent = ReadingsSilent {
+        pet_id: pet.to_string(),
+        collar_id: "collar-1".to_owned(),
+        last_time: Some(at(last).into()),
+        receive_time: Some(at(last).into()),
+        interval_seconds: 60.0,
+    };
+    bench.apply(&bench.event(&topics::READINGS_SILENT, pet, 0, &silent)).await.unwrap();
+}
+
+/// Each reading at its own time.
+async fn live(bench: &Bench, pet: PetId, readings: &[AcceptedReading]) {
+    for reading in readings {
+        bench.clock.set(Timestamp::from_microsecond(reading.time_us).unwrap());
+        bench.take(pet, std::slice::from_ref(reading)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_collar_that_ingest_misses_ends_what_goes_on_until_it_is_back() {
+    let bench = Bench::new("missed").await;
+    let pet = bench.pet(Species::Dog);
+    live(&bench, pet, &asleep(0, 20)).await;
+    let last = |told: Vec<(i64, BehaviorChanged)>| {
+        let (version, told) = told.last().unwrap().clone();
+        let episode = told.episode.unwrap();
+        assert!(!told.superseded && i64::from(episode.version) == version);
+        (told_of(&episode), version)
+    };
+    let told_of_open = bench.told().await;
+    let ((behavior, end, open), version) = last(told_of_open.clone());
+    assert!(open && end == at(19 * 60) && behavior == Behavior::DeepSleep);
+    // Another reading is on its way, or another collar was heard: it is not known that the pet is silent.
+    falls_silent(&bench, pet, 18 * 60).await;
+    falls_silent(&bench, pet, 20 * 60).await;
+    falls_silent(&bench, bench.pet_id(), 0).await;
+    assert_eq!(bench.told().await.len(), told_of_open.len());
+    for _ in 0..2 {
+        falls_silent(&bench, pet, 19 * 60).await;
+        assert_eq!(last(bench.told().await), ((behavior, end, false), version + 1));
+    }
+    assert_eq!(bench.told().await.len(), told_of_open.len() + 1, "told once");
+    assert_eq!(told(&bench).await, [], "its owner is told after ten minutes");
+    bench.clock.set(at(19 * 60 + 601));
+    alerting(&bench).do_due().await.unwrap();
+    assert_eq!(told(&bench).await, [(Kind::SilentCollar, Status::Raised, 1)]);
+    // What comes late is of before: nothing goes on for that.
+    let late = AcceptedReading { heart_rate: Some(57.0), ..reading(19 * 60 - 30, 57.0, 0) };
+    bench.take(pet, &[late]).await;
+    let open = "-- open\nSELECT count(*) FROM episodes WHERE open AND NOT superseded";
+    assert_eq!(bench.count(open).await, 0);
+    // It is back.
+    live(&bench, pet, &asleep(30, 5)).await;
+    assert_eq!(bench.count(open).await, 1);
+    assert_eq!(told(&bench).await[1..], [(Kind::SilentCollar, Status::Cleared, 2)]);
+}
+
+fn told_of(episode: &Episode) -> (Behavior, Timestamp, bool) {
+    (episode.behavior(), episode.end_time.unwrap().try_into().unwrap(), episode.open)
+}
+
+#[tokio::test]
+async fn what_ingest_misses_is_looked_at_sooner_than_was_noted() {
+    let bench = Bench::new("sooner").await;
+    let pet = bench.pet(Species::Dog);
+    let alerting = alerting(&bench);
+    // A collar that is heard of each hour: it is to be looked at three hours after it was heard last.
+    for hour in 0..4 {
+        live(&bench, pet, &asleep(60 * hour, 1)).await;
+        bench.clock.set(at(3_600 * hour + 610));
+        alerting.do_due().await.unwrap();
+    }
+    let raised = told(&bench).await.len();
+    // Then each minute, and then not at all.
+    live(&bench, pet, &asleep(190, 20)).await;
+    let last = 60 * 209;
+    bench.clock.set(at(last + 601));
+    alerting.do_due().await.unwrap();
+    assert_eq!(told(&bench).await.len(), raised, "what is due is due later");
+    falls_silent(&bench, pet, last).await;
+    assert_eq!(told(&bench).await[raised..], [(Kind::SilentCollar, Status::Raised, 1)]);
+    alerting.do_due().await.unwrap();
+    falls_silent(&bench, pet, last).await;
+    assert_eq!(told(&bench).await.len(), raised + 1, "and raised once");
 }
 
 #[tokio::test]
