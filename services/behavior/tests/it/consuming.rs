@@ -1,13 +1,13 @@
 //! The service's events, through Redis and the consumer.
 
 use petty_behavior::domain::Species;
-use petty_chassis::events::topics;
-use petty_chassis::types::EventId;
-use petty_proto::events::v1::{Envelope, ReadingsAccepted};
+use petty_chassis::events::{Event, topics};
+use petty_chassis::types::{EventId, PetId};
+use petty_proto::events::v1::{AcceptedReading, Envelope, ReadingsAccepted};
 use petty_testbench::{a_cat, a_dog, eventually};
 use prost::Message as _;
 
-use crate::bench::{Bench, asleep, flush, reading};
+use crate::bench::{Bench, asleep, flush, reading, walking};
 
 const HANDLED: &str = "-- handled\nSELECT count(*) FROM event_inbox";
 const EPISODES: &str =
@@ -66,6 +66,56 @@ async fn a_poisoned_pet_is_buried_alone() {
     let kept = ReadingsAccepted::decode(envelope.payload).unwrap();
     let pets: Vec<String> = kept.pets.into_iter().map(|pet| pet.pet_id).collect();
     assert_eq!(pets, [poisoned.to_string()], "no other pet's readings are kept with it");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_replicas_with_the_same_events_in_orders_of_their_own_do_each_thing_once() {
+    // One database, and streams of their own: each replica is given everything.
+    let (one, other) = (Bench::consuming("overlapping").await, Bench::consuming("overlapping").await);
+    let alone = Bench::new("overlapping_alone").await;
+    let pets: Vec<PetId> = (0..20).map(|_| one.pet(Species::Dog)).collect();
+    for pet in &pets {
+        other.pets.say(a_dog(*pet, 1));
+        alone.pets.say(a_dog(*pet, 1));
+    }
+    let events: Vec<Event> = (0..16)
+        .map(|nth| {
+            let some = if nth % 4 < 2 { asleep(10 * nth, 10) } else { walking(10 * nth, 10) };
+            let low = |reading| AcceptedReading {
+                battery_level: Some(if nth > 8 { 9.0 } else { 80.0 }),
+                ..reading
+            };
+            let some: Vec<AcceptedReading> = some.into_iter().map(low).collect();
+            // Neither all pets nor always the same: batches of both overlap in parts.
+            let of = pets.iter().enumerate().filter(|(pet, _)| (pet + usize::try_from(nth).unwrap()) % 5 > 0);
+            let pets = of.map(|(_, pet)| (*pet, some.clone()));
+            let event =
+                one.event(&topics::READINGS_ACCEPTED, pets.clone().next().unwrap().0, 0, &flush(pets));
+            Event { number: nth + 1, shard: 0, ..event }
+        })
+        .collect();
+    for event in &events {
+        one.publish(event).await;
+        alone.apply(event).await.unwrap();
+    }
+    for event in events.iter().rev() {
+        other.publish(event).await;
+    }
+    one.consume();
+    other.consume();
+    eventually("everything is handled", || async { one.count(HANDLED).await == 16 * 16 }).await;
+    let standing = "-- standing\nSELECT concat_ws(' ', pet_id, behavior, start_at, end_at, open, confidence, evidence) FROM episodes
+                    WHERE NOT superseded ORDER BY pet_id, start_at";
+    assert_eq!(one.rows(standing).await, alone.rows(standing).await);
+    let told = "-- told\nSELECT count(DISTINCT (subject, version, payload)) - count(*) FROM event_outbox WHERE topic = 'behavior.changed'";
+    assert_eq!(one.count(told).await, 0, "no version is told twice");
+    let alerts =
+        "-- alerts\nSELECT concat_ws(' ', pet_id, kind, status, version) FROM alerts ORDER BY pet_id, kind";
+    let low: Vec<String> = pets.iter().map(|pet| format!("{pet} battery_low raised 1")).collect();
+    assert_eq!(one.rows(alerts).await, low);
+    assert!(one.rows(DEAD).await.is_empty());
+    let deadlocks = "-- deadlocks\nSELECT deadlocks FROM pg_stat_database WHERE datname = current_database()";
+    assert_eq!(one.count(deadlocks).await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,5 +9,6 @@ mod days;
 mod describing;
 mod insights;
 mod odd;
+mod owners;
 mod reading;
 mod revising;

@@ -62,6 +62,38 @@ fn breaths_count_asleep_and_not_awake() {
 }
 
 #[test]
+fn a_temperature_counts_once_it_is_sustained_and_worse_than_a_fever_is_critical() {
+    let warm = |from: i64, minutes: i64, degrees: f64| {
+        (from..from + minutes)
+            .map(move |minute| Report { temperature: Some(degrees), ..report(60 * minute, None, None) })
+    };
+    let temperature = |minute| vec![(Kind::Temperature, minute)];
+    assert_eq!(raised(warm(0, 120, 39.2)), []);
+    assert_eq!(raised(warm(0, 120, 39.4)), temperature(60));
+    assert_eq!(raised(warm(0, 120, 37.3)), temperature(60));
+    // A run warms a dog, and not for an hour; and one odd reading cools none.
+    assert_eq!(raised(warm(0, 40, 39.9).chain(warm(40, 60, 38.5))), []);
+    assert_eq!(raised(warm(0, 30, 39.9).chain(warm(30, 1, 38.0)).chain(warm(31, 60, 39.9))), temperature(60));
+    let own = Own::prior(Species::Cat);
+    let context = Context { species: Species::Cat, zone: &TimeZone::UTC, zones: &[], own };
+    let severities = |degrees: f64| {
+        let mut watch = Watch::default();
+        let reports: Vec<Report> = warm(0, 90, degrees).collect();
+        let signals = watch.take(&context, &reports, 0);
+        signals.iter().filter(|signal| signal.on).map(|signal| signal.severity).max()
+    };
+    assert_eq!(
+        [37.7, 39.3, 40.0, 35.8].map(severities),
+        [
+            Some(Severity::Warning),
+            Some(Severity::Warning),
+            Some(Severity::Critical),
+            Some(Severity::Critical)
+        ]
+    );
+}
+
+#[test]
 fn what_is_kept_is_small_and_reads_back_and_so_does_what_an_older_version_kept() {
     let own = Own::prior(Species::Cat);
     let context = Context { species: Species::Cat, zone: &TimeZone::UTC, zones: &[], own };
