@@ -1,6 +1,6 @@
 //! Events: made as another service would, applied or consumed, and those the service wrote itself.
 
-use petty_chassis::events::{Event, Failure, Handler, Topic, shard_of, topics};
+use petty_chassis::events::{Event, Failure, Handler, Part, Topic, shard_of, topics};
 use petty_chassis::postgres::Error;
 use petty_chassis::types::{EventId, PetId};
 use petty_proto::auth::v1::Pet;
@@ -82,6 +82,26 @@ impl Bench {
             self.base.db.transaction("apply", apply).await?;
         }
         Ok(())
+    }
+
+    /// Applies events together as the consumer would, but for the inbox: by pet, in one transaction.
+    ///
+    /// # Errors
+    /// What the worker makes of them.
+    ///
+    /// # Panics
+    /// Where nobody was [employed](Bench::employ).
+    pub async fn apply_together(&self, events: &[Event]) -> Result<(), Failure> {
+        let worker: &dyn Handler = self.worker.as_deref().expect("a worker was employed");
+        let mut parts = Vec::new();
+        for event in events {
+            parts.extend(worker.split(event)?.into_iter().map(|part| (event, part)));
+        }
+        parts.sort_by_key(|(_, part)| part.pet);
+        let parts: Vec<(&Event, &Part)> = parts.iter().map(|(event, part)| (*event, part)).collect();
+        let parts = parts.as_slice();
+        let apply = |tx| async move { worker.apply_all(&tx, parts).await };
+        self.base.db.transaction("apply_together", apply).await
     }
 
     /// Puts an event into its stream.

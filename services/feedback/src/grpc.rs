@@ -185,7 +185,7 @@ impl Grpc {
             return Ok(told);
         }
         if !known.secondhand {
-            episodes::put(tx, &self.clock, known).await?;
+            episodes::keep(tx, &self.clock, known).await?;
         }
         Ok(known.clone())
     }

@@ -7,6 +7,7 @@ pub(crate) mod episodes;
 pub(crate) mod erasures;
 pub(crate) mod feedback;
 pub(crate) mod objects;
+mod table;
 
 use petty_chassis::events::inbox;
 use petty_chassis::postgres::{Error, Row, Tx};
@@ -15,6 +16,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::domain::{Behavior, Evidence, Told};
+use table::Table;
 
 /// Waits until nobody else changes what is the pet's, and keeps others waiting until the transaction ends. False where the
 /// pet is forgotten: nothing may be written of it.
@@ -26,8 +28,13 @@ pub(crate) async fn lock(tx: &Tx, pet: PetId) -> Result<bool, Error> {
 
 /// As [`lock`], for the forgetting itself.
 pub(crate) async fn lock_whatever_it_is(tx: &Tx, pet: PetId) -> Result<(), Error> {
-    let sql = "-- lock_pet\nSELECT pg_advisory_xact_lock(hashtextextended($1::uuid::text, 0))";
-    tx.query_one(sql, &[&pet.0]).await.map(|_| ())
+    lock_all(tx, &[pet.0]).await
+}
+
+/// The same for several pets, in the order in which they are named: by id, everywhere.
+pub(crate) async fn lock_all(tx: &Tx, pets: &[Uuid]) -> Result<(), Error> {
+    let sql = "-- lock_pets\nSELECT pg_advisory_xact_lock(hashtextextended(pet_id::text, 0)) FROM unnest($1::uuid[]) AS p (pet_id)";
+    tx.query(sql, &[&pets]).await.map(|_| ())
 }
 
 /// What was told, from the columns version, behavior, rule, rule_version, start_at, end_at, open, evidence.

@@ -11,16 +11,22 @@ mod row;
 
 use petty_chassis::postgres::{Error, Tx};
 use petty_chassis::types::PetId;
+use uuid::Uuid;
 
-pub(crate) use changes::{Change, Read, heads, keep, note_put, note_removed, read};
+pub(crate) use changes::{Change, Read, heads, keep, note, read};
 pub(crate) use days::{day, put_pet, put_told, time_zone};
-pub(crate) use entries::{head, list, list_spans, put, remove};
+pub(crate) use entries::{head, list, list_spans, of_ids, put, remove};
 
 /// Waits until nobody else changes the pet's entries, and keeps others waiting until the transaction ends. There is no row
 /// of the pet to lock: its first entry may be what is being written.
 pub(crate) async fn lock(tx: &Tx, pet: PetId) -> Result<(), Error> {
-    let sql = "-- lock_pet\nSELECT pg_advisory_xact_lock(hashtextextended($1::uuid::text, 0))";
-    tx.query_one(sql, &[&pet.0]).await.map(|_| ())
+    lock_all(tx, &[pet.0]).await
+}
+
+/// The same for several pets, in the order in which they are named: by id, everywhere.
+pub(crate) async fn lock_all(tx: &Tx, pets: &[Uuid]) -> Result<(), Error> {
+    let sql = "-- lock_pets\nSELECT pg_advisory_xact_lock(hashtextextended(pet_id::text, 0)) FROM unnest($1::uuid[]) AS p (pet_id)";
+    tx.query(sql, &[&pets]).await.map(|_| ())
 }
 
 /// Makes all statements of a transaction see the same. To be its first.
@@ -41,4 +47,9 @@ pub(crate) async fn delete_all(tx: &Tx, pet: PetId) -> Result<(), Error> {
         tx.execute(sql, &[&pet.0]).await?;
     }
     Ok(())
+}
+
+/// An entry that does not stand as what was applied of it says.
+pub(crate) fn clash(id: Uuid) -> Error {
+    row::inconsistent("entries", &id.to_string())
 }

@@ -4,15 +4,20 @@
 //! however often. Whoever looks at an entry's change at a stream's end sees it with the next number of its pet, given in the
 //! same transaction; what says nothing new gets none.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
+use futures::try_join;
 use petty_chassis::events::payload::same_pet;
-use petty_chassis::events::{Event, Failure, Handler, Part, Unusable, inbox, outbox, topics, versions};
+use petty_chassis::events::{
+    Event, Failure, Handler, Part, Unusable, inbox, one_by_one, outbox, topics, versions,
+};
 use petty_chassis::postgres::Tx;
 use petty_chassis::types::{Clock, PetId};
 use petty_proto::events::v1::{PetChanged, PetErasing};
 use uuid::Uuid;
 
-use crate::domain::{Change, Entry};
+use crate::domain::{Change, Entry, Kept, Said, Taken};
 use crate::grpc::receive;
 use crate::store;
 use crate::stream::Hub;
@@ -36,18 +41,9 @@ impl Worker {
 #[async_trait]
 impl Handler for Worker {
     async fn apply(&self, tx: &Tx, event: &Event, part: &Part) -> Result<(), Failure> {
-        if *event.topic == topics::BEHAVIOR_CHANGED {
-            let (id, change) = receive::change(event.read()?, part.pet, event.version)?;
-            self.change(tx, part.pet, ("episode", id, event.version), change).await
-        } else if *event.topic == topics::PLAN_CHANGED {
-            let entry = receive::plan(event.read()?, part.pet, event.time)?;
-            self.note(tx, "plan", entry).await
-        } else if *event.topic == topics::ALERT_CHANGED {
-            let entry = receive::alert(event.read()?, part.pet, event.version)?;
-            self.note(tx, "alert", entry).await
-        } else if *event.topic == topics::FEEDBACK_SUBMITTED {
-            let entry = receive::feedback(event.read()?, part.pet, event.version)?;
-            self.note(tx, "feedback", entry).await
+        if let Some(said) = said(event, part)? {
+            store::lock(tx, part.pet).await?;
+            self.take(tx, vec![said]).await
         } else if *event.topic == topics::BEHAVIOR_DAY_CLOSED {
             self.close_day(tx, event, part.pet).await
         } else if *event.topic == topics::PET_CHANGED {
@@ -58,44 +54,83 @@ impl Handler for Worker {
             Err(Failure::Poison(format!("{} is not consumed here", event.topic.name)))
         }
     }
+
+    async fn apply_all(&self, tx: &Tx, parts: &[(&Event, &Part)]) -> Result<(), Failure> {
+        // All at once and in order, so that two replicas wait for each other and not on each other.
+        let pets: BTreeSet<Uuid> = parts.iter().map(|(_, part)| part.pet.0).collect();
+        store::lock_all(tx, &Vec::from_iter(pets)).await?;
+        let mut run = Vec::new();
+        for (event, part) in parts {
+            if let Some(said) = said(event, part)? {
+                run.push(said);
+            } else {
+                // What it came after comes before it.
+                self.take(tx, std::mem::take(&mut run)).await?;
+                one_by_one(self, tx, &[(*event, *part)]).await?;
+            }
+        }
+        self.take(tx, run).await
+    }
+}
+
+/// What an event says of a thing that may be on a timeline; `None` where it speaks of something else. What is not a behaviour
+/// is kept by its own version: each is a thing of its own.
+fn said(event: &Event, part: &Part) -> Result<Option<Said>, Failure> {
+    let pet = part.pet;
+    let note = |kind, entry: Entry| {
+        let (pet, id, version) = (entry.pet, entry.id, entry.version);
+        Some(Said { pet, kind, id, version, change: Change::Stands(Box::new(entry)) })
+    };
+    Ok(if *event.topic == topics::BEHAVIOR_CHANGED {
+        let (id, change) = receive::change(event.read()?, pet, event.version)?;
+        Some(Said { pet, kind: "episode", id, version: event.version, change })
+    } else if *event.topic == topics::PLAN_CHANGED {
+        note("plan", receive::plan(event.read()?, pet, event.time)?)
+    } else if *event.topic == topics::ALERT_CHANGED {
+        note("alert", receive::alert(event.read()?, pet, event.version)?)
+    } else if *event.topic == topics::FEEDBACK_SUBMITTED {
+        note("feedback", receive::feedback(event.read()?, pet, event.version)?)
+    } else {
+        None
+    })
 }
 
 impl Worker {
-    /// Puts an entry that is not a behaviour. Kept by its own version: each is a thing of its own.
-    async fn note(&self, tx: &Tx, kind: &'static str, entry: Entry) -> Result<(), Failure> {
-        let (pet, entity) = (entry.pet, (kind, entry.id, entry.version));
-        self.change(tx, pet, entity, Change::Stands(Box::new(entry))).await
-    }
-
-    async fn change(
-        &self,
-        tx: &Tx,
-        pet: PetId,
-        (kind, id, version): (&'static str, Uuid, i64),
-        change: Change,
-    ) -> Result<(), Failure> {
-        if !lock(tx, pet).await? {
+    /// Takes what was said of locked pets' things, in the order in which it came: a statement a step, however much it is.
+    async fn take(&self, tx: &Tx, mut said: Vec<Said>) -> Result<(), Failure> {
+        if said.is_empty() {
             return Ok(());
         }
-        let superseded = change == Change::Superseded;
-        if !versions::advance(tx, kind, id, version, superseded).await? {
-            return Ok(());
+        let pets: BTreeSet<PetId> = said.iter().map(|said| said.pet).collect();
+        let things: BTreeSet<(&'static str, Uuid)> = said.iter().map(|said| (said.kind, said.id)).collect();
+        let things = Vec::from_iter(things);
+        let ids: Vec<Uuid> = things.iter().map(|(_, id)| *id).collect();
+        // What the consumer checked before may have changed while this waited for the locks.
+        let (erased, applied, entries) = try_join!(
+            inbox::erased_of(tx, pets),
+            versions::applied_of(tx, &things),
+            store::of_ids(tx, &ids)
+        )?;
+        said.retain(|said| !erased.contains(&said.pet));
+        let applied = things.into_iter().zip(applied).filter_map(|(thing, applied)| Some((thing, applied?)));
+        let entries = entries.into_iter().map(|entry| (entry.id, entry));
+        let kept = Kept { applied: applied.collect(), entries: entries.collect() };
+        let taken = Taken::of(&kept, said).map_err(store::clash)?;
+        let applied: Vec<_> =
+            taken.applied.into_iter().map(|((kind, id), applied)| (kind, id, applied)).collect();
+        let put: Vec<&Entry> = taken.entries.values().flatten().collect();
+        let gone = taken.entries.iter().filter(|(_, entry)| entry.is_none());
+        let gone: Vec<Uuid> = gone.map(|(id, _)| *id).collect();
+        let ((), (), (), heads) = try_join!(
+            versions::advance_all(tx, &applied),
+            store::put(tx, &self.clock, &put),
+            store::remove(tx, &gone),
+            store::note(tx, &self.clock, &taken.noted)
+        )?;
+        for (pet, sequence) in heads {
+            let hub = self.hub.clone();
+            tx.after_commit(move || hub.changed(pet, sequence));
         }
-        let clock = &self.clock;
-        let sequence = match change {
-            Change::Stands(entry) => {
-                if !store::put(tx, clock, &entry).await? {
-                    return Ok(());
-                }
-                store::note_put(tx, clock, &entry).await?
-            }
-            Change::Unlisted | Change::Superseded => match store::remove(tx, pet, id).await? {
-                Some(entry) => store::note_removed(tx, clock, &entry).await?,
-                None => return Ok(()),
-            },
-        };
-        let hub = self.hub.clone();
-        tx.after_commit(move || hub.changed(pet, sequence));
         Ok(())
     }
 

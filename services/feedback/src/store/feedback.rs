@@ -11,7 +11,7 @@ use petty_chassis::postgres::{Error, Row, ToSql, Tx};
 use petty_chassis::types::{AccountId, PetId};
 use uuid::Uuid;
 
-use super::{behavior, evidence, inconsistent, one};
+use super::{Table, behavior, evidence, inconsistent, one};
 use crate::domain::{Behavior, Episode, Feedback, RuleStats, Verdict, Words};
 
 const TABLE: &str = "feedback";
@@ -78,28 +78,20 @@ pub(crate) async fn insert(tx: &Tx, new: &New<'_>) -> Result<Option<Uuid>, Error
     Ok(left)
 }
 
-/// Says what was told of an event, where that was known at second hand only.
-pub(crate) async fn learn(tx: &Tx, episode: &Episode) -> Result<u64, Error> {
-    let sql = "-- learn_what_was_told\nUPDATE feedback
-               SET version = $3, behavior = $4, rule = $5, rule_version = $6, start_at = $7, end_at = $8, open = $9, evidence = $10,
-                   replaced_by = $11, secondhand = false
-               WHERE event_id = $1 AND pet_id = $2 AND secondhand";
-    let told = &episode.told;
-    let evidence = evidence(&told.evidence, TABLE)?;
-    let parameters: [&(dyn ToSql + Sync); 11] = [
-        &episode.id,
-        &episode.pet.0,
-        &told.version,
-        &told.behavior.slug(),
-        &told.rule,
-        &told.rule_version,
-        &told.start_at,
-        &told.end_at,
-        &told.open,
-        &evidence,
-        &episode.replaced_by,
-    ];
-    tx.execute(sql, &parameters).await
+/// Says what was told of events, where that was known at second hand only.
+pub(crate) async fn learn(tx: &Tx, episodes: &[&Episode]) -> Result<u64, Error> {
+    if episodes.is_empty() {
+        return Ok(0);
+    }
+    let table = Table::of(episodes, TABLE)?;
+    let sql = "-- learn_what_was_told\nUPDATE feedback f
+               SET version = e.version, behavior = e.behavior, rule = e.rule, rule_version = e.rule_version, start_at = e.start_at,
+                   end_at = e.end_at, open = e.open, evidence = e.evidence, replaced_by = e.replaced_by::uuid[], secondhand = false
+               FROM unnest($1::uuid[], $2::uuid[], $3::int8[], $4::text[], $5::text[], $6::text[], $7::timestamptz[],
+                           $8::timestamptz[], $9::bool[], $10::jsonb[], $11::text[])
+                    AS e (event_id, pet_id, version, behavior, rule, rule_version, start_at, end_at, open, evidence, replaced_by)
+               WHERE f.event_id = e.event_id AND f.pet_id = e.pet_id AND f.secondhand";
+    tx.execute(sql, &table.parameters()).await
 }
 
 /// What was said of an event, newest first.

@@ -11,3 +11,4 @@ mod counting;
 mod erasing;
 mod listing;
 mod saying;
+mod together;

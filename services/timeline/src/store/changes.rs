@@ -1,13 +1,15 @@
 //! Every change of a timeline, by number.
 
+use std::collections::{BTreeMap, HashMap};
+
 use jiff::{SignedDuration, Timestamp};
 use petty_chassis::calendar::utc_date;
 use petty_chassis::postgres::{Error, ToSql, Tx};
 use petty_chassis::types::{Clock, PetId, micros};
 use uuid::Uuid;
 
-use super::row::{self, Columns};
-use crate::domain::Entry;
+use super::row::{self, Table};
+use crate::domain::{Entry, Noted};
 
 const TABLE: &str = "changes";
 /// Days ahead that have a partition, so that a weekend without housekeeping harms nothing.
@@ -32,45 +34,56 @@ pub(crate) struct Read {
     pub(crate) changes: Vec<Change>,
 }
 
-/// Gives an entry's new state the pet's next number.
-pub(crate) async fn note_put(tx: &Tx, clock: &Clock, entry: &Entry) -> Result<i64, Error> {
-    note(tx, clock, entry, false).await
-}
-
-/// Gives an entry's end the pet's next number.
-pub(crate) async fn note_removed(tx: &Tx, clock: &Clock, entry: &Entry) -> Result<i64, Error> {
-    note(tx, clock, entry, true).await
-}
-
-async fn note(tx: &Tx, clock: &Clock, entry: &Entry, removed: bool) -> Result<i64, Error> {
-    let Columns { kind, behavior, metadata } = Columns::of(&entry.what, TABLE)?;
-    let sql = "-- note_change\nWITH numbered AS (
-                   INSERT INTO heads (pet_id, sequence, day) VALUES ($1, 1, $2)
+/// Gives entries' new states, and the ends of those that are gone, the next numbers of their pets, in order; the number last
+/// given to each of these pets.
+pub(crate) async fn note(tx: &Tx, clock: &Clock, noted: &[Noted]) -> Result<HashMap<PetId, i64>, Error> {
+    if noted.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let entries: Vec<&Entry> = noted.iter().map(|noted| &noted.entry).collect();
+    let table = Table::of(&entries, TABLE)?;
+    let removed: Vec<bool> = noted.iter().map(|noted| noted.removed).collect();
+    let mut counts: BTreeMap<Uuid, i64> = BTreeMap::new();
+    let nths: Vec<i64> = entries
+        .iter()
+        .map(|entry| {
+            let count = counts.entry(entry.pet.0).or_default();
+            *count += 1;
+            *count
+        })
+        .collect();
+    let (pets, counts): (Vec<Uuid>, Vec<i64>) = counts.into_iter().unzip();
+    let sql = "-- note_changes\nWITH numbered AS (
+                   INSERT INTO heads (pet_id, sequence, day)
+                   SELECT pet_id, count, $15 FROM unnest($13::uuid[], $14::int8[]) AS new (pet_id, count)
                    ON CONFLICT (pet_id) DO UPDATE
-                   SET sequence = heads.sequence + 1, day = greatest(heads.day, EXCLUDED.day)
-                   RETURNING sequence, day)
+                   SET sequence = heads.sequence + EXCLUDED.sequence, day = greatest(heads.day, EXCLUDED.day)
+                   RETURNING pet_id, sequence, day),
+               counted AS (SELECT * FROM unnest($13::uuid[], $14::int8[]) AS new (pet_id, count))
                INSERT INTO changes (pet_id, sequence, day, removed, written_at,
                    event_id, kind, behavior, start_at, end_at, open, confidence, metadata, version)
-               SELECT $1, sequence, day, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13 FROM numbered
-               RETURNING sequence";
+               SELECT pet_id, numbered.sequence - counted.count + c.nth, numbered.day, c.removed, $16,
+                   c.event_id, c.kind, c.behavior, c.start_at, c.end_at, c.open, c.confidence, c.metadata, c.version
+               FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::timestamptz[], $6::timestamptz[], $7::bool[],
+                           $8::float8[], $9::jsonb[], $10::int8[], $11::bool[], $12::int8[])
+                    AS c (event_id, pet_id, kind, behavior, start_at, end_at, open, confidence, metadata, version, removed, nth)
+               JOIN numbered USING (pet_id) JOIN counted USING (pet_id)
+               RETURNING pet_id, sequence";
     let now = micros(clock.now());
     let day = utc_date(now);
-    let parameters: [&(dyn ToSql + Sync); 13] = [
-        &entry.pet.0,
-        &day,
-        &removed,
-        &now,
-        &entry.id,
-        &kind,
-        &behavior,
-        &entry.start_at,
-        &entry.end_at,
-        &entry.open,
-        &entry.confidence,
-        &metadata,
-        &entry.version,
-    ];
-    Error::column(&tx.query_one(sql, &parameters).await?, TABLE, 0)
+    let mut parameters = table.parameters();
+    parameters.extend::<[&(dyn ToSql + Sync); 6]>([&removed, &nths, &pets, &counts, &day, &now]);
+    let rows = tx.query(sql, &parameters).await?;
+    if rows.len() != noted.len() {
+        return Err(row::inconsistent(TABLE, "sequence"));
+    }
+    let mut heads = HashMap::new();
+    for row in &rows {
+        let (pet, sequence): (Uuid, i64) = (Error::column(row, TABLE, 0)?, Error::column(row, TABLE, 1)?);
+        let head = heads.entry(PetId(pet)).or_insert(sequence);
+        *head = sequence.max(*head);
+    }
+    Ok(heads)
 }
 
 /// What comes behind each of some pets' numbers, at most so many changes each: in the order in which they are asked.

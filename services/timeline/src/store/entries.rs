@@ -2,56 +2,52 @@
 
 use jiff::Timestamp;
 use petty_chassis::page::{self, Page, Place};
-use petty_chassis::postgres::{Error, ToSql, Tx};
+use petty_chassis::postgres::{Error, Tx};
 use petty_chassis::types::{Clock, PetId, micros};
 use uuid::Uuid;
 
-use super::row::{self, Columns, inconsistent};
+use super::row::{self, Table, inconsistent};
 use crate::domain::{Entry, Filter, Span};
 
 const TABLE: &str = "entries";
 
-/// Writes an entry; whether it says anything but its version anew. Which version may be written is decided before
-/// (`versions::advance`).
-pub(crate) async fn put(tx: &Tx, clock: &Clock, entry: &Entry) -> Result<bool, Error> {
-    let Columns { kind, behavior, metadata } = Columns::of(&entry.what, TABLE)?;
-    let sql = "-- put_entry\nWITH old AS (SELECT kind, behavior, start_at, end_at, open, confidence, metadata
-                   FROM entries WHERE event_id = $1)
-               INSERT INTO entries AS new
+/// The entries of some ids, of those that are on a timeline.
+pub(crate) async fn of_ids(tx: &Tx, ids: &[Uuid]) -> Result<Vec<Entry>, Error> {
+    let sql = "-- entries_of_ids\nSELECT event_id, pet_id, kind, behavior, start_at, end_at, open, confidence, metadata, version
+               FROM entries WHERE event_id = ANY ($1)";
+    tx.query(sql, &[&ids]).await?.iter().map(|row| row::entry(row, TABLE, 0)).collect()
+}
+
+/// Writes entries, each once. Which versions may be written is decided before.
+pub(crate) async fn put(tx: &Tx, clock: &Clock, entries: &[&Entry]) -> Result<(), Error> {
+    if entries.is_empty() {
+        return Ok(());
+    }
+    let table = Table::of(entries, TABLE)?;
+    let sql = "-- put_entries\nINSERT INTO entries AS old
                (event_id, pet_id, kind, behavior, start_at, end_at, open, confidence, metadata, version, updated_at)
-               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+               SELECT new.*, $11 FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::timestamptz[], $6::timestamptz[],
+                   $7::bool[], $8::float8[], $9::jsonb[], $10::int8[]) AS new
                ON CONFLICT (event_id) DO UPDATE
                SET kind = EXCLUDED.kind, behavior = EXCLUDED.behavior, start_at = EXCLUDED.start_at, end_at = EXCLUDED.end_at,
                    open = EXCLUDED.open, confidence = EXCLUDED.confidence, metadata = EXCLUDED.metadata,
                    version = EXCLUDED.version, updated_at = EXCLUDED.updated_at
-               WHERE new.pet_id = EXCLUDED.pet_id AND new.version < EXCLUDED.version
-               RETURNING NOT EXISTS (SELECT FROM old
-                   WHERE (old.kind, old.behavior, old.start_at, old.end_at, old.open, old.confidence, old.metadata)
-                   IS NOT DISTINCT FROM (new.kind, new.behavior, new.start_at, new.end_at, new.open, new.confidence, new.metadata))";
+               WHERE old.pet_id = EXCLUDED.pet_id AND old.version < EXCLUDED.version";
     let now = micros(clock.now());
-    let parameters: [&(dyn ToSql + Sync); 11] = [
-        &entry.id,
-        &entry.pet.0,
-        &kind,
-        &behavior,
-        &entry.start_at,
-        &entry.end_at,
-        &entry.open,
-        &entry.confidence,
-        &metadata,
-        &entry.version,
-        &now,
-    ];
-    let row = tx.query_opt(sql, &parameters).await?.ok_or_else(|| inconsistent(TABLE, "version"))?;
-    Error::column(&row, TABLE, 0)
+    let mut parameters = table.parameters();
+    parameters.push(&now);
+    let touched = tx.execute(sql, &parameters).await?;
+    if touched == entries.len() as u64 { Ok(()) } else { Err(inconsistent(TABLE, "version")) }
 }
 
-/// Takes an entry off the timeline; as it was, if it was on it.
-pub(crate) async fn remove(tx: &Tx, pet: PetId, id: Uuid) -> Result<Option<Entry>, Error> {
-    let sql = "-- remove_entry\nDELETE FROM entries WHERE event_id = $1 AND pet_id = $2
-               RETURNING event_id, pet_id, kind, behavior, start_at, end_at, open, confidence, metadata, version";
-    let row = tx.query_opt(sql, &[&id, &pet.0]).await?;
-    row.map(|row| row::entry(&row, TABLE, 0)).transpose()
+/// Takes entries off their timelines.
+pub(crate) async fn remove(tx: &Tx, ids: &[Uuid]) -> Result<(), Error> {
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let sql = "-- remove_entries\nDELETE FROM entries WHERE event_id = ANY ($1)";
+    let touched = tx.execute(sql, &[&ids]).await?;
+    if touched == ids.len() as u64 { Ok(()) } else { Err(inconsistent(TABLE, "event_id")) }
 }
 
 /// The number last given to a change of a pet's timeline; 0: none was.

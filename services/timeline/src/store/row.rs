@@ -1,28 +1,66 @@
 //! How an entry stands in a row, of entries and of changes.
 
-use petty_chassis::postgres::{Error, Row};
+use jiff::Timestamp;
+use petty_chassis::postgres::{Error, Row, ToSql};
 use petty_chassis::types::PetId;
 use serde_json::Value;
+use uuid::Uuid;
 
 use crate::domain::{Behavior, Entry, Kind, What};
 
-/// What an entry says, as columns.
-pub(super) struct Columns {
-    pub(super) kind: &'static str,
-    pub(super) behavior: Option<&'static str>,
-    pub(super) metadata: Value,
+/// Entries, by column.
+#[derive(Default)]
+pub(super) struct Table {
+    ids: Vec<Uuid>,
+    pets: Vec<Uuid>,
+    kinds: Vec<&'static str>,
+    behaviors: Vec<Option<&'static str>>,
+    starts: Vec<Timestamp>,
+    ends: Vec<Timestamp>,
+    opens: Vec<bool>,
+    confidences: Vec<f64>,
+    metadata: Vec<Value>,
+    versions: Vec<i64>,
 }
 
-impl Columns {
-    pub(super) fn of(what: &What, table: &'static str) -> Result<Self, Error> {
-        let (behavior, metadata) = match what {
-            What::Behavior(behavior, metadata) => (Some(behavior.slug()), serde_json::to_value(metadata)),
-            What::Plan(note) => (None, serde_json::to_value(note)),
-            What::Feedback(note) => (None, serde_json::to_value(note)),
-            What::Alert(note) => (None, serde_json::to_value(note)),
-        };
-        let metadata = metadata.map_err(|_| inconsistent(table, "metadata"))?;
-        Ok(Self { kind: what.kind().slug(), behavior, metadata })
+impl Table {
+    pub(super) fn of(entries: &[&Entry], table: &'static str) -> Result<Self, Error> {
+        let mut all = Self::default();
+        for entry in entries {
+            let (behavior, metadata) = match &entry.what {
+                What::Behavior(behavior, metadata) => (Some(behavior.slug()), serde_json::to_value(metadata)),
+                What::Plan(note) => (None, serde_json::to_value(note)),
+                What::Feedback(note) => (None, serde_json::to_value(note)),
+                What::Alert(note) => (None, serde_json::to_value(note)),
+            };
+            all.ids.push(entry.id);
+            all.pets.push(entry.pet.0);
+            all.kinds.push(entry.what.kind().slug());
+            all.behaviors.push(behavior);
+            all.starts.push(entry.start_at);
+            all.ends.push(entry.end_at);
+            all.opens.push(entry.open);
+            all.confidences.push(entry.confidence);
+            all.metadata.push(metadata.map_err(|_| inconsistent(table, "metadata"))?);
+            all.versions.push(entry.version);
+        }
+        Ok(all)
+    }
+
+    /// Ten arrays: event_id, pet_id, kind, behavior, start_at, end_at, open, confidence, metadata, version.
+    pub(super) fn parameters(&self) -> Vec<&(dyn ToSql + Sync)> {
+        vec![
+            &self.ids,
+            &self.pets,
+            &self.kinds,
+            &self.behaviors,
+            &self.starts,
+            &self.ends,
+            &self.opens,
+            &self.confidences,
+            &self.metadata,
+            &self.versions,
+        ]
     }
 }
 

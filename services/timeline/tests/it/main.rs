@@ -12,3 +12,4 @@ mod reading;
 mod replicas;
 mod retention;
 mod streaming;
+mod together;
