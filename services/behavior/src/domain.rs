@@ -14,6 +14,7 @@ pub mod kin;
 mod label;
 mod movement;
 pub mod rules;
+pub mod telling;
 #[cfg(test)]
 mod tests;
 pub mod v1;

@@ -2,7 +2,8 @@
 //!
 //! A reading's way: `readings.accepted` is split by pet ([`worker`]); the pet's state is read under its lock (`store`),
 //! the [`domain`] says what changed, and state, episodes and one `behavior.changed` a changed episode are written in the
-//! transaction that notes the event as handled. [`grpc`] answers from the episodes.
+//! transaction that notes the event as handled. An open episode that merely grows is told once a minute of its own, and when
+//! nothing more comes ([`untold`]). [`grpc`] answers from the episodes.
 
 pub mod alerting;
 mod config;
@@ -13,6 +14,7 @@ mod interpreting;
 pub mod pets;
 mod store;
 mod taking;
+pub mod untold;
 pub mod worker;
 
 use std::sync::Arc;
@@ -33,6 +35,7 @@ pub use config::{AlertConfig, Config, DayConfig};
 use crate::alerting::Alerting;
 use crate::days::Closer;
 use crate::grpc::Grpc;
+use crate::untold::Untold;
 use crate::worker::Worker;
 
 mod embedded {
@@ -61,6 +64,11 @@ impl Service for Behavior {
         periodic::every(&context, "look-at-pets", config.alerts.check, move || {
             let alerting = alerting.clone();
             async move { alerting.do_due().await.map(|_| ()) }
+        });
+        let untold = Untold::new(base.db.clone(), context.clock.clone(), base.events.shards());
+        periodic::every(&context, "tell-untold", untold::CHECK, move || {
+            let untold = untold.clone();
+            async move { untold.tell(untold::QUIET).await.map(|_| ()) }
         });
         let gate = base.gate();
         let handler = Arc::new(Grpc::new(base.db.clone(), context.clock.clone(), base.events.shards()));

@@ -25,7 +25,7 @@ use crate::grpc::convert;
 use crate::interpreting;
 use crate::pets::Pet;
 use crate::store::days as day_rows;
-use crate::store::episodes::{self, Episode};
+use crate::store::episodes::{self, Episode, Upsert};
 use crate::store::states::{self, Put, State};
 
 /// So many pets' statements are on their way to the database at once: one round trip each would add up. Each has some hours of
@@ -162,10 +162,22 @@ impl Taker<'_> {
     }
 
     async fn tell(&self, all: &[Revised]) -> Result<(), Error> {
-        let upserts: Vec<(PetId, &EpisodeChange)> =
+        let changes: Vec<(PetId, &EpisodeChange)> =
             all.iter().flat_map(|one| one.changes.upserts.iter().map(|change| (one.pet, change))).collect();
+        // What merely goes on is told now and then, and once nothing more comes (`untold`).
+        let growing = changes.iter().filter(|(_, change)| change.was.is_some() && change.episode.open);
+        let growing: Vec<Uuid> = growing.map(|(_, change)| change.id).collect();
+        let mut told = episodes::told_of(self.tx, &growing).await?;
+        told.retain(|id, told| {
+            changes.iter().any(|(_, change)| change.id == *id && told.will_do_for(&change.episode))
+        });
+        let upserts: Vec<Upsert<'_>> = changes
+            .iter()
+            .map(|(pet, change)| Upsert { pet: *pet, change, told: told.get(&change.id).copied() })
+            .collect();
         let superseded: Vec<(PetId, &Superseded)> =
             all.iter().flat_map(|one| one.changes.superseded.iter().map(|gone| (one.pet, gone))).collect();
+        let upserts_told = upserts.len() - told.len();
         episodes::upsert(self.tx, self.clock, &upserts).await?;
         let mut gone: HashMap<Uuid, Episode> = episodes::supersede(self.tx, self.clock, &superseded)
             .await?
@@ -192,7 +204,7 @@ impl Taker<'_> {
                 let outgoing = Outgoing::of_pet(&topics::BEHAVIOR_CHANGED, *pet, version, self.shards, &told);
                 news.add(self.clock, &outgoing, traceparent);
             };
-            for change in upserts {
+            for change in upserts.iter().filter(|change| !told.contains_key(&change.id)) {
                 add(Episode::of(*pet, change), None);
             }
             for superseded in superseded {
@@ -202,6 +214,6 @@ impl Taker<'_> {
             }
         }
         day_rows::touch(self.tx, self.clock, &dues).await?;
-        if upserts.is_empty() && superseded.is_empty() { Ok(()) } else { news.write(self.tx).await }
+        if upserts_told == 0 && superseded.is_empty() { Ok(()) } else { news.write(self.tx).await }
     }
 }

@@ -1,6 +1,9 @@
 //! The episodes told so far.
 //!
-//! Invariant: a version replaces only lower ones, and an episode that was superseded stays so.
+//! Invariant: a version replaces only lower ones, and an episode that was superseded stays so. Where what stands was not told,
+//! the row says what was.
+
+use std::collections::HashMap;
 
 use jiff::Timestamp;
 use petty_chassis::page::{Page, Place, Span};
@@ -10,6 +13,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use uuid::Uuid;
 
+use crate::domain::telling::Told;
 use crate::domain::v1::{self, Known};
 use crate::domain::{Behavior, EpisodeChange, Superseded};
 
@@ -89,13 +93,47 @@ pub(crate) fn version(version: u64) -> i64 {
     i64::try_from(version).unwrap_or(i64::MAX)
 }
 
+/// An episode that changed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Upsert<'a> {
+    pub(crate) pet: PetId,
+    pub(crate) change: &'a EpisodeChange,
+    /// What was told of it last, where that has to do for now; `None`: it is told as it is.
+    pub(crate) told: Option<Told>,
+}
+
+/// What was told last of some episodes, of those that are there.
+pub(crate) async fn told_of(tx: &Tx, ids: &[Uuid]) -> Result<HashMap<Uuid, Told>, Error> {
+    if ids.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let sql = "-- told_of\nSELECT episode_id, behavior, start_at, coalesce(told_end_at, end_at), open, coalesce(told_confidence, confidence)
+               FROM episodes WHERE episode_id = ANY($1) AND NOT superseded";
+    let told = |row: &Row| {
+        let behavior: &str = Error::column(row, "episodes", 1)?;
+        let told = Told {
+            behavior: Behavior::from_slug(behavior).ok_or_else(|| inconsistent("behavior"))?,
+            start: Error::column(row, "episodes", 2)?,
+            end: Error::column(row, "episodes", 3)?,
+            open: Error::column(row, "episodes", 4)?,
+            confidence: Error::column(row, "episodes", 5)?,
+        };
+        Ok((Error::column(row, "episodes", 0)?, told))
+    };
+    tx.query(sql, &[&ids]).await?.iter().map(told).collect()
+}
+
 /// Writes new and revised episodes, all in one statement. The caller holds the locks of all their pets.
-pub(crate) async fn upsert(tx: &Tx, clock: &Clock, changed: &[(PetId, &EpisodeChange)]) -> Result<(), Error> {
+pub(crate) async fn upsert(tx: &Tx, clock: &Clock, changed: &[Upsert<'_>]) -> Result<(), Error> {
     if changed.is_empty() {
         return Ok(());
     }
-    let pets: Vec<Uuid> = changed.iter().map(|(pet, _)| pet.0).collect();
-    let changes: Vec<&EpisodeChange> = changed.iter().map(|(_, change)| *change).collect();
+    let pets: Vec<Uuid> = changed.iter().map(|upsert| upsert.pet.0).collect();
+    let changes: Vec<&EpisodeChange> = changed.iter().map(|upsert| upsert.change).collect();
+    let told_ends: Vec<Option<Timestamp>> =
+        changed.iter().map(|upsert| upsert.told.map(|told| told.end)).collect();
+    let told_confidences: Vec<Option<f64>> =
+        changed.iter().map(|upsert| upsert.told.map(|told| told.confidence)).collect();
     let ids: Vec<Uuid> = changes.iter().map(|change| change.id).collect();
     let behaviors: Vec<&str> = changes.iter().map(|change| change.episode.behavior.slug()).collect();
     let starts: Vec<Timestamp> = changes.iter().map(|change| change.episode.start).collect();
@@ -107,18 +145,22 @@ pub(crate) async fn upsert(tx: &Tx, clock: &Clock, changed: &[(PetId, &EpisodeCh
     let versions: Vec<i64> = changes.iter().map(|change| version(change.version)).collect();
     let digests: Vec<i64> = changes.iter().map(|change| change.digest).collect();
     let sql = "-- upsert_episodes\nINSERT INTO episodes
-               (episode_id, pet_id, behavior, start_at, end_at, open, confidence, evidence, version, digest, updated_at)
-               SELECT new.id, new.pet_id, new.behavior, new.start_at, new.end_at, new.open, new.confidence, new.evidence, new.version, new.digest, $11
+               (episode_id, pet_id, behavior, start_at, end_at, open, confidence, evidence, version, digest, updated_at, told_end_at,
+                told_confidence)
+               SELECT new.id, new.pet_id, new.behavior, new.start_at, new.end_at, new.open, new.confidence, new.evidence, new.version,
+                      new.digest, $11, new.told_end_at, new.told_confidence
                FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::timestamptz[], $5::timestamptz[], $6::bool[], $7::float8[],
-                           $8::jsonb[], $9::int8[], $10::int8[])
-                    AS new (pet_id, id, behavior, start_at, end_at, open, confidence, evidence, version, digest)
+                           $8::jsonb[], $9::int8[], $10::int8[], $12::timestamptz[], $13::float8[])
+                    AS new (pet_id, id, behavior, start_at, end_at, open, confidence, evidence, version, digest, told_end_at,
+                            told_confidence)
                ON CONFLICT (episode_id) DO UPDATE
                SET behavior = EXCLUDED.behavior, start_at = EXCLUDED.start_at, end_at = EXCLUDED.end_at,
                    open = EXCLUDED.open, confidence = EXCLUDED.confidence, evidence = EXCLUDED.evidence,
-                   version = EXCLUDED.version, digest = EXCLUDED.digest, updated_at = EXCLUDED.updated_at
+                   version = EXCLUDED.version, digest = EXCLUDED.digest, updated_at = EXCLUDED.updated_at,
+                   told_end_at = EXCLUDED.told_end_at, told_confidence = EXCLUDED.told_confidence
                WHERE episodes.pet_id = EXCLUDED.pet_id AND episodes.version < EXCLUDED.version AND NOT episodes.superseded";
     let now = micros(clock.now());
-    let parameters: [&(dyn petty_chassis::postgres::ToSql + Sync); 11] = [
+    let parameters: [&(dyn petty_chassis::postgres::ToSql + Sync); 13] = [
         &pets,
         &ids,
         &behaviors,
@@ -130,6 +172,8 @@ pub(crate) async fn upsert(tx: &Tx, clock: &Clock, changed: &[(PetId, &EpisodeCh
         &versions,
         &digests,
         &now,
+        &told_ends,
+        &told_confidences,
     ];
     let touched = tx.execute(sql, &parameters).await?;
     // Under the pets' locks state and episodes agree; where they do not, nothing is better than half.
@@ -153,7 +197,8 @@ pub(crate) async fn supersede(
     let replacements: Vec<String> =
         gone.iter().map(|superseded| array_text(&superseded.replaced_by)).collect();
     let sql = "-- supersede_episodes\nUPDATE episodes e
-               SET superseded = true, version = gone.version, replaced_by = gone.replaced_by::uuid[], updated_at = $5
+               SET superseded = true, version = gone.version, replaced_by = gone.replaced_by::uuid[], updated_at = $5,
+                   told_end_at = NULL, told_confidence = NULL
                FROM unnest($1::uuid[], $2::uuid[], $3::int8[], $4::text[]) AS gone (pet_id, id, version, replaced_by)
                WHERE e.episode_id = gone.id AND e.pet_id = gone.pet_id AND e.version < gone.version AND NOT e.superseded
                RETURNING e.episode_id, e.pet_id, e.behavior, e.start_at, e.end_at, e.open, e.confidence, e.evidence, e.version";
@@ -173,11 +218,29 @@ pub(crate) async fn end_open(
     pet: PetId,
     since: Timestamp,
 ) -> Result<Vec<Episode>, Error> {
-    let sql = "-- end_open_episodes\nUPDATE episodes SET open = false, version = version + 1, digest = 0, updated_at = $3
+    let sql = "-- end_open_episodes\nUPDATE episodes SET open = false, version = version + 1, digest = 0, updated_at = $3,
+                   told_end_at = NULL, told_confidence = NULL
                WHERE pet_id = $1 AND NOT superseded AND end_at >= $2 AND open
                RETURNING episode_id, pet_id, behavior, start_at, end_at, open, confidence, evidence, version";
     let rows = tx.query(sql, &[&pet.0, &micros(since), &micros(clock.now())]).await?;
     rows.iter().map(episode).collect()
+}
+
+/// Locks pets of whose episodes something is untold since an instant, unless somebody works on them, until the transaction ends.
+pub(crate) async fn lock_untold(tx: &Tx, since: Timestamp, limit: i64) -> Result<Vec<Uuid>, Error> {
+    let sql = "-- lock_untold\nSELECT pet_id FROM pet_states
+               WHERE pet_id IN (SELECT DISTINCT pet_id FROM episodes WHERE told_end_at IS NOT NULL AND updated_at <= $1 LIMIT $2)
+               ORDER BY pet_id FOR UPDATE SKIP LOCKED";
+    let rows = tx.query(sql, &[&micros(since), &limit]).await?;
+    rows.iter().map(|row| Error::column(row, "pet_states", 0)).collect()
+}
+
+/// Notes that all of some locked pets' episodes are told as they stand; those that were not.
+pub(crate) async fn take_untold(tx: &Tx, pets: &[Uuid]) -> Result<Vec<Episode>, Error> {
+    let sql = "-- take_untold\nUPDATE episodes SET told_end_at = NULL, told_confidence = NULL
+               WHERE pet_id = ANY($1) AND told_end_at IS NOT NULL
+               RETURNING episode_id, pet_id, behavior, start_at, end_at, open, confidence, evidence, version";
+    tx.query(sql, &[&pets]).await?.iter().map(episode).collect()
 }
 
 /// A pet's standing episodes that end after an instant (microseconds since 1970), by start.

@@ -7,6 +7,7 @@ mod bench;
 mod consuming;
 mod days;
 mod describing;
+mod growing;
 mod insights;
 mod odd;
 mod owners;

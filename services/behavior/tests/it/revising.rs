@@ -179,11 +179,12 @@ async fn what_is_told_and_what_is_kept_agree() {
     for some in readings.chunks(30).rev() {
         bench.take(dog, some).await;
     }
+    crate::growing::untold(&bench).tell(jiff::SignedDuration::ZERO).await.unwrap();
     let mut last = std::collections::BTreeMap::new();
     for (version, told) in bench.told().await {
         let id = told.episode.as_ref().unwrap().episode_id.clone();
         let before = last.insert(id, (version, told.superseded));
-        assert_eq!(before.map_or(0, |(version, _)| version) + 1, version, "versions have no gap");
+        assert!(before.map_or(0, |(version, _)| version) < version, "versions rise");
         assert!(!before.is_some_and(|(_, superseded)| superseded), "superseded is final");
     }
     let told: Vec<String> = last

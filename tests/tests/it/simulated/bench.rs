@@ -3,12 +3,13 @@
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
 use jiff::civil::Date;
+use jiff::{SignedDuration, Timestamp};
 use petty::client::Species;
 use petty::simulate::pet::Pet;
 use petty::simulate::reading::Reading;
 use petty_behavior::days::Closer;
+use petty_behavior::untold::Untold;
 use petty_chassis::events::topics;
 use petty_chassis::grpc::gate::Guarded;
 use petty_chassis::types::PetId;
@@ -79,8 +80,10 @@ impl Services {
         self.closer.close_due().await.unwrap();
     }
 
-    /// Tells timeline of all episodes, in the order they were written.
+    /// Tells timeline of all episodes, in the order they were written, and as they stand at last.
     pub(crate) async fn tell_episodes(&self) {
+        let (db, clock) = (self.behavior.base.db.clone(), self.behavior.clock.clone());
+        Untold::new(db, clock, self.behavior.base.events.shards()).tell(SignedDuration::ZERO).await.unwrap();
         for told in self.behavior.outbox::<BehaviorChanged>(&topics::BEHAVIOR_CHANGED).await {
             let (topic, pet) = (&topics::BEHAVIOR_CHANGED, PetId(told.subject));
             self.timeline.apply(&self.timeline.event(topic, pet, told.version, &told.payload)).await.unwrap();
