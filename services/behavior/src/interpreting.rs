@@ -3,6 +3,7 @@
 //! Invariant: head, slices, quarters and episodes change together, under the pet's lock; the episodes are a function of the set
 //! of readings, so it does not matter in which order, or how often, these arrive.
 
+use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use petty_chassis::error::chain;
@@ -35,8 +36,14 @@ pub(crate) async fn take(
         tracing::info!(pet.id = %pet, count = head.late() - late, "readings came too late to count");
     }
     let numbers = came.numbers();
-    let before =
-        if numbers.is_empty() { Default::default() } else { windows::slices(tx, pet, &numbers).await? };
+    // Readings that come in order touch slices of those that are computed with: these are read once.
+    let usual = head.usual().filter(|first| numbers.first().is_some_and(|number| number >= first));
+    let mut read = match usual {
+        Some(first) => windows::slices_from(tx, pet, first).await?,
+        None if numbers.is_empty() => BTreeMap::new(),
+        None => windows::slices(tx, pet, &numbers).await?,
+    };
+    let before = numbers.iter().filter_map(|number| Some((*number, read.get(number)?.clone()))).collect();
     let touched = Touched::of(before, came);
     let Some(resume) = head.resume(about.kin(), &touched) else { return Ok(Changes::default()) };
     let kept_from = head.dropped_to().unwrap_or(i64::MIN);
@@ -49,7 +56,10 @@ pub(crate) async fn take(
     let found = found.as_ref().map(|(quarter, carry)| (*quarter, carry.as_slice()));
     let wants = head.wants(about.kin(), &touched, &resume, found)?;
     let kept = Kept {
-        slices: windows::slices_from(tx, pet, wants.slices_from).await?,
+        slices: match usual {
+            Some(first) if first <= wants.slices_from => read.split_off(&wants.slices_from),
+            _ => windows::slices_from(tx, pet, wants.slices_from).await?,
+        },
         rests: windows::rests(tx, pet, &wants.rests).await?,
     };
     let done = head.revise((&RULES, &Params::of_kin(about.kin())), &touched, wants, kept)?;

@@ -209,6 +209,8 @@ struct Shelf {
     gone: Vec<Uuid>,
     /// How many slices a flush read at most.
     most_read: usize,
+    /// How many flushes needed other slices than the usual ones.
+    reads_again: usize,
 }
 
 impl Shelf {
@@ -221,7 +223,14 @@ impl Shelf {
     fn take(&mut self, rules: &Rules, params: &Params, readings: &[Reading]) {
         let mut head = if self.head.is_empty() { Head::default() } else { Head::decode(&self.head).unwrap() };
         let came = head.sort(readings);
-        let touched = Touched::of(self.slices(|number| came.numbers().contains(&number)), came);
+        let numbers = came.numbers();
+        let usual = head.usual().filter(|first| numbers.first().is_some_and(|number| number >= first));
+        let mut read = match usual {
+            Some(first) => self.slices(|number| number >= first),
+            None => self.slices(|number| numbers.contains(&number)),
+        };
+        let before = numbers.iter().filter_map(|number| Some((*number, read.get(number)?.clone()))).collect();
+        let touched = Touched::of(before, came);
         if let Some(resume) = head.resume(params.species, &touched) {
             let kept_from = head.dropped_to().unwrap_or(i64::MIN);
             let mut carries =
@@ -234,7 +243,13 @@ impl Shelf {
             };
             let found = found.as_ref().map(|(at, carry)| (*at, carry.as_slice()));
             let wants = head.wants(params.species, &touched, &resume, found).unwrap();
-            let slices = self.slices(|number| number >= wants.slices_from);
+            let slices = match usual {
+                Some(first) if first <= wants.slices_from => read.split_off(&wants.slices_from),
+                _ => {
+                    self.reads_again += 1;
+                    self.slices(|number| number >= wants.slices_from)
+                }
+            };
             self.most_read = self.most_read.max(slices.len());
             let rests = self.quarters.iter().filter(|(at, _)| wants.rests.contains(at));
             let rests = rests.filter_map(|(at, kept)| Some((*at, kept.rest.clone()?))).collect();
@@ -299,6 +314,8 @@ fn a_flush_in_order_reads_a_few_hours_and_a_repeated_one_changes_nothing() {
     assert_eq!(shelf.episodes(), interpret(&rules, &dog(), &readings));
     // The quarter of a day that ended is summed up once: six hours, and some before.
     assert!(shelf.most_read <= 12 * 9, "{} slices", shelf.most_read);
+    // The first, and one a quarter: all others read their slices once.
+    assert!(shelf.reads_again <= 2 + 40 / 6 + 1, "{} read again", shelf.reads_again);
     let (head, told) = (shelf.head.clone(), shelf.told.clone());
     for some in readings.chunks(500) {
         shelf.take(&rules, &dog(), some);

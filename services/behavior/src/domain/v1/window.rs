@@ -28,6 +28,9 @@ pub const KEPT: i64 = 31 * 86_400 * SECOND;
 const AHEAD: i64 = 70 * 60 * SECOND;
 /// Nor on one further behind its hour's begin: half an hour of smoothing, and the same again.
 const BEHIND: i64 = 85 * 60 * SECOND;
+/// What an epoch looks like matters from half an hour of smoothing before its hour on, and follows from ten minutes more: windows
+/// of six, and a way since a fix at most ten before.
+const LOOKS_BEHIND: i64 = 45 * 60 * SECOND;
 const HOUR_US: i64 = 3_600 * SECOND;
 
 /// A pet's head; [`Head::default`] is that of one never heard of.
@@ -199,6 +202,13 @@ impl Head {
         Came(slices)
     }
 
+    /// The slices that the usual flush needs, from this number on: nothing is late, no quarter ended, nothing else is known of the pet.
+    /// `None`: of a pet never heard of.
+    #[must_use]
+    pub fn usual(&self) -> Option<i64> {
+        self.boundary.map(|boundary| slice_of(boundary.saturating_sub(BEHIND)))
+    }
+
     /// Where to go on from after such a change; `None` where nothing changed.
     #[must_use]
     pub fn resume(&self, kin: impl Into<Kin>, touched: &Touched) -> Option<Resume> {
@@ -299,6 +309,8 @@ impl Head {
         let mut crossing: BTreeMap<i64, Option<Chain>> = BTreeMap::new();
         let all = epochs::epochs(begun, params);
         for run in all.runs() {
+            let looks_from = from.saturating_sub(LOOKS_BEHIND);
+            let run = &run[run.partition_point(|epoch| epoch.to < looks_from)..];
             let skipped = run.partition_point(|epoch| epoch.to < from);
             let seen = features::see(run, &baselines, spine::priors(params.species));
             let said = smooth::smooth(rules, run, &seen, skipped);
