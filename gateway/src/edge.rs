@@ -233,7 +233,9 @@ impl Edge {
         let request_id = headers::request_id(&parts.headers, &self.clock);
         let traceparent = headers::traceparent(&parts.headers);
         let verb = verb(&parts.method);
-        let span = tracing::info_span!(
+        // Of the highest level, so that log lines keep their request id whatever is logged.
+        let span = tracing::error_span!(
+            target: telemetry::SPAN,
             "request",
             otel.kind = "server",
             otel.name = tracing::field::Empty,
@@ -249,14 +251,18 @@ impl Edge {
         let client_address = origin.map(|origin| self.proxies.client(origin.address, &parts.headers));
         let is_secure = origin.is_some_and(|origin| self.proxies.is_secure(origin, &parts.headers));
         let scope = CallScope { request_id: request_id.clone(), traceparent, deadline: None, client_address };
-        let work = async {
+        // Pinned where it is made: whatever is handed on by value is moved, and this is large.
+        let work = std::pin::pin!(async {
             let scope = CallScope { traceparent: telemetry::traceparent().or(scope.traceparent), ..scope };
-            let work = AssertUnwindSafe(self.dispatch(&parts, &mut body, scope)).catch_unwind();
-            let answered = work.await.unwrap_or_else(|panic| panicked(panic.as_ref()));
+            let answered = {
+                let dispatched = std::pin::pin!(self.dispatch(&parts, &mut body, scope));
+                AssertUnwindSafe(dispatched).catch_unwind().await
+            };
+            let answered = answered.unwrap_or_else(|panic| panicked(panic.as_ref()));
             let gave_up =
                 matches!(&answered.response, Err(problem) if problem.status == StatusCode::REQUEST_TIMEOUT);
             if !gave_up && is_still_written(&parts, &body) {
-                body::discard(&mut body).await;
+                Box::pin(body::discard(&mut body)).await;
             }
             let mut response = match answered.response {
                 Ok(response) => response,
@@ -274,16 +280,22 @@ impl Edge {
             if let Some(route) = answered.route {
                 headers::stamp_bare(response.headers_mut(), route);
                 coding::mark(route.policy, &mut response);
-                span.record("otel.name", format!("{verb} {template}"));
             }
             if parts.method == Method::HEAD {
                 response = head_of(response);
             }
             let status = response.status();
-            span.record("http.route", template);
-            span.record("http.response.status_code", status.as_u16());
-            self.metrics.answered(verb, template, status, began.elapsed());
-            let took_us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
+            let took = began.elapsed();
+            self.metrics.answered(verb, template, status, took);
+            // Nobody else would read them.
+            if telemetry::is_traced() || status.is_server_error() {
+                if answered.route.is_some() {
+                    span.record("otel.name", format!("{verb} {template}"));
+                }
+                span.record("http.route", template);
+                span.record("http.response.status_code", status.as_u16());
+            }
+            let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
             // One line a request would cost more than many a request: the metrics count them all.
             if status.is_server_error() {
                 tracing::warn!(status = status.as_u16(), took_us, "answered");
@@ -291,7 +303,7 @@ impl Edge {
                 tracing::debug!(status = status.as_u16(), took_us, "answered");
             }
             response
-        };
+        });
         work.instrument(span.clone()).await
     }
 
@@ -315,7 +327,7 @@ impl Edge {
             let mut standing = None;
             let response = match parts.method {
                 Method::OPTIONS => Ok(verbs(sockets::ALLOW)),
-                _ => self.socket(parts, scope, &mut standing).await,
+                _ => Box::pin(self.socket(parts, scope, &mut standing)).await,
             };
             return Answered { response, route: None, standing };
         }

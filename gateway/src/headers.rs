@@ -34,6 +34,8 @@ const DEPRECATED_SINCE: HeaderValue = HeaderValue::from_static("@1793491200");
 const SUNSET_AT: HeaderValue = HeaderValue::from_static("Mon, 01 Nov 2027 00:00:00 GMT");
 
 const LONGEST_KEY: usize = 255;
+/// How many headers an answer has, besides those of its kind.
+const USUAL_HEADERS: usize = 12;
 
 /// The request's id: the client's where it is harmless, a new one otherwise.
 pub(crate) fn request_id(headers: &HeaderMap, clock: &Clock) -> RequestId {
@@ -139,6 +141,8 @@ pub(crate) fn check_version(headers: &HeaderMap, route: &Route) -> Result<(), Pr
 
 /// What every answer says of the request it belongs to and of how to treat it.
 pub(crate) fn stamp(headers: &mut HeaderMap, request_id: &RequestId) {
+    // All that an answer has in the end, so that the map grows once.
+    headers.reserve(USUAL_HEADERS);
     if let Ok(value) = HeaderValue::from_str(request_id.as_str()) {
         headers.insert(CORRELATION_ID, value.clone());
         headers.insert(REQUEST_ID, value);

@@ -201,6 +201,8 @@ struct Shelf {
     noted: AtomicBool,
     key: String,
     rate: Rate,
+    /// What answers say of the rate, which is always the same.
+    policy: HeaderValue,
 }
 
 impl Shelf {
@@ -281,14 +283,14 @@ impl Quotas {
             match taken {
                 Taken::One => break true,
                 Taken::None => break false,
-                Taken::Ask => self.ask(&shelf).await,
+                Taken::Ask => Box::pin(self.ask(&shelf)).await,
             }
         };
         if let Some(shared) = self.shared.as_ref().filter(|_| is_ours) {
             shared.note(&shelf);
         }
         let level = shelf.bucket().level(Instant::now());
-        let standing = standing(name, rate, level);
+        let standing = Standing { limit: limit(name, level), policy: shelf.policy.clone() };
         if is_ours {
             return Ok(standing);
         }
@@ -323,6 +325,7 @@ impl Quotas {
                 noted: AtomicBool::new(false),
                 key: format!("petty:quota:{}", hex::encode(digest)),
                 rate,
+                policy: policy(name, rate),
             })
         })
     }
@@ -357,12 +360,17 @@ fn network(address: IpAddr) -> IpAddr {
 }
 
 /// By the IETF's draft 10 of RateLimit header fields: `r` is what is left, `t` the seconds until all is there again.
-fn standing(name: &'static str, rate: Rate, level: Level) -> Standing {
-    let text = |text: String| HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static(""));
-    Standing {
-        limit: text(format!("\"{name}\";r={};t={}", level.remaining, level.full_in)),
-        policy: text(format!("\"{name}\";q={};w={}", rate.quota, rate.window.as_secs())),
-    }
+fn limit(name: &str, level: Level) -> HeaderValue {
+    text(format!("\"{name}\";r={};t={}", level.remaining, level.full_in))
+}
+
+/// `q` is the quota, `w` the seconds in which as much comes back.
+fn policy(name: &str, rate: Rate) -> HeaderValue {
+    text(format!("\"{name}\";q={};w={}", rate.quota, rate.window.as_secs()))
+}
+
+fn text(text: String) -> HeaderValue {
+    HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static(""))
 }
 
 #[cfg(test)]

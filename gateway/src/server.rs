@@ -133,7 +133,8 @@ where
     let service = tower::service_fn(move |mut request: Request<Incoming>| {
         let edge = Arc::clone(&edge);
         request.extensions_mut().insert(origin);
-        async move { Ok::<_, Infallible>(edge.answer(request).await) }
+        // In a box from the start: everything around it would move it, and it is large.
+        Box::pin(async move { Ok::<_, Infallible>(edge.answer(request).await) })
     });
     let service = TowerToHyperService::new(coding::layer().layer(service));
     let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service).into_owned();

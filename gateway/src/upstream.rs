@@ -196,7 +196,7 @@ where
     let policy = exchange.route.policy;
     let mut message = decode::<Req>(&exchange)?;
     let sending = match (&exchange.idempotency_key, message.request_id().cloned()) {
-        (Some(_), Some(id)) => exchange.sendings.begin(policy, &id, &message.encode_to_vec()).await?,
+        (Some(_), Some(id)) => Box::pin(exchange.sendings.begin(policy, &id, &message.encode_to_vec())).await?,
         _ => None,
     };
     let request = carrying(&exchange, message);
@@ -208,7 +208,7 @@ where
     };
     let response = within(policy, exchange.scope, call).await?;
     if let Some(sending) = sending {
-        sending.answered(policy).await;
+        Box::pin(sending.answered(policy)).await;
     }
     let replayed = response.metadata().get("idempotency-replayed").is_some_and(|value| value == "true");
     let accepted = policy.may_be_accepted && response.metadata().get(ACCEPTED).is_some();

@@ -98,7 +98,7 @@ impl Edge {
             sendings: self.sendings.clone(),
         };
         if is_upload {
-            return whole(route, self.uploads.take(exchange, &parts.headers, body).await?);
+            return whole(route, Box::pin(self.uploads.take(exchange, &parts.headers, body)).await?);
         }
         let (call, place) = match (route.way, place) {
             (Way::Whole(call), _) => {
@@ -139,7 +139,7 @@ impl Edge {
             | Audience::Service
             | Audience::ServiceForCaller => {
                 let header = match ticket {
-                    Some(ticket) => ticket::redeem(self.upstream("auth")?, ticket, scope).await?,
+                    Some(ticket) => Box::pin(ticket::redeem(self.upstream("auth")?, ticket, scope)).await?,
                     None => self.authorization(parts, scope).await?,
                 };
                 let verified = self.verifier.verify(headers::bearer(&header)?).await;
@@ -154,7 +154,7 @@ impl Edge {
         let header = headers::authorization(&parts.headers)?;
         match headers::bearer(&header)? {
             token if personal::is_personal(token) => {
-                self.personal.exchange(self.upstream("auth")?, token, scope).await
+                Box::pin(self.personal.exchange(self.upstream("auth")?, token, scope)).await
             }
             _ => Ok(header),
         }

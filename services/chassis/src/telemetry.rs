@@ -9,6 +9,7 @@ mod export;
 mod filter;
 mod json;
 mod metrics;
+mod number;
 mod redaction;
 #[cfg(test)]
 mod tests;
@@ -17,6 +18,7 @@ mod trace;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_sdk::trace::SdkTracerProvider;
@@ -39,6 +41,16 @@ pub use trace::{follow, traceparent};
 pub const SPAN: &str = "petty::span";
 /// The target of spans that only carry names into log lines and are no traces of their own.
 pub const SCOPE: &str = "petty::scope";
+
+/// Whether this process' spans become traces.
+static TRACED: AtomicBool = AtomicBool::new(true);
+
+/// Whether spans become traces. Where they do not, as in a process that exports nothing, what only a trace would show need
+/// not be there.
+#[must_use]
+pub fn is_traced() -> bool {
+    TRACED.load(Ordering::Relaxed)
+}
 
 /// Keeps the exporters; flush with [`Guard::shutdown`].
 #[derive(Debug)]
@@ -90,25 +102,33 @@ fn start(
 ) -> Result<Guard, io::Error> {
     let resource = export::resource(service, instance);
     metrics::start(endpoint, &resource)?;
-    // Without an endpoint spans are still numbered, so that log lines and calls carry a trace id.
-    let mut tracer = SdkTracerProvider::builder().with_resource(resource);
-    if let Some(endpoint) = endpoint {
-        tracer = tracer.with_batch_exporter(export::spans(endpoint)?);
-    }
-    let tracer = tracer.build();
-
     let (filter, handle) = filter::reloadable(log).map_err(io::Error::other)?;
     let json = JsonLayer::new(writer).with_defaults(service, Arc::from(instance));
-    let otel = tracing_opentelemetry::layer()
-        .with_tracer(tracer.tracer("petty"))
-        .with_location(false)
-        .with_threads(false)
-        .with_tracked_inactivity(false)
-        .with_filter(trace::exported());
-    Registry::default().with(json.with_filter(filter)).with(otel).try_init().map_err(io::Error::other)?;
+    let tracer = match endpoint {
+        Some(endpoint) => {
+            let tracer = SdkTracerProvider::builder().with_resource(resource);
+            let tracer = tracer.with_batch_exporter(export::spans(endpoint)?).build();
+            let otel = tracing_opentelemetry::layer()
+                .with_tracer(tracer.tracer("petty"))
+                .with_location(false)
+                .with_threads(false)
+                .with_tracked_inactivity(false)
+                .with_filter(trace::exported());
+            let subscriber = Registry::default().with(json.with_filter(filter)).with(otel);
+            subscriber.try_init().map_err(io::Error::other)?;
+            Some(tracer)
+        }
+        // OpenTelemetry's part of each span would be made for nobody.
+        None => {
+            let subscriber = Registry::default().with(json.numbering().with_filter(filter));
+            subscriber.try_init().map_err(io::Error::other)?;
+            TRACED.store(false, Ordering::Relaxed);
+            None
+        }
+    };
     filter::install(handle);
     log_panics();
-    Ok(Guard { tracer: Some(tracer) })
+    Ok(Guard { tracer })
 }
 
 impl Guard {
@@ -118,8 +138,8 @@ impl Guard {
     }
 
     fn flush(&mut self) {
-        let Some(tracer) = self.tracer.take() else { return };
-        if let Err(error) = tracer.shutdown() {
+        let tracer = self.tracer.take();
+        if let Some(Err(error)) = tracer.map(|tracer| tracer.shutdown()) {
             tracing::debug!(%error, "the last spans were not sent");
         }
         metrics::flush();

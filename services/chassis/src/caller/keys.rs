@@ -133,11 +133,11 @@ impl Keys {
             Age::Stale => {
                 match &self.inner.tasks {
                     Some(tasks) => self.fetch_beside(tasks),
-                    None => self.fetch_stale().await,
+                    None => Box::pin(self.fetch_stale()).await,
                 }
                 Ok(())
             }
-            Age::Over => self.fetch_where(|age| age == Age::Over, "none").await,
+            Age::Over => Box::pin(self.fetch_where(|age| age == Age::Over, "none")).await,
         }
     }
 

@@ -136,7 +136,7 @@ impl Verifier {
         }
         inner.measures.missed();
         let parts = Parts::of(token).ok_or_else(|| refused("TOKEN_INVALID"))?;
-        let key = inner.keys.key(&parts.kid).await?;
+        let key = Box::pin(inner.keys.key(&parts.kid)).await?;
         let caller = Arc::new(inner.read(&parts, &key)?);
         inner.verified.insert(digest, Verified { caller: caller.clone(), key: Arc::downgrade(&key) });
         Ok(caller)

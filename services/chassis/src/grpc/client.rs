@@ -10,6 +10,7 @@ mod body;
 mod breaker;
 mod budget;
 mod endpoints;
+mod gather;
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -31,6 +32,7 @@ use attempt::Target;
 use breaker::Breaker;
 use budget::Budget;
 use endpoints::Endpoints;
+pub(super) use gather::Gathering;
 
 /// Why other services cannot be called at all.
 #[derive(Debug, thiserror::Error)]
@@ -110,7 +112,7 @@ impl Mesh {
     fn target_of(&self, name: &str, endpoints: Endpoints) -> Target {
         Target {
             service: self.context.service,
-            name: name.to_owned(),
+            name: Arc::from(name),
             endpoints,
             breaker: Breaker::default(),
             budget: Budget::default(),

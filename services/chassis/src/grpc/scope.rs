@@ -9,7 +9,7 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderValue};
 use tokio::time::Instant;
 
-use crate::types::{Clock, EventId};
+use crate::types::Clock;
 
 /// The header, or metadata key, that carries a request id.
 pub(crate) const REQUEST_ID: &str = "x-request-id";
@@ -69,15 +69,25 @@ impl RequestId {
     /// A new one.
     #[must_use]
     pub fn new(clock: &Clock) -> Self {
-        Self(EventId::new(clock).to_string())
+        // A UUIDv7 of this thread's own random numbers: an id for each request is no secret, and not worth asking the system.
+        let millis = u64::try_from(clock.now().as_millisecond()).unwrap_or_default();
+        Self(uuid::Builder::from_unix_timestamp_millis(millis, &rand::random()).into_uuid().to_string())
     }
 
     /// One that came from outside: up to 128 letters, digits, `.`, `_` or `-`.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let fits = (1..=LONGEST_ID).contains(&text.len())
-            && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
-        fits.then(|| Self(text.to_owned()))
+        Self::fits(text).then(|| Self(text.to_owned()))
+    }
+
+    /// Whether a header is one.
+    pub(crate) fn is_one(header: &HeaderValue) -> bool {
+        header.to_str().is_ok_and(Self::fits)
+    }
+
+    fn fits(text: &str) -> bool {
+        (1..=LONGEST_ID).contains(&text.len())
+            && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
     }
 
     /// Its text.
@@ -155,10 +165,12 @@ pub(crate) fn timeout(headers: &HeaderMap) -> Option<Duration> {
     })
 }
 
-/// Says how much time is left. Longer than a call may take in any policy is cut to that.
+/// Says how much time is left. Longer than a call may take in any policy is cut to that. Of more than a second the part of a
+/// millisecond is left out: most calls then say the same, which HPACK sends as one byte.
 pub(crate) fn set_timeout(headers: &mut HeaderMap, left: Duration) {
     const MOST: u128 = 99_999_999;
-    let text = if left.as_micros() <= MOST {
+    const EXACT: u128 = 1_000_000;
+    let text = if left.as_micros() < EXACT {
         format!("{}u", left.as_micros())
     } else {
         format!("{}m", left.as_millis().min(MOST))

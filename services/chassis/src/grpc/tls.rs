@@ -32,6 +32,7 @@ use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use crate::config::TlsConfig;
 use crate::error::chain;
+use crate::grpc::client::Gathering;
 use crate::periodic;
 use crate::service::Context;
 use crate::telemetry;
@@ -293,7 +294,7 @@ pub(super) struct Connector {
 }
 
 impl Service<Uri> for Connector {
-    type Response = TokioIo<client::TlsStream<TcpStream>>;
+    type Response = TokioIo<Gathering<client::TlsStream<TcpStream>>>;
     type Error = io::Error;
     type Future = BoxFuture<'static, io::Result<Self::Response>>;
 
@@ -309,7 +310,8 @@ impl Service<Uri> for Connector {
                 uri.authority().ok_or_else(|| io::Error::other("an endpoint without an address"))?;
             let stream = TcpStream::connect(authority.as_str()).await?;
             stream.set_nodelay(true)?;
-            connector.connect(name, stream).await.map(TokioIo::new)
+            let stream = connector.connect(name, stream).await?;
+            Ok(TokioIo::new(Gathering::new(stream)))
         })
     }
 }

@@ -15,7 +15,9 @@ use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
 
+use super::number::{self, Number};
 use super::redaction::{REDACTED, is_secret};
+use super::trace;
 use crate::types::Clock;
 
 /// Fields that stand at the top of a line, wherever they come from.
@@ -30,6 +32,8 @@ pub struct JsonLayer<W> {
     service: &'static str,
     instance: Arc<str>,
     dispatch: OnceLock<WeakDispatch>,
+    /// Whether spans get their trace's id here, and not by OpenTelemetry's layer.
+    numbers: bool,
 }
 
 impl<W> JsonLayer<W> {
@@ -41,6 +45,7 @@ impl<W> JsonLayer<W> {
             service: "",
             instance: Arc::from(""),
             dispatch: OnceLock::new(),
+            numbers: false,
         }
     }
 
@@ -50,11 +55,20 @@ impl<W> JsonLayer<W> {
         Self { service, instance, ..self }
     }
 
+    /// Where no other layer makes traces of spans: each of those that would be one is numbered.
+    #[must_use]
+    pub(super) fn numbering(self) -> Self {
+        Self { numbers: true, ..self }
+    }
+
     /// The trace of the innermost span that has one.
     fn trace_id<S>(&self, context: &Context<'_, S>, event: &Event<'_>) -> Option<String>
     where
         S: Subscriber + for<'a> LookupSpan<'a>,
     {
+        if self.numbers {
+            return number::innermost(&context.event_span(event)?).map(Number::trace_id);
+        }
         let dispatch = self.dispatch.get()?.upgrade()?;
         context.event_scope(event)?.find_map(|span| {
             let otel = tracing_opentelemetry::get_otel_context(&span.id(), &dispatch)?;
@@ -65,7 +79,8 @@ impl<W> JsonLayer<W> {
     }
 }
 
-/// A span's fields, as its lines show them.
+/// A span's fields, as its lines show them but for those that are secret: most spans are never shown, and looking at each
+/// name of each would cost more than all else.
 struct SpanFields(Vec<(&'static str, Value)>);
 
 impl<S, W> Layer<S> for JsonLayer<W>
@@ -82,7 +97,15 @@ where
         let Some(span) = context.span(id) else { return };
         let mut fields = Fields::default();
         attributes.record(&mut fields);
-        span.extensions_mut().insert(SpanFields(fields.0));
+        let number = (self.numbers && trace::is_exported(attributes.metadata())).then(|| {
+            let around = span.parent().and_then(|around| number::innermost(&around));
+            around.map_or_else(Number::new, Number::after)
+        });
+        let mut extensions = span.extensions_mut();
+        extensions.insert(SpanFields(fields.0));
+        if let Some(number) = number {
+            extensions.insert(number);
+        }
     }
 
     fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
@@ -105,10 +128,10 @@ where
         for span in context.event_scope(event).into_iter().flat_map(|scope| scope.from_root()) {
             let extensions = span.extensions();
             let Some(SpanFields(known)) = extensions.get() else { continue };
-            for (name, value) in known {
-                match TOP.iter().position(|top| top == name) {
-                    Some(index) => top[index] = Some(value.clone()),
-                    None => drop(around.insert((*name).to_owned(), value.clone())),
+            for &(name, ref value) in known {
+                match TOP.iter().position(|top| *top == name) {
+                    Some(index) => top[index] = Some(shown(name, value.clone())),
+                    None => drop(around.insert(name.to_owned(), shown(name, value.clone()))),
                 }
             }
         }
@@ -133,7 +156,7 @@ where
             line.insert("trace_id".to_owned(), trace_id);
         }
         if !fields.0.is_empty() {
-            let fields = fields.0.into_iter().map(|(name, value)| (name.to_owned(), value));
+            let fields = fields.0.into_iter().map(|(name, value)| (name.to_owned(), shown(name, value)));
             line.insert("fields".to_owned(), Value::Object(fields.collect()));
         }
         if !around.is_empty() {
@@ -146,7 +169,12 @@ where
     }
 }
 
-/// Gathers fields, without those that are secret by name.
+/// A field's value as a line shows it: not where it is secret by name.
+fn shown(name: &str, value: Value) -> Value {
+    if is_secret(name) { REDACTED.into() } else { value }
+}
+
+/// Gathers fields.
 #[derive(Default)]
 struct Fields(Vec<(&'static str, Value)>);
 
@@ -162,7 +190,7 @@ impl Fields {
         if name.starts_with("log.") || name.starts_with("otel.") {
             return;
         }
-        let value = if is_secret(name) { REDACTED.into() } else { value() };
+        let value = value();
         match self.0.iter_mut().find(|(known, _)| *known == name) {
             Some((_, known)) => *known = value,
             None => self.0.push((name, value)),

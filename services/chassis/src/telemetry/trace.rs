@@ -16,6 +16,7 @@ const TRACEPARENT: &str = "traceparent";
 /// Makes `span` part of the trace that `traceparent` names. Call before anything happens in the span.
 pub fn follow(span: &Span, traceparent: &str) {
     if let Some(remote) = parse(traceparent) {
+        super::number::follow(span, remote.span().span_context());
         // Fails only where spans are not traced at all.
         let _ = span.set_parent(remote);
     }
@@ -29,6 +30,9 @@ pub fn traceparent() -> Option<String> {
 
 /// A span, as the `traceparent` header names it.
 fn of_span(span: &Span) -> Option<String> {
+    if let Some(number) = super::number::of_span(span) {
+        return Some(number.traceparent());
+    }
     let context = span.context();
     let span = context.span();
     let span = span.span_context();
@@ -49,7 +53,7 @@ pub(super) fn exported() -> FilterFn<fn(&Metadata<'_>) -> bool> {
     filter_fn(is_exported)
 }
 
-fn is_exported(metadata: &Metadata<'_>) -> bool {
+pub(super) fn is_exported(metadata: &Metadata<'_>) -> bool {
     metadata.target().starts_with("petty")
         && metadata.target() != super::SCOPE
         && *metadata.level() <= Level::INFO

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use tonic::body::Body;
 use tonic::{Code, ConnectError, Status};
 use tower::{Service as _, ServiceExt as _};
-use tracing::{Instrument as _, Span};
+use tracing::Instrument as _;
 
 use super::body::with_deadline;
 use super::breaker::Breaker;
@@ -28,6 +28,8 @@ use crate::grpc::server::{code_of, name_of};
 use crate::telemetry;
 use crate::types::{Clock, Entropy};
 
+/// The header that carries the trace.
+const TRACEPARENT: &str = "traceparent";
 /// The most attempts of one call.
 const ATTEMPTS: usize = 3;
 /// How long to wait before an endpoint is tried again, the first time; then three times as long.
@@ -38,7 +40,7 @@ const WITHOUT_POLICY: Duration = Duration::from_secs(10);
 /// A service, as it is called.
 pub(super) struct Target {
     pub(super) service: &'static str,
-    pub(super) name: String,
+    pub(super) name: Arc<str>,
     pub(super) endpoints: Endpoints,
     pub(super) breaker: Breaker,
     pub(super) budget: Budget,
@@ -79,35 +81,45 @@ impl Target {
         let since = Instant::now();
         let policy = policy::of(request.uri().path());
         let method = policy.map_or("unknown", |policy| policy.path);
+        let calling = std::pin::pin!(self.within_deadline(policy, request));
+        // No trace would show it, and what is logged within names the peer by itself.
+        let response =
+            if telemetry::is_traced() { self.traced(policy, calling).await } else { calling.await };
+        let attributes = [
+            KeyValue::new("service", self.service),
+            KeyValue::new("peer", self.name.clone()),
+            KeyValue::new("method", method),
+            KeyValue::new("code", name_of(code_of(&response))),
+        ];
+        self.duration.record(since.elapsed().as_secs_f64(), &attributes);
+        response
+    }
+
+    /// A call, as a span of its own.
+    async fn traced(
+        &self,
+        policy: Option<&'static MethodPolicy>,
+        calling: impl Future<Output = Response<Body>>,
+    ) -> Response<Body> {
         let span = tracing::error_span!(
             target: telemetry::SPAN,
             "call",
-            otel.name = method,
+            otel.name = policy.map_or("unknown", |policy| policy.path),
             otel.kind = "client",
             otel.status_code = tracing::field::Empty,
             rpc.system = "grpc",
             rpc.service = policy.map_or("", |policy| policy.service),
             rpc.method = policy.map_or("", |policy| policy.method),
             rpc.grpc.status_code = tracing::field::Empty,
-            peer.service = self.name,
+            peer.service = &*self.name,
         );
-        let calling = async {
-            let response = self.within_deadline(policy, request).await;
-            let code = code_of(&response);
-            Span::current().record("rpc.grpc.status_code", i64::from(i32::from(code)));
-            if matches!(code, Code::Internal | Code::Unknown | Code::Unavailable | Code::DeadlineExceeded) {
-                Span::current().record("otel.status_code", "ERROR");
-            }
-            let attributes = [
-                KeyValue::new("service", self.service),
-                KeyValue::new("peer", self.name.clone()),
-                KeyValue::new("method", method),
-                KeyValue::new("code", name_of(code)),
-            ];
-            self.duration.record(since.elapsed().as_secs_f64(), &attributes);
-            response
-        };
-        calling.instrument(span).await
+        let response = calling.instrument(span.clone()).await;
+        let code = code_of(&response);
+        span.record("rpc.grpc.status_code", i64::from(i32::from(code)));
+        if matches!(code, Code::Internal | Code::Unknown | Code::Unavailable | Code::DeadlineExceeded) {
+            span.record("otel.status_code", "ERROR");
+        }
+        response
     }
 
     async fn within_deadline(
@@ -146,18 +158,24 @@ impl Target {
 
     /// Who asks, for which request, in which trace.
     fn stamp(&self, parts: &mut Parts, scope: Option<CallScope>) {
-        let request_id = parts
-            .extensions
-            .get::<RequestId>()
-            .cloned()
-            .or_else(|| RequestId::from_headers(&parts.headers))
-            .or_else(|| scope.map(|scope| scope.request_id))
-            .unwrap_or_else(|| RequestId::new(&self.clock));
-        if let Some(value) = request_id.header() {
-            parts.headers.insert(REQUEST_ID, value);
+        let given = parts.extensions.get::<RequestId>().and_then(RequestId::header);
+        let written = || parts.headers.get(REQUEST_ID).filter(|value| RequestId::is_one(value)).cloned();
+        let request_id = given
+            .or_else(written)
+            .or_else(|| scope.and_then(|scope| scope.request_id.header()))
+            .or_else(|| RequestId::new(&self.clock).header());
+        if let Some(value) = request_id {
+            parts.headers.insert(REQUEST_ID, once(value));
         }
-        if let Some(value) = telemetry::traceparent().and_then(|text| HeaderValue::from_str(&text).ok()) {
-            parts.headers.insert("traceparent", value);
+        // Where spans are no traces, what was written of the trace is what there is to say.
+        if !telemetry::is_traced()
+            && let Some(written) = parts.headers.get_mut(TRACEPARENT)
+        {
+            written.set_sensitive(true);
+        } else if let Some(value) =
+            telemetry::traceparent().and_then(|text| HeaderValue::from_str(&text).ok())
+        {
+            parts.headers.insert(TRACEPARENT, once(value));
         }
     }
 
@@ -263,13 +281,19 @@ impl Target {
     fn away(&self, endpoint: &Endpoint, error: &tonic::transport::Error) -> ApiError {
         tracing::debug!(
             target: "petty::rpc",
-            peer = self.name,
+            peer = &*self.name,
             endpoint = endpoint.address(),
             error = chain(error),
             "an attempt failed"
         );
         ApiError::unavailable("UPSTREAM_UNAVAILABLE", format!("{}: {}", self.name, chain(error)))
     }
+}
+
+/// A value of this one call: HPACK is not to remember it, which would push out what other calls say too.
+fn once(mut value: HeaderValue) -> HeaderValue {
+    value.set_sensitive(true);
+    value
 }
 
 /// The first of: the policy's, the request's own, and that of the call that is being answered here.

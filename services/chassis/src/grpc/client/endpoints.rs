@@ -10,6 +10,7 @@ use http::Uri;
 use tokio::time::Instant;
 use tonic::transport::Channel;
 
+use super::gather::Plain;
 use crate::grpc::tls::Connector;
 use crate::tasks::Tasks;
 
@@ -190,7 +191,7 @@ impl Endpoint {
             .initial_connection_window_size(CONNECTION_WINDOW);
         let connect = |endpoint: &tonic::transport::Endpoint| match tls {
             Some(tls) => endpoint.connect_with_connector_lazy(tls.clone()),
-            None => endpoint.connect_lazy(),
+            None => endpoint.connect_with_connector_lazy(Plain),
         };
         let channel = connect(&endpoint);
         let endpoint = endpoint
