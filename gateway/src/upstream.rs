@@ -9,9 +9,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::StatusCode;
-use http::header::HeaderValue;
+use http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use http::uri::PathAndQuery;
+use http::{Extensions, StatusCode};
 use petty_chassis::access::{ACCESS_REASON, AccessReason};
 use petty_chassis::grpc::gate::ACCEPTED;
 use petty_chassis::grpc::{CLIENT_ADDRESS, CallScope, Deadline};
@@ -24,7 +24,7 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::client::Grpc;
-use tonic::metadata::{MetadataMap, MetadataValue};
+use tonic::metadata::MetadataMap;
 use tonic::{Code, Status};
 use tonic_prost::ProstCodec;
 use tower::ServiceExt as _;
@@ -32,6 +32,7 @@ use tower::util::BoxCloneSyncService;
 
 use crate::body::Content;
 use crate::form::Form;
+use crate::headers;
 use crate::idempotency::Sendings;
 use crate::json;
 use crate::problem::{FieldFault, Problem};
@@ -43,6 +44,10 @@ use crate::status;
 
 /// The largest answer that is taken from an upstream.
 const MOST_ANSWER_BYTES: usize = 32 << 20;
+
+/// The headers of a call, with those that its way to the upstream adds.
+const MOST_CARRIED: usize = 12;
+const ADDRESS: HeaderName = HeaderName::from_static(CLIENT_ADDRESS);
 
 /// How much longer than its deadline an upstream is waited for, so that its own answer comes first.
 const GRACE: Duration = Duration::from_millis(250);
@@ -196,7 +201,9 @@ where
     let policy = exchange.route.policy;
     let mut message = decode::<Req>(&exchange)?;
     let sending = match (&exchange.idempotency_key, message.request_id().cloned()) {
-        (Some(_), Some(id)) => Box::pin(exchange.sendings.begin(policy, &id, &message.encode_to_vec())).await?,
+        (Some(_), Some(id)) => {
+            Box::pin(exchange.sendings.begin(policy, &id, &message.encode_to_vec())).await?
+        }
         _ => None,
     };
     let request = carrying(&exchange, message);
@@ -240,13 +247,14 @@ pub(crate) fn request<Req: RequestMessage>(exchange: &Exchange) -> Result<tonic:
 
 /// A message, with what goes with it.
 pub(crate) fn carrying<Req>(exchange: &Exchange, message: Req) -> tonic::Request<Req> {
-    let mut request = tonic::Request::new(message);
+    let mut headers = HeaderMap::with_capacity(MOST_CARRIED);
+    if let Some(value) = &exchange.authorization {
+        headers.insert(AUTHORIZATION, value.clone());
+    }
+    let mut request =
+        tonic::Request::from_parts(MetadataMap::from_headers(headers), Extensions::new(), message);
     request.set_timeout(exchange.route.policy.deadline);
     carry(request.metadata_mut(), &exchange.scope);
-    let authorization = exchange.authorization.as_ref().and_then(|value| value.to_str().ok());
-    if let Some(value) = authorization.and_then(|value| MetadataValue::try_from(value).ok()) {
-        request.metadata_mut().insert("authorization", value);
-    }
     if let Some(value) = exchange.access_reason.as_ref().and_then(AccessReason::metadata) {
         request.metadata_mut().insert(ACCESS_REASON, value);
     }
@@ -258,13 +266,13 @@ pub(crate) fn carrying<Req>(exchange: &Exchange, message: Req) -> tonic::Request
 pub(crate) fn carry(metadata: &mut MetadataMap, scope: &CallScope) {
     let address = scope.client_address.map(|address| address.to_string());
     let carried = [
-        ("traceparent", scope.traceparent.as_deref()),
-        ("x-request-id", Some(scope.request_id.as_str())),
-        (CLIENT_ADDRESS, address.as_deref()),
+        (headers::TRACEPARENT, scope.traceparent.as_deref()),
+        (headers::REQUEST_ID, Some(scope.request_id.as_str())),
+        (ADDRESS, address.as_deref()),
     ];
     for (name, value) in carried {
-        if let Some(value) = value.and_then(|value| MetadataValue::try_from(value).ok()) {
-            metadata.insert(name, value);
+        if let Some(value) = value.and_then(|value| HeaderValue::from_str(value).ok()) {
+            metadata.as_mut().insert(name, value);
         }
     }
 }

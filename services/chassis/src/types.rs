@@ -31,6 +31,13 @@ impl Entropy {
         bytes
     }
 
+    /// `N` random bytes of this thread's own generator, without a call of the system: for what is made with each request and is no
+    /// secret, as its id.
+    #[must_use]
+    pub fn plenty<const N: usize>(self) -> [u8; N] {
+        rand::random()
+    }
+
     /// A random token of `N` bytes, base64url without padding.
     #[must_use]
     pub fn token<const N: usize>(self) -> String {

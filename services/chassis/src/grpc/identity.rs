@@ -21,7 +21,7 @@ use crate::types::Clock;
 pub use token::{KeyError, Minter, generate_key};
 
 /// The metadata key that carries the token.
-pub(crate) const TOKEN: &str = "petty-service-token";
+pub(crate) const TOKEN: http::HeaderName = http::HeaderName::from_static("petty-service-token");
 
 /// The proven name of the calling service. An extension of every request that is served.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

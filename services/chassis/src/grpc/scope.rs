@@ -6,17 +6,17 @@ use std::future::Future;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use tokio::time::Instant;
 
-use crate::types::Clock;
+use crate::types::{Clock, Entropy};
 
 /// The header, or metadata key, that carries a request id.
-pub(crate) const REQUEST_ID: &str = "x-request-id";
+pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The metadata key that carries the address of the client at the edge.
 pub const CLIENT_ADDRESS: &str = "x-petty-client-address";
 /// The header that carries the time a call has left.
-const GRPC_TIMEOUT: &str = "grpc-timeout";
+const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 /// The longest request id that is taken over.
 const LONGEST_ID: usize = 128;
 
@@ -69,9 +69,9 @@ impl RequestId {
     /// A new one.
     #[must_use]
     pub fn new(clock: &Clock) -> Self {
-        // A UUIDv7 of this thread's own random numbers: an id for each request is no secret, and not worth asking the system.
+        // A UUIDv7, as our other ids are.
         let millis = u64::try_from(clock.now().as_millisecond()).unwrap_or_default();
-        Self(uuid::Builder::from_unix_timestamp_millis(millis, &rand::random()).into_uuid().to_string())
+        Self(uuid::Builder::from_unix_timestamp_millis(millis, &Entropy.plenty()).into_uuid().to_string())
     }
 
     /// One that came from outside: up to 128 letters, digits, `.`, `_` or `-`.
@@ -87,7 +87,7 @@ impl RequestId {
 
     fn fits(text: &str) -> bool {
         (1..=LONGEST_ID).contains(&text.len())
-            && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+            && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'))
     }
 
     /// Its text.

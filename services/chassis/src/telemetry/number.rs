@@ -8,6 +8,8 @@ use tracing::Span;
 use tracing_subscriber::Registry;
 use tracing_subscriber::registry::{LookupSpan, SpanRef};
 
+use crate::types::Entropy;
+
 /// A span's trace, and its number there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Number {
@@ -19,7 +21,8 @@ pub(super) struct Number {
 impl Number {
     /// Of a new trace. As elsewhere a trace is wanted unless somebody before us said that it is not.
     pub(super) fn new() -> Self {
-        Self { trace: rand::random::<u128>() | 1, span: another(), is_sampled: true }
+        let trace = u128::from_ne_bytes(Entropy.plenty()).max(1);
+        Self { trace, span: another(), is_sampled: true }
     }
 
     /// Of another span's trace.
@@ -38,7 +41,14 @@ impl Number {
 
     /// As the `traceparent` header names it.
     pub(super) fn traceparent(self) -> String {
-        format!("00-{:032x}-{:016x}-{:02x}", self.trace, self.span, u8::from(self.is_sampled))
+        // By hand, as it is written for each request and each call.
+        let mut text = String::with_capacity(55);
+        text.push_str("00-");
+        push_hex(&mut text, &self.trace.to_be_bytes());
+        text.push('-');
+        push_hex(&mut text, &self.span.to_be_bytes());
+        text.push_str(if self.is_sampled { "-01" } else { "-00" });
+        text
     }
 
     /// The trace's id.
@@ -66,7 +76,15 @@ pub(super) fn follow(span: &Span, remote: &SpanContext) {
     });
 }
 
+fn push_hex(text: &mut String, bytes: &[u8]) {
+    for byte in bytes {
+        for half in [byte >> 4, byte & 15] {
+            text.push(char::from(if half < 10 { b'0' + half } else { b'a' - 10 + half }));
+        }
+    }
+}
+
 /// A span's number: any but zero, which is none.
 fn another() -> u64 {
-    rand::random::<u64>() | 1
+    u64::from_ne_bytes(Entropy.plenty()).max(1)
 }

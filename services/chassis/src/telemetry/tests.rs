@@ -146,6 +146,35 @@ fn a_span_follows_the_trace_it_came_with_and_hands_it_on() {
 }
 
 #[test]
+fn where_nothing_is_exported_lines_and_calls_have_their_trace_all_the_same() {
+    const REMOTE: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00";
+    let lines = Lines::default();
+    let (filter, _handle) = filter::reloadable("warn").unwrap();
+    let subscriber = Registry::default().with(JsonLayer::new(lines.clone()).numbering().with_filter(filter));
+    tracing::subscriber::with_default(subscriber, || {
+        assert_eq!(traceparent(), None, "outside of a span");
+        let task = tracing::error_span!(target: SCOPE, "task");
+        let _task = task.enter();
+        assert_eq!(traceparent(), None, "a task is no trace");
+        let span = tracing::error_span!(target: SPAN, "request", access_token = "hunter2");
+        let _entered = span.enter();
+        let own = traceparent().unwrap();
+        assert!(is_traceparent(&own) && own.ends_with("-01"), "{own}");
+        tracing::warn!(target: "petty::test", "in");
+        let inner = tracing::error_span!(target: SPAN, "call").in_scope(|| traceparent().unwrap());
+        assert_eq!(inner.get(..36), own.get(..36), "the same trace");
+        assert_ne!(inner, own, "and another span");
+        assert_eq!(lines.read()[0]["trace_id"], own.get(3..35).unwrap());
+        assert_eq!(lines.read()[0]["span"]["access_token"], REDACTED);
+
+        follow(&span, REMOTE);
+        let followed = traceparent().unwrap();
+        assert!(followed.starts_with("00-0af7651916cd43dd8448eb211c80319c-"), "{followed}");
+        assert!(followed.ends_with("-00") && !followed.contains("b7ad6b7169203331"), "{followed}");
+    });
+}
+
+#[test]
 fn nothing_is_a_trace_outside_of_one() {
     let (subscriber, _lines, _exported) = subscriber("info");
     tracing::subscriber::with_default(subscriber, || assert_eq!(traceparent(), None));

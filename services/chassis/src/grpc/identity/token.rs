@@ -88,9 +88,8 @@ impl Minter {
         };
         let header = Header { typ: Some(TYPE.to_owned()), ..Header::new(Algorithm::EdDSA) };
         let token = jsonwebtoken::encode(&header, &claims, &self.key).map_err(|_| KeyError)?;
-        let token = HeaderValue::try_from(token).map_err(|_| KeyError)?;
-        // Not marked as sensitive, or HPACK would spell it out with every call. Nobody can guess a signature, and HPACK gives
-        // nothing away of a value that is not guessed whole (RFC 7541, 7.1.3).
+        let mut token = HeaderValue::try_from(token).map_err(|_| KeyError)?;
+        token.set_sensitive(true);
         minted.insert(target.to_owned(), (token.clone(), expiry));
         Ok(token)
     }
