@@ -34,6 +34,7 @@ impl Entropy {
     /// `N` random bytes of this thread's own generator, without a call of the system: for what is made with each request and is no
     /// secret, as its id.
     #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "this is the one place; what is made of it is no secret")]
     pub fn plenty<const N: usize>(self) -> [u8; N] {
         rand::random()
     }
