@@ -42,6 +42,7 @@ use crate::quota::{Quotas, Rates, Standing};
 use crate::router::{Found, Router};
 use crate::routes::{ROUTES, Route};
 use crate::socket as sockets;
+use crate::sparing::Sparing;
 use crate::stream::Streams;
 use crate::upload::Uploads;
 use crate::upstream::Upstreams;
@@ -71,6 +72,7 @@ pub struct Edge {
     sendings: Sendings,
     last_known: LastKnown,
     presence: Presence,
+    failures: Sparing,
     tasks: Tasks,
     shutdown: Shutdown,
 }
@@ -167,6 +169,7 @@ impl Edge {
             sendings: Sendings::unrecorded(),
             last_known: LastKnown::nothing(),
             presence: Presence::default(),
+            failures: Sparing::new(),
             tasks,
             shutdown,
         })
@@ -297,10 +300,11 @@ impl Edge {
             }
             let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
             // One line a request would cost more than many a request: the metrics count them all.
-            if status.is_server_error() {
-                tracing::warn!(status = status.as_u16(), took_us, "answered");
-            } else {
-                tracing::debug!(status = status.as_u16(), took_us, "answered");
+            match status.is_server_error().then(|| self.failures.may_say()).flatten() {
+                Some(left_out) => {
+                    tracing::warn!(status = status.as_u16(), took_us, left_out, "answered");
+                }
+                None => tracing::debug!(status = status.as_u16(), took_us, "answered"),
             }
             response
         });

@@ -66,6 +66,7 @@ pub struct Sendings {
 
 struct Inner {
     redis: ConnectionManager,
+    patience: Duration,
     take: Script,
     answered: Script,
     let_go: Script,
@@ -100,8 +101,15 @@ impl Sendings {
     /// In this Redis.
     #[must_use]
     pub fn recorded(connector: &Connector, tasks: &Tasks) -> Self {
+        Self::recorded_within(connector, tasks, PATIENCE)
+    }
+
+    /// The same, waiting for Redis this long.
+    #[must_use]
+    pub fn recorded_within(connector: &Connector, tasks: &Tasks, patience: Duration) -> Self {
         let inner = Inner {
             redis: connector.shared(),
+            patience,
             take: Script::new(TAKE),
             answered: Script::new(ANSWERED),
             let_go: Script::new(LET_GO),
@@ -194,7 +202,7 @@ impl Drop for Sending {
 impl Inner {
     /// What Redis answers; `None` where it does not, or not soon.
     async fn within<T>(&self, asked: impl Future<Output = RedisResult<T>>) -> Option<T> {
-        match timeout(PATIENCE, asked).await {
+        match timeout(self.patience, asked).await {
             Ok(Ok(answer)) => return Some(answer),
             Ok(Err(error)) => tracing::debug!(%error, "idempotency keys cannot be recorded"),
             Err(_) => tracing::debug!("idempotency keys cannot be recorded in time"),

@@ -40,6 +40,7 @@ mod server;
 mod slot;
 mod socket;
 mod sound;
+mod sparing;
 mod status;
 mod stream;
 mod template;

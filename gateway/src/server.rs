@@ -27,6 +27,7 @@ use crate::coding;
 use crate::edge::Edge;
 use crate::origin::Origin;
 use crate::patience::Patient;
+use crate::sparing::Sparing;
 use crate::tls::Tls;
 
 /// How long a client may take for the handshake.
@@ -65,6 +66,7 @@ pub async fn serve(door: impl Into<Door>, edge: Arc<Edge>, tasks: &Tasks, shutdo
     let graceful = GracefulShutdown::new();
     let builder = builder(&edge, tasks);
     let patience = edge.limits().write_timeout;
+    let refusals = Sparing::new();
     let closing = async {
         shutdown.draining().await;
         tokio::time::sleep(edge.limits().drain_pause).await;
@@ -83,7 +85,9 @@ pub async fn serve(door: impl Into<Door>, edge: Arc<Edge>, tasks: &Tasks, shutdo
             }
         };
         let Ok(permit) = Arc::clone(&connections).try_acquire_owned() else {
-            tracing::warn!("a connection was closed: there are too many");
+            if let Some(left_out) = refusals.may_say() {
+                tracing::warn!(left_out, "a connection was closed: there are too many");
+            }
             continue;
         };
         if let Err(error) = stream.set_nodelay(true) {

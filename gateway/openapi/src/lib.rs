@@ -1,7 +1,7 @@
 //! The REST API as an OpenAPI 3.1 document, made of the protos' descriptors: the same from which the gateway's routes come.
 //!
 //! Invariant: nothing is in the document that is not in a descriptor, in a comment, or true of every answer
-//! ([`answers`]); so a route cannot be without its description, nor a description without its route.
+//! (`answers`); so a route cannot be without its description, nor a description without its route.
 
 mod answers;
 mod bounds;

@@ -32,7 +32,7 @@ pub(crate) fn eventually(so: impl FnMut() -> bool) -> impl Future<Output = ()> {
     let place = std::panic::Location::caller();
     let mut so = so;
     async move {
-        let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
         while !so() {
             assert!(tokio::time::Instant::now() < deadline, "{place}: it did not come to be so");
             tokio::time::sleep(Duration::from_millis(5)).await;

@@ -20,7 +20,8 @@ use petty_chassis::types::Clock;
 
 pub use audit::{AuditArgs, AuditCommand};
 pub use bench::{
-    AuthBench, BehaviorBench, Bench, BenchArgs, GatewayBench, IngestBench, Load, Part, PartArgs,
+    AuthBench, BehaviorBench, Bench, BenchArgs, EdgeBench, GatewayBench, IdleArgs, IngestBench, Load,
+    Neighbour, Part, PartArgs, Trouble, TroubleArgs,
 };
 pub use control::{DownArgs, StatusArgs};
 pub use dlq::{Chosen, DlqArgs, DlqCommand, LetterId, Which};

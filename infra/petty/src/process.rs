@@ -98,7 +98,13 @@ pub(crate) fn cpu(pid: u32) -> anyhow::Result<Duration> {
 /// Its memory.
 pub(crate) fn rss_mib(pid: u32) -> anyhow::Result<f64> {
     let text = fs::read_to_string(format!("/proc/{pid}/status")).context("a process' figures")?;
-    parse_rss(&text).with_context(|| format!("/proc/{pid}/status has no VmRSS"))
+    parse_mib(&text, "VmRSS:").with_context(|| format!("/proc/{pid}/status has no VmRSS"))
+}
+
+/// The most memory that it ever had.
+pub(crate) fn most_rss_mib(pid: u32) -> anyhow::Result<f64> {
+    let text = fs::read_to_string(format!("/proc/{pid}/status")).context("a process' figures")?;
+    parse_mib(&text, "VmHWM:").with_context(|| format!("/proc/{pid}/status has no VmHWM"))
 }
 
 fn parse_cpu(stat: &str) -> Option<Duration> {
@@ -109,8 +115,8 @@ fn parse_cpu(stat: &str) -> Option<Duration> {
     Some(Duration::from_secs_f64((user + system) / TICKS))
 }
 
-fn parse_rss(status: &str) -> Option<f64> {
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+fn parse_mib(status: &str, name: &str) -> Option<f64> {
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
     Some(line.trim().strip_suffix(" kB")?.trim().parse::<f64>().ok()? / 1_024.0)
 }
 
@@ -166,8 +172,11 @@ mod tests {
 
     #[test]
     fn memory_is_read_in_mib() {
-        assert_eq!(parse_rss("Name:\ta\nVmRSS:\t    2048 kB\nThreads:\t1\n"), Some(2.0));
-        assert_eq!(parse_rss("Name:\ta\n"), None);
+        assert_eq!(
+            parse_mib("Name:\ta\nVmHWM:\t 4096 kB\nVmRSS:\t    2048 kB\nThreads:\t1\n", "VmRSS:"),
+            Some(2.0)
+        );
+        assert_eq!(parse_mib("Name:\ta\n", "VmRSS:"), None);
     }
 
     #[test]

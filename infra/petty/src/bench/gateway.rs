@@ -27,6 +27,7 @@ use crate::mesh::{GATEWAY, SERVICES, free_address};
 use crate::process::{Cores, Process};
 use crate::progress;
 use load::Measured;
+pub(super) use load::rest;
 
 /// Readings a request.
 const READINGS: [usize; 2] = [1, 100];
@@ -299,7 +300,7 @@ fn over(ones: &[Measured], others: &[Measured], of: fn(&Measured) -> f64) -> f64
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts of a few seconds")]
-fn count(number: u64) -> f64 {
+pub(super) fn count(number: u64) -> f64 {
     number as f64
 }
 

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 
 /// `petty bench`.
 #[derive(Debug, Clone, Args)]
@@ -36,7 +36,10 @@ pub enum Bench {
     Behavior(BehaviorBench),
     /// REST through the gateway beside Envoy's transcoder, a handler written by hand, and gRPC directly.
     Gateway(GatewayBench),
-    /// One of the processes that `bench gateway` starts.
+    /// What clients of the gateway notice of trouble beside them, how much is still answered when there is far too much, and
+    /// what idle streams weigh.
+    Edge(EdgeBench),
+    /// One of the processes that `bench gateway` and `bench edge` start.
     #[command(hide = true)]
     Part(PartArgs),
 }
@@ -55,6 +58,20 @@ pub struct GatewayBench {
     pub envoy: Option<PathBuf>,
 }
 
+/// `petty bench edge`.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct EdgeBench {
+    /// In how many rounds.
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub rounds: u32,
+    /// How long each measurement of a round lasts, in seconds.
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=600))]
+    pub seconds: u32,
+    /// How many idle streams over TLS; 0: none. Each takes a file descriptor here and one in the gateway.
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(0..=25_000))]
+    pub idle: u32,
+}
+
 /// `petty bench part`.
 #[derive(Debug, Clone, Args)]
 pub struct PartArgs {
@@ -63,7 +80,7 @@ pub struct PartArgs {
     pub part: Part,
 }
 
-/// The processes of `petty bench gateway`.
+/// The processes of `petty bench gateway` and `petty bench edge`.
 #[derive(Debug, Clone, Subcommand)]
 pub enum Part {
     /// The service behind.
@@ -97,6 +114,92 @@ pub enum Part {
     },
     /// The client.
     Load(Load),
+    /// A service whose streams stay open and that answers nothing else.
+    Still {
+        /// Where it listens.
+        #[arg(long)]
+        listen: SocketAddr,
+    },
+    /// A client that goes on as ever.
+    Neighbour(Neighbour),
+    /// One beside it that does not.
+    Trouble(TroubleArgs),
+    /// Many that wait.
+    Idle(IdleArgs),
+}
+
+/// A client that sends single readings: so many a second, or each connection the next when the last is answered.
+#[derive(Debug, Clone, Args)]
+pub struct Neighbour {
+    /// Where it sends to.
+    #[arg(long)]
+    pub target: SocketAddr,
+    /// How many connections.
+    #[arg(long)]
+    pub connections: u32,
+    /// How many a second, over all connections; without it, as many as are answered.
+    #[arg(long)]
+    pub rate: Option<f64>,
+    /// How long it is measured.
+    #[arg(long)]
+    pub measure_ms: u64,
+    /// Who calls.
+    #[arg(long)]
+    pub token: String,
+}
+
+/// Trouble, until it is ended.
+#[derive(Debug, Clone, Args)]
+pub struct TroubleArgs {
+    /// Where.
+    #[arg(long)]
+    pub target: SocketAddr,
+    /// Which.
+    #[arg(long, value_enum)]
+    pub kind: Trouble,
+    /// How many a second, of what is sent at a pace.
+    #[arg(long)]
+    pub rate: f64,
+    /// Who calls.
+    #[arg(long)]
+    pub token: String,
+}
+
+/// What goes wrong beside a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub enum Trouble {
+    /// Others ask a service that answers nothing.
+    Hung,
+    /// Others ask a service that is not there.
+    Dead,
+    /// HTTP/2 streams are reset as soon as they are begun.
+    Resets,
+    /// Heads of requests go on in CONTINUATION frames without an end.
+    Continuation,
+    /// A thousand heads of requests come a byte a second.
+    Slow,
+    /// Somebody sends ten times as much as the client, and a hundred times as much as they may.
+    Greedy,
+}
+
+/// Streams that are opened and kept open.
+#[derive(Debug, Clone, Args)]
+pub struct IdleArgs {
+    /// Where.
+    #[arg(long)]
+    pub target: SocketAddr,
+    /// The certificate that is believed, PEM.
+    #[arg(long)]
+    pub ca: PathBuf,
+    /// Whose memory is told.
+    #[arg(long)]
+    pub pid: u32,
+    /// How many.
+    #[arg(long)]
+    pub streams: u32,
+    /// Who calls.
+    #[arg(long)]
+    pub token: String,
 }
 
 /// What a client does.

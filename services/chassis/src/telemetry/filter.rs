@@ -5,8 +5,8 @@ use std::sync::OnceLock;
 use tracing_subscriber::{EnvFilter, Registry, reload};
 
 /// Spans that name whose lines they are, which must be there for any line; and libraries that say more than an operator
-/// wants to read, unless asked by name.
-const QUIET: &str = "petty::span=error,petty::scope=error,h2=warn,hyper=warn,hyper_util=warn,tower=warn,tonic=warn,rustls=warn,opentelemetry=warn,\
+/// wants to read, unless asked by name. What h2 warns of is what a peer does: whoever floods a port must not fill the log too.
+const QUIET: &str = "petty::span=error,petty::scope=error,h2=error,hyper=warn,hyper_util=warn,tower=warn,tonic=warn,rustls=warn,opentelemetry=warn,\
                      opentelemetry_sdk=warn,opentelemetry-otlp=warn,tokio_postgres=warn,refinery_core=warn,redis=warn";
 
 /// Changes the filter in place.

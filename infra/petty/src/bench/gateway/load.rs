@@ -158,7 +158,7 @@ fn at(second: i64) -> Timestamp {
 }
 
 /// A request's bytes: one reading, or a batch.
-pub(super) fn rest(readings: usize, nth: usize, token: &str) -> Vec<u8> {
+pub(in crate::bench) fn rest(readings: usize, nth: usize, token: &str) -> Vec<u8> {
     let id = format!("bench-{nth:04}");
     let mut body = String::new();
     if readings == 1 {

@@ -28,6 +28,7 @@ use tokio::net::TcpListener;
 use tonic::body::Body;
 use tonic::transport::{Channel, Server};
 
+use crate::bench::edge;
 use crate::cli::Part;
 use crate::mesh::SERVICES;
 
@@ -40,6 +41,10 @@ pub(super) async fn run(part: &Part) -> anyhow::Result<ExitCode> {
         Part::Bare { listen, upstream } => bare(*listen, upstream).await?,
         Part::ByHand { listen, upstream } => by_hand(*listen, upstream).await?,
         Part::Load(load) => super::load::run(load).await?,
+        Part::Still { listen } => edge::still(*listen).await?,
+        Part::Neighbour(neighbour) => edge::neighbour(neighbour).await?,
+        Part::Trouble(trouble) => edge::trouble(trouble).await?,
+        Part::Idle(idle) => edge::idle(idle).await?,
     }
     Ok(ExitCode::SUCCESS)
 }
