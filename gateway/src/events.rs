@@ -12,9 +12,9 @@ use prost::Message;
 use serde::Serialize;
 use tonic::client::Grpc;
 use tonic::{Status, Streaming};
-use tonic_prost::ProstCodec;
 use tonic_types::StatusExt as _;
 
+use crate::codec::Lean;
 use crate::form::Form;
 use crate::problem::Problem;
 use crate::status;
@@ -66,7 +66,7 @@ where
     let call = async {
         client.ready().await?;
         let path = PathAndQuery::from_static(policy.path);
-        let response = client.server_streaming(request, path, ProstCodec::<Req, Resp>::default()).await?;
+        let response = client.server_streaming(request, path, Lean::<Req, Resp>::default()).await?;
         let mut updates = response.into_inner();
         let first = tokio::time::timeout(FIRST, updates.next()).await.ok();
         if let Some(Some(Err(status))) = first {

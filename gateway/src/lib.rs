@@ -10,6 +10,7 @@
 mod answer;
 mod bare;
 mod body;
+mod codec;
 mod coding;
 mod config;
 #[cfg(test)]
