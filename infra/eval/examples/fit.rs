@@ -11,8 +11,12 @@ const WEIGHTS: [[f32; 9]; 2] = [
     [0.96, 0.384, 0.32, 0.048, 0.375, 0.1, 0.078, 0.384, 0.41],
 ];
 
+/// Likewise, before the weights; behaviours in the order of `Behavior::ALL`.
+const LEANS: [[f32; 7]; 2] =
+    [[1.0, 2.024, 1.0, 2.024, 0.625, 1.6, 0.625], [1.0, 1.2, 1.0, 1.0, 1.265, 1.0, 1.0]];
+
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let file = Fit { shares_seed: 1, confidence_seed: 2, pets: 60, days: 10 }.file(WEIGHTS)?;
+    let file = Fit { shares_seed: 1, confidence_seed: 2, pets: 60, days: 10 }.file(WEIGHTS, LEANS)?;
     let mut out = std::io::stdout().lock();
     writeln!(
         out,

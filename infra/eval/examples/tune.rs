@@ -1,4 +1,4 @@
-//! Tries the weights of `v1`'s channels one at a time on pets of their own seed, and prints what was best:
+//! Tries the leans of `v1`'s behaviours and the weights of its channels one at a time on pets of their own seed, and prints what was best:
 //! `cargo run --profile petty -p petty-eval --example tune [rounds]`.
 
 use std::io::Write as _;
@@ -7,13 +7,15 @@ use petty_behavior::domain::Behavior;
 use petty_behavior::domain::v1::rules::File;
 use petty_behavior::domain::v1::{self, CHANNELS, Rules};
 use petty_eval::classifier::{Claim, Input};
-use petty_eval::fit::{Fit, Weights};
+use petty_eval::fit::{Fit, Leans, Weights};
 use petty_eval::{Measure, Tally, measure, score};
 use petty_scenarios::Recording;
 
 /// Where it begins.
 const START: Weights =
     [[1.2, 0.19, 0.125, 0.2, 0.5, 0.03, 0.08, 0.19, 0.1], [1.5, 0.3, 0.2, 0.15, 0.6, 0.1, 0.1, 0.12, 0.16]];
+/// Likewise, of the behaviours' leans.
+const LEANS: Leans = [[1.0; 7]; 2];
 /// Precision and recall wanted, a hundredth beyond the goals.
 const WANTED: [(Behavior, f64, f64); 3] = [
     (Behavior::DeepSleep, 0.96, 0.94),
@@ -27,9 +29,16 @@ struct Tried {
 }
 
 impl Tried {
-    fn tallies(&self, weights: &Weights) -> Result<Vec<(u32, Tally)>, v1::RulesError> {
+    fn tallies(&self, (weights, leans): &(Weights, Leans)) -> Result<Vec<(u32, Tally)>, v1::RulesError> {
         let [dense, sparse] = weights.map(|weights| weights.to_vec());
-        let file = File { dense_weights: dense, sparse_weights: sparse, ..self.file.clone() };
+        let [dense_leans, sparse_leans] = leans.map(|leans| leans.to_vec());
+        let file = File {
+            dense_weights: dense,
+            sparse_weights: sparse,
+            dense_leans,
+            sparse_leans,
+            ..self.file.clone()
+        };
         let rules = Rules::of(&file)?;
         let tally = |(recording, input): &(Recording, Input)| {
             let judged = v1::judge(&rules, &input.params, &input.readings);
@@ -47,8 +56,8 @@ impl Tried {
         Ok(self.animals.iter().map(tally).collect())
     }
 
-    fn worth(&self, weights: &Weights) -> Result<(f64, Vec<Measure>), v1::RulesError> {
-        let tallies = self.tallies(weights)?;
+    fn worth(&self, tried: &(Weights, Leans)) -> Result<(f64, Vec<Measure>), v1::RulesError> {
+        let tallies = self.tallies(tried)?;
         let of = |behavior: Behavior| {
             let most = if behavior == Behavior::PlayingFetch { 15 } else { 60 };
             let some: Vec<&Tally> =
@@ -76,11 +85,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let input = Input::of(&recording);
         (recording, input)
     });
-    let tried = Tried { animals: animals.collect(), file: fit.shares(START) };
+    let tried = Tried { animals: animals.collect(), file: fit.shares(START, LEANS) };
     let mut out = std::io::stdout().lock();
-    let mut best = START;
+    let mut best = (START, LEANS);
     let (mut worth, measures) = tried.worth(&best)?;
-    let mut say = |worth: f64, best: &Weights, measures: &[Measure]| -> std::io::Result<()> {
+    let mut say = |worth: f64, best: &(Weights, Leans), measures: &[Measure]| -> std::io::Result<()> {
         let figures = measures.iter().map(|m| format!("{:.3}/{:.3}", m.precision.at, m.recall.at));
         writeln!(out, "{worth:.4} {} {best:?}", figures.collect::<Vec<_>>().join(" "))?;
         out.flush()
@@ -88,13 +97,18 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     say(worth, &best, &measures)?;
     for round in 0..rounds {
         let factor: f32 = if round == 0 { 1.6 } else { 1.25 };
-        for (which, channel) in
-            (0..2).flat_map(|which| (0..CHANNELS.len()).map(move |channel| (which, channel)))
+        for (which, nth) in
+            (0..2).flat_map(|which| (0..CHANNELS.len() + LEANS[0].len()).map(move |nth| (which, nth)))
         {
             for step in [factor, 1.0 / factor] {
                 loop {
                     let mut next = best;
-                    next[which][channel] = (next[which][channel] * step).clamp(0.01, 2.0);
+                    let (weights, leans) = (&mut next.0[which], &mut next.1[which]);
+                    if let Some(lean) = nth.checked_sub(CHANNELS.len()) {
+                        leans[lean] = (leans[lean] * step.sqrt()).clamp(0.1, 10.0);
+                    } else {
+                        weights[nth] = (weights[nth] * step).clamp(0.01, 2.0);
+                    }
                     let (its, measures) = tried.worth(&next)?;
                     if its <= worth + 1e-5 {
                         break;

@@ -31,7 +31,8 @@ fn write(out: &mut String, outcome: &Outcome) -> std::fmt::Result {
          Written by `cargo petty eval behavior`; do not edit. Judged here: `{name}`. Petty informs; it does not diagnose.\n\n\
          **Data.** {} made-up pets (three of five are dogs) over {} days each, seed {}, heart rate missing {:.0} % of the time, collars \
          at 5, 10, 15, 30 or 60 s; see `infra/scenarios` for every parameter and its source. It was written before the interpreter and is \
-         not changed for its sake. Being made up, it can show that rules are wrong, not that they are right on every animal.\n\n\
+         not changed for its sake. Being made up, it can show that rules are wrong, not that they are right on every animal. The order in which \
+         its doings follow each other is made up too, and the rules know it (ADR 39).\n\n\
          **Scoring.** By time: each second counts once, where two readings at most three intervals (or 60 s) apart cover it. In \
          brackets: 95 % of 1,000 draws of animals, never of readings. The first system's rules run on the same readings, asked for 10 \
          minutes, an hour and a day at a time; for each behaviour the best of the three stands. Deep Sleep is a bout of sleep with its \

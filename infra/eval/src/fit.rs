@@ -9,7 +9,7 @@ use petty_scenarios::{Recording, Setup, record};
 
 use crate::INTERVALS_S;
 use crate::classifier::Input;
-use crate::score::label;
+use crate::score::{BEHAVIORS, label};
 
 /// Seeds, pets and days to fit on.
 #[derive(Debug, Clone, Copy)]
@@ -27,13 +27,16 @@ pub struct Fit {
 /// How much each channel counts, where readings are dense and where they are sparse.
 pub type Weights = [[f32; CHANNELS.len()]; 2];
 
+/// What each behaviour's chance counts for, likewise.
+pub type Leans = [[f32; BEHAVIORS]; 2];
+
 impl Fit {
     /// The fitted file.
     ///
     /// # Errors
     /// Where what was counted does not make rules that hold together.
-    pub fn file(&self, weights: Weights) -> Result<File, RulesError> {
-        let mut file = self.shares(weights);
+    pub fn file(&self, weights: Weights, leans: Leans) -> Result<File, RulesError> {
+        let mut file = self.shares(weights, leans);
         let rules = Rules::of(&file)?;
         let mut bins = [(0.0_f64, 0.0_f64); CONFIDENCES];
         for recording in self.recordings(self.confidence_seed) {
@@ -65,10 +68,11 @@ impl Fit {
 
     /// What is counted, before chances are held against anything.
     #[must_use]
-    pub fn shares(&self, weights: Weights) -> File {
+    pub fn shares(&self, weights: Weights, leans: Leans) -> File {
         // By sparseness, doing, channel and symbol.
         let empty = || CHANNELS.map(|(_, symbols, _)| vec![0.0_f64; symbols]);
         let mut counts: [Vec<_>; 2] = [0, 1].map(|_| (0..DOINGS).map(|_| empty()).collect());
+        let mut followed = [[0.0_f64; DOINGS]; DOINGS];
         let (mut lasted, mut begun) = ([0.0_f64; DOINGS], [0.0_f64; DOINGS]);
         for recording in self.recordings(self.shares_seed) {
             for same in recording.truth.chunk_by(|a, b| a.doing == b.doing) {
@@ -76,6 +80,12 @@ impl Fit {
                 lasted[first.doing as usize] += (last.end_s - first.start_s) as f64;
                 begun[first.doing as usize] += 1.0;
             }
+            let bouts: Vec<usize> = recording
+                .truth
+                .chunk_by(|a, b| a.doing == b.doing)
+                .map(|same| same[0].doing as usize)
+                .collect();
+            bouts.windows(2).for_each(|pair| followed[pair[0]][pair[1]] += 1.0);
             let input = Input::of(&recording);
             for (from, to, seen) in v1::observe(&input.params, &input.readings).into_iter().flatten() {
                 let Some((doing, since_s)) = doing_at(&recording, from, to) else { continue };
@@ -97,6 +107,7 @@ impl Fit {
         let rows = Doing::ALL.into_iter().enumerate().map(|(nth, doing)| Row {
             doing,
             lasts_s: rounded((lasted[nth] / begun[nth].max(1.0)).max(20.0), 1.0),
+            next: next_row(nth, &followed[nth], &begins),
             begins: if begins(nth) > 0.0 { rounded(begins(nth), 1e5) } else { 0.0 },
             dense: counts[0][nth].iter().map(|table| row(table)).collect(),
             sparse: counts[1][nth].iter().map(|table| row(table)).collect(),
@@ -112,6 +123,9 @@ impl Fit {
             source: source(self.shares_seed),
             dense_weights: weights[0].to_vec(),
             sparse_weights: weights[1].to_vec(),
+            dense_leans: leans[0].to_vec(),
+            sparse_leans: leans[1].to_vec(),
+            leans_source: "tried on made-up pets, petty-scenarios seed 3".to_owned(),
             weights_source: "tried on made-up pets, petty-scenarios seed 3".to_owned(),
             doings: rows.collect(),
             confidence: (0..CONFIDENCES).map(|nth| (nth as f32 + 0.5) / CONFIDENCES as f32).collect(),
@@ -137,6 +151,33 @@ fn stage(doing: petty_scenarios::Doing, since_s: i64) -> Doing {
         Doing::Asleep if since_s < nodding + dozing => Doing::Dozing,
         other => other,
     }
+}
+
+/// Shares of what came after, as if everything had come after it a little, as often as it begins.
+fn next_row(from: usize, followed: &[f64; DOINGS], begins: &dyn Fn(usize) -> f64) -> Vec<f32> {
+    let [nodding, dozing, asleep] =
+        [Doing::Nodding, Doing::Dozing, Doing::Asleep].map(|doing| doing as usize);
+    let only = |to: usize| (0..DOINGS).map(|nth| if nth == to { 1.0 } else { 0.0 }).collect();
+    if from == nodding {
+        return only(dozing);
+    }
+    if from == dozing {
+        return only(asleep);
+    }
+    const LITTLE: f64 = 2.0;
+    let all: f64 = followed.iter().sum::<f64>() + LITTLE;
+    let share = |to: usize| {
+        let came = if to == nodding {
+            followed[asleep]
+        } else if to == asleep {
+            0.0
+        } else {
+            followed[to]
+        };
+        ((came + LITTLE * begins(to)) / all * 1e5).round() / 1e5
+    };
+    #[expect(clippy::cast_possible_truncation, reason = "five digits")]
+    (0..DOINGS).map(|to| share(to) as f32).collect()
 }
 
 /// Shares of the symbols but the first, as if each had been seen a little.
@@ -193,8 +234,8 @@ mod tests {
     #[test]
     fn what_is_fitted_holds_together_and_comes_out_the_same_again() {
         let fit = Fit { shares_seed: 1, confidence_seed: 2, pets: 3, days: 2 };
-        let file = fit.file([[1.0; CHANNELS.len()]; 2]).unwrap();
+        let file = fit.file([[1.0; CHANNELS.len()]; 2], [[1.0; BEHAVIORS]; 2]).unwrap();
         assert!(Rules::of(&file).is_ok());
-        assert_eq!(fit.file([[1.0; CHANNELS.len()]; 2]).unwrap(), file);
+        assert_eq!(fit.file([[1.0; CHANNELS.len()]; 2], [[1.0; BEHAVIORS]; 2]).unwrap(), file);
     }
 }

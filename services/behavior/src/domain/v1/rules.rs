@@ -10,7 +10,7 @@ use super::super::Behavior;
 use super::features::{CHANNELS, COUNT};
 
 /// Name and version of the rules, kept with each episode.
-pub const VERSION: &str = "v1/2";
+pub const VERSION: &str = "v1/3";
 /// The rules that come with this version of Petty.
 const TEXT: &str = include_str!("../../../rules/v1.toml");
 
@@ -114,6 +114,13 @@ pub struct File {
     pub sparse_weights: Vec<f32>,
     /// Where the weights come from.
     pub weights_source: String,
+    /// By behaviour, what its chance counts for when it is weighed against the others': more than 1 claims it more easily. Where readings
+    /// are dense; the confidence stated is of the chance itself.
+    pub dense_leans: Vec<f32>,
+    /// The same, where they are sparse.
+    pub sparse_leans: Vec<f32>,
+    /// Where the leans come from.
+    pub leans_source: String,
     /// By doing.
     pub doings: Vec<Row>,
     /// What a raw chance is worth: for each twentieth, the share that was so.
@@ -132,6 +139,8 @@ pub struct Row {
     pub lasts_s: f32,
     /// Of all begins, the share that is its.
     pub begins: f32,
+    /// What comes after it, by doing: shares.
+    pub next: Vec<f32>,
     /// Readings at most 20 s apart: by channel, the share of its epochs with each symbol but the first, "nothing seen".
     pub dense: Vec<Vec<f32>>,
     /// The same, further apart.
@@ -158,7 +167,12 @@ pub struct Rules {
     pub(super) speaks: [Vec<Vec<Spoken>>; 2],
     /// By whole seconds: the chance of still being at it.
     pub(super) stays: Vec<Lanes>,
-    pub(super) begins: Lanes,
+    /// By doing, what comes after it.
+    pub(super) next: [Lanes; LANES],
+    /// The same, by what comes after.
+    pub(super) comes_after: [Lanes; LANES],
+    /// By sparseness and behaviour.
+    pub(super) leans: [Spoken; 2],
     /// How common each is: what is likely before anything was seen.
     pub(super) common: Lanes,
     pub(super) confidence: Vec<f32>,
@@ -211,11 +225,24 @@ impl Rules {
             let spoken = |table: &Vec<Lanes>| table.iter().map(|look| speaks(file, look)).collect();
             channels.iter().map(spoken).collect()
         });
+        let (mut next, mut comes_after) = ([[0.0; LANES]; LANES], [[0.0; LANES]; LANES]);
+        for (from, row) in file.doings.iter().enumerate() {
+            for (to, share) in row.next.iter().enumerate() {
+                (next[from][to], comes_after[to][from]) = (*share, *share);
+            }
+        }
+        let leans = |leans: &[f32]| {
+            let mut all = [1.0; Behavior::ALL.len()];
+            all.iter_mut().zip(leans).for_each(|(all, lean)| *all = *lean);
+            all
+        };
         Ok(Self {
             looks,
             speaks,
             stays: (0..=LONGEST_S).map(|s| lanes(&|row| (-f32::from(s) / row.lasts_s).exp())).collect(),
-            begins: lanes(&|row| row.begins),
+            next,
+            comes_after,
+            leans: [leans(&file.dense_leans), leans(&file.sparse_leans)],
             common: lanes(&|row| common(file, row)),
             confidence: file.confidence.clone(),
         })
@@ -261,6 +288,7 @@ fn faults(file: &File) -> Vec<String> {
     for (name, source) in [
         ("source", &file.source),
         ("weights_source", &file.weights_source),
+        ("leans_source", &file.leans_source),
         ("confidence_source", &file.confidence_source),
     ] {
         check(!source.trim().is_empty(), format!("{name} names none"));
@@ -268,6 +296,10 @@ fn faults(file: &File) -> Vec<String> {
     for weights in [&file.dense_weights, &file.sparse_weights] {
         check(weights.len() == COUNT, format!("{} weights for {COUNT} channels", weights.len()));
         check(weights.iter().all(|weight| (0.0..=2.0).contains(weight)), "a weight is not 0 to 2".to_owned());
+    }
+    for leans in [&file.dense_leans, &file.sparse_leans] {
+        check(leans.len() == Behavior::ALL.len(), format!("{} leans", leans.len()));
+        check(leans.iter().all(|lean| (0.1..=10.0).contains(lean)), "a lean is not 0.1 to 10".to_owned());
     }
     check(
         file.confidence.len() == CONFIDENCES,
@@ -286,6 +318,12 @@ fn faults(file: &File) -> Vec<String> {
         let name = row.doing;
         check(row.lasts_s >= 5.0 && row.lasts_s.is_finite(), format!("{name:?} lasts {} s", row.lasts_s));
         check((0.0..=1.0).contains(&row.begins), format!("{name:?} begins {}", row.begins));
+        let sum: f32 = row.next.iter().sum();
+        let shares = row.next.iter().all(|share| (0.0..=1.0).contains(share));
+        check(
+            shares && row.next.len() == DOINGS && (sum - 1.0).abs() < 0.01,
+            format!("{name:?}: what comes next is {} shares that sum to {sum}", row.next.len()),
+        );
         for (kind, tables) in [("dense", &row.dense), ("sparse", &row.sparse)] {
             check(tables.len() == COUNT, format!("{name:?} {kind}: {} channels", tables.len()));
             for (table, (channel, symbols, _)) in tables.iter().zip(CHANNELS) {

@@ -1,6 +1,6 @@
 //! What each epoch of a run most likely was, given the others: a hidden Markov model, forward and backward.
 //!
-//! A doing is left after `lasts_s` on average, for another by its share of begins. Time is cut into hours of the clock: each hour
+//! A doing is left after `lasts_s` on average, for another by what comes after it. Time is cut into hours of the clock: each hour
 //! is read from half an hour before it to a quarter after it, so that no reading further away matters.
 //! Invariant: what is said of an hour follows from the readings of that span alone, to the bit.
 
@@ -8,7 +8,7 @@ use super::super::Behavior;
 use super::super::canon::SECOND;
 use super::epochs::Epoch;
 use super::features::{COUNT, SPEED, Seen};
-use super::rules::{DOINGS, Doing, LANES, Lanes, Rules, SINKING};
+use super::rules::{DOINGS, Doing, LANES, Lanes, Rules};
 
 const HOUR_US: i64 = 3_600 * SECOND;
 /// Long enough for what was before to be forgotten: some changes of doing.
@@ -62,7 +62,7 @@ fn hour_of(
     for (epoch, seen) in run[from..end].iter().zip(&seen[from..end]) {
         let stays = stays(rules, epoch.to - epoch.from);
         let looks = looks(rules, seen);
-        alpha = onward(&alpha, stays, &rules.begins);
+        alpha = onward(&alpha, stays, &rules.next);
         alpha.iter_mut().zip(&looks).for_each(|(lane, look)| *lane *= look);
         scale(&mut alpha);
         forward.push((alpha, looks));
@@ -70,14 +70,14 @@ fn hour_of(
     let mut beta = [1.0_f32; LANES];
     for index in (end..until).rev() {
         let span = run[index].to - run[index].from;
-        beta = back(&beta, &looks(rules, &seen[index]), stays(rules, span), &rules.begins);
+        beta = back(&beta, &looks(rules, &seen[index]), stays(rules, span), &rules.comes_after);
     }
     let first = said.len();
     for index in (start..end).rev() {
         let (alpha, looks) = &forward[index - from];
         let span = run[index].to - run[index].from;
         said.push(say(rules, &seen[index], alpha, &beta));
-        beta = back(&beta, looks, stays(rules, span), &rules.begins);
+        beta = back(&beta, looks, stays(rules, span), &rules.comes_after);
     }
     said[first..].reverse();
 }
@@ -98,40 +98,37 @@ fn looks(rules: &Rules, seen: &Seen) -> Lanes {
     product
 }
 
-fn onward(alpha: &Lanes, stays: &Lanes, begins: &Lanes) -> Lanes {
-    let mut next = [0.0_f32; LANES];
-    let mut leaving = 0.0;
+fn onward(alpha: &Lanes, stays: &Lanes, next: &[Lanes; LANES]) -> Lanes {
+    let mut onward = [0.0_f32; LANES];
+    let mut leaving = [0.0_f32; LANES];
     for lane in 0..LANES {
-        next[lane] = alpha[lane] * stays[lane];
-        leaving += alpha[lane] - next[lane];
+        onward[lane] = alpha[lane] * stays[lane];
+        leaving[lane] = alpha[lane] - onward[lane];
     }
-    for (from, to) in SINKING {
-        // From last time's, so that one step is one stage.
-        let left = alpha[from as usize] * (1.0 - stays[from as usize]);
-        next[to as usize] += left;
-        leaving -= left;
-    }
-    next.iter_mut().zip(begins).for_each(|(lane, begin)| *lane += leaving * begin);
-    next
+    spread_out(&mut onward, &leaving, next);
+    onward
 }
 
-fn back(beta: &Lanes, looks: &Lanes, stays: &Lanes, begins: &Lanes) -> Lanes {
+fn back(beta: &Lanes, looks: &Lanes, stays: &Lanes, comes_after: &[Lanes; LANES]) -> Lanes {
     let mut ahead = [0.0_f32; LANES];
-    let mut entered = 0.0;
     for lane in 0..LANES {
         ahead[lane] = beta[lane] * looks[lane];
-        entered += ahead[lane] * begins[lane];
     }
+    let mut entered = [0.0_f32; LANES];
+    spread_out(&mut entered, &ahead, comes_after);
     let mut behind = [0.0_f32; LANES];
     for lane in 0..LANES {
-        behind[lane] = stays[lane] * ahead[lane] + (1.0 - stays[lane]) * entered;
-    }
-    for (from, to) in SINKING {
-        let stays = stays[from as usize];
-        behind[from as usize] = stays * ahead[from as usize] + (1.0 - stays) * ahead[to as usize];
+        behind[lane] = stays[lane] * ahead[lane] + (1.0 - stays[lane]) * entered[lane];
     }
     scale(&mut behind);
     behind
+}
+
+/// Adds each part, by its row.
+fn spread_out(sum: &mut Lanes, parts: &Lanes, rows: &[Lanes; LANES]) {
+    for (part, row) in parts.iter().zip(rows).take(DOINGS) {
+        sum.iter_mut().zip(row).for_each(|(sum, share)| *sum += part * share);
+    }
 }
 
 /// So that products of many shares stay within what a number holds.
@@ -150,9 +147,12 @@ fn say(rules: &Rules, seen: &Seen, alpha: &Lanes, beta: &Lanes) -> Said {
     for (chance, doing) in chances.iter().zip(Doing::ALL) {
         by_behavior[may_say(doing.behavior(), seen) as usize] += chance / all;
     }
+    // What is claimed too easily, or too rarely, is leant upon: precision against recall is stated in the rules.
+    let leans = &rules.leans[usize::from(seen.sparse)];
     let mut best = Behavior::Unknown;
     for behavior in Behavior::ALL {
-        if by_behavior[behavior as usize] > by_behavior[best as usize] {
+        let weighed = |one: Behavior| by_behavior[one as usize] * leans[one as usize];
+        if weighed(behavior) > weighed(best) {
             best = behavior;
         }
     }
