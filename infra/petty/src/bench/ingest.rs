@@ -1,13 +1,15 @@
 //! What readings cost on their way in and out, beside what PostgreSQL does by itself: the same rows in the same table of the same
 //! server, in turns within one run.
 //!
-//! The whole mesh runs meanwhile, behavior included; what it takes until behavior has handled everything and all sums are made is
-//! told as well. The senders run on the same cores, in the same process.
+//! The whole mesh runs meanwhile, behavior included. Readings a second are of what was acknowledged, until the last was; how long it
+//! takes from then on until behavior, timeline and feedback have handled everything and all sums are made is told apart, after
+//! each measurement. The senders run on the same cores, in the same process.
 
 mod floor;
 pub(super) mod herd;
 mod profile;
 mod send;
+mod stream;
 mod tables;
 
 use std::net::SocketAddr;
@@ -18,6 +20,7 @@ use petty_chassis::config::{BaseConfig, Environment, load};
 use petty_chassis::grpc::{Channel, Mesh as Channels};
 use petty_chassis::{Context, Shutdown, Tasks};
 use petty_proto::ingest::v1::ingest_service_client::IngestServiceClient;
+use petty_proto::ingest::v1::relay_service_client::RelayServiceClient;
 use secrecy::ExposeSecret as _;
 use serde_json::{Map, Value, json};
 
@@ -29,7 +32,7 @@ use crate::mesh::GATEWAY;
 use crate::progress;
 use herd::{COLLARS, Herd};
 use send::Batches;
-use tables::Tables;
+use tables::{Drain, Tables};
 
 /// Of what COPY stores over one connection, what comes in over REST must reach these parts, and by gRPC this one.
 const OF_COPY_1000: f64 = 0.60;
@@ -63,10 +66,11 @@ struct Scene<'a> {
     herd: Herd,
     tables: Tables,
     grpc: IngestServiceClient<Channel>,
+    relay: RelayServiceClient<Channel>,
     /// The second that comes next, of every collar, and of the floor's.
     next: i64,
     copied: i32,
-    drains: Vec<(Duration, Duration)>,
+    drains: Vec<(String, Drain)>,
     checks: Vec<Check>,
     details: Map<String, Value>,
 }
@@ -78,7 +82,9 @@ async fn measure(mesh: &Mesh, args: IngestBench) -> anyhow::Result<Report> {
         anyhow::Ok(database.owner_url.expose_secret().to_owned())
     };
     let herd = Herd::gather(&mesh.gateway()).await?;
-    let tables = Tables::open(&url("ingest")?, &url("behavior")?).await?;
+    let (behavior, timeline, feedback) = (url("behavior")?, url("timeline")?, url("feedback")?);
+    let tables = Tables::open([&url("ingest")?, &behavior, &timeline, &feedback]).await?;
+    let channel = as_gateway(mesh)?;
     let mut scene = Scene {
         mesh,
         args,
@@ -86,7 +92,8 @@ async fn measure(mesh: &Mesh, args: IngestBench) -> anyhow::Result<Report> {
         url: url("ingest")?,
         herd,
         tables,
-        grpc: as_gateway(mesh)?,
+        grpc: IngestServiceClient::new(channel.clone()),
+        relay: RelayServiceClient::new(channel),
         // Duplicates are of seconds that were sent before.
         next: 0,
         copied: 0,
@@ -114,7 +121,7 @@ async fn measure(mesh: &Mesh, args: IngestBench) -> anyhow::Result<Report> {
 }
 
 /// Speaks to ingest as the gateway does.
-fn as_gateway(mesh: &Mesh) -> anyhow::Result<IngestServiceClient<Channel>> {
+fn as_gateway(mesh: &Mesh) -> anyhow::Result<Channel> {
     let mut environment = Environment::default();
     for (name, value) in mesh.plan.environment(GATEWAY, 0)? {
         environment.set(name, value);
@@ -123,7 +130,7 @@ fn as_gateway(mesh: &Mesh) -> anyhow::Result<IngestServiceClient<Channel>> {
     let shutdown = Shutdown::new();
     let tasks = Tasks::new(shutdown.clone());
     let channels = Channels::new(&Context::new(GATEWAY, base, shutdown, &tasks))?;
-    Ok(IngestServiceClient::new(channels.channel("ingest")))
+    Ok(channels.channel("ingest"))
 }
 
 impl Scene<'_> {
@@ -140,7 +147,7 @@ impl Scene<'_> {
             batches.readings
         );
         ensure!(self.tables.stored().await? == stored + new, "what is stored is not what was acknowledged");
-        self.drains.push(self.tables.drained().await?);
+        self.drain(&format!("REST of {size}, {again} of them again")).await?;
         Ok(per_second(batches.readings, took))
     }
 
@@ -148,8 +155,22 @@ impl Scene<'_> {
         let (took, accepted) = send::by_grpc(&self.grpc, &self.herd, self.next, rounds, 1_000).await?;
         self.next += 1_000 * rounds;
         ensure!(accepted == u64::try_from(rounds * 1_000)? * COLLARS as u64, "{accepted} accepted by gRPC");
-        self.drains.push(self.tables.drained().await?);
+        self.drain("gRPC calls of 1,000").await?;
         Ok(per_second(accepted, took))
+    }
+
+    async fn by_stream(&mut self, rounds: i64) -> anyhow::Result<f64> {
+        let (took, accepted) = stream::send(&self.relay, &self.herd, self.next, rounds, 1_000).await?;
+        self.next += 1_000 * rounds;
+        ensure!(accepted == u64::try_from(rounds * 1_000)? * COLLARS as u64, "{accepted} accepted by stream");
+        self.drain("gRPC stream of 1,000").await?;
+        Ok(per_second(accepted, took))
+    }
+
+    async fn drain(&mut self, after: &str) -> anyhow::Result<()> {
+        let drain = self.tables.drained().await?;
+        self.drains.push((after.to_owned(), drain));
+        Ok(())
     }
 
     async fn singles_for(
@@ -159,7 +180,7 @@ impl Scene<'_> {
     ) -> anyhow::Result<(f64, Vec<Duration>)> {
         let (count, taken, next) = send::singles(self.gateway, &self.herd, self.next, span, pace).await?;
         self.next = next;
-        self.drains.push(self.tables.drained().await?);
+        self.drain("singles").await?;
         Ok((per_second(count, span), taken))
     }
 
@@ -183,6 +204,7 @@ impl Scene<'_> {
             note("REST of 1,000, readings/s", self.batches(1_000, thousands, 0).await?);
             note("REST of 100, readings/s", self.batches(100, hundreds, 0).await?);
             note("gRPC of 1,000, readings/s", self.by_grpc(thousands).await?);
+            note("gRPC stream of 1,000, readings/s", self.by_stream(thousands).await?);
             note("REST of 1,000, 10 % duplicates, readings/s", self.batches(1_000, thousands, 100).await?);
             note("REST of 1,000, 50 % duplicates, readings/s", self.batches(1_000, thousands, 500).await?);
         }
@@ -190,14 +212,15 @@ impl Scene<'_> {
         for (name, all) in figures {
             medians.push(self.tell(name, &all));
         }
-        let [copy, _, thousand, hundred, grpc, tenth, half] = medians[..] else {
+        let [copy, _, thousand, hundred, grpc, stream, tenth, half] = medians[..] else {
             anyhow::bail!("a figure is missing");
         };
         self.checks.extend([
             Check::at_least("REST of 1,000 over COPY", thousand / copy, "x", OF_COPY_1000),
             Check::at_least("REST of 100 over COPY", hundred / copy, "x", OF_COPY_100),
-            Check::at_least("gRPC of 1,000 over COPY", grpc / copy, "x", OF_COPY_GRPC),
+            Check::at_least("gRPC stream of 1,000 over COPY", stream / copy, "x", OF_COPY_GRPC),
         ]);
+        self.details.insert("gRPC calls of 1,000 over COPY".to_owned(), json!(grpc / copy));
         self.details.insert("10 % duplicates over none".to_owned(), json!(tenth / thousand));
         self.details.insert("50 % duplicates over none".to_owned(), json!(half / thousand));
         Ok(())
@@ -234,14 +257,14 @@ impl Scene<'_> {
         sent?;
         self.next += 4_000;
         self.details.insert("profile: batches of 100".to_owned(), Value::Array(seen));
-        self.drains.push(self.tables.drained().await?);
+        self.drain("profile: batches of 100").await?;
         let (seen, sent) = futures::join!(
             profile::watch(span),
             send::singles(self.gateway, &self.herd, self.next, span + Duration::from_secs(1), None)
         );
         self.next = sent?.2;
         self.details.insert("profile: single readings".to_owned(), Value::Array(seen));
-        self.drains.push(self.tables.drained().await?);
+        self.drain("profile: single readings").await?;
         Ok(())
     }
 
@@ -258,7 +281,7 @@ impl Scene<'_> {
             self.tables.fill(&self.herd, first + filled..first + seconds).await?;
             filled = seconds;
             self.next = first + filled;
-            self.drains.push(self.tables.drained().await?);
+            self.drain(&format!("{step} filled in")).await?;
             let mut rates = Vec::new();
             for _ in 0..self.args.rounds {
                 let rounds = (i64::from(self.args.readings) / 256 / 1_000).max(1);
@@ -279,9 +302,9 @@ impl Scene<'_> {
                 ));
             }
         }
-        let days = (self.next - first) / 86_400;
-        let start = self.herd.at(first + (days.min(1) - 1) * 86_400);
-        let end = self.herd.at(first + days.min(1) * 86_400);
+        // The first day, or as much of it as there is.
+        let start = self.herd.at(first);
+        let end = self.herd.at(self.next.min(first + 86_400));
         for (name, resolution) in [("RAW", "RAW"), ("MINUTE", "MINUTE"), ("HOUR", "HOUR"), ("fitting", "")] {
             let query = format!("start_time={start}&end_time={end}&page_size=1000&resolution={resolution}");
             let query = query.trim_end_matches("&resolution=");
@@ -301,15 +324,20 @@ impl Scene<'_> {
     }
 
     async fn report(mut self) -> anyhow::Result<Report> {
-        let longest =
-            |of: fn(&(Duration, Duration)) -> Duration| self.drains.iter().map(of).max().unwrap_or_default();
-        let (handled, summed) = (longest(|drain| drain.0), longest(|drain| drain.1));
-        self.details.insert(
-            "longest drain after a measurement: behavior, s".to_owned(),
-            json!(handled.as_secs_f64()),
-        );
-        self.details
-            .insert("longest drain after a measurement: sums, s".to_owned(), json!(summed.as_secs_f64()));
+        let longest = |of: fn(&Drain) -> Duration| {
+            self.drains.iter().map(|(_, drain)| of(drain)).max().unwrap_or_default().as_secs_f64()
+        };
+        let longest = json!({
+            "behavior": longest(|drain| drain.behavior),
+            "timeline and feedback": longest(|drain| drain.told),
+            "sums": longest(|drain| drain.sums),
+        });
+        self.details.insert("longest drain after a measurement, s".to_owned(), longest);
+        let each = self.drains.iter().map(|(after, drain)| {
+            let seconds = [drain.behavior, drain.told, drain.sums].map(|span| span.as_secs_f64());
+            json!({"after": after, "behavior": seconds[0], "timeline and feedback": seconds[1], "sums": seconds[2]})
+        });
+        self.details.insert("drains, s".to_owned(), Value::Array(each.collect()));
         self.details
             .insert("resident memory of the whole process at the end, MB".to_owned(), json!(resident_mb()));
         self.details.insert("rounds".to_owned(), json!(self.args.rounds));

@@ -14,7 +14,7 @@ use super::herd::{self, COLLARS, Herd};
 use crate::bench::http::{self, Connection};
 
 /// Connections that send at once.
-const CONNECTIONS: usize = 8;
+pub(super) const CONNECTIONS: usize = 8;
 
 /// What was answered in all.
 #[derive(Clone, Copy, Debug, Default)]
@@ -89,6 +89,26 @@ impl Batches {
     }
 }
 
+/// A collar's seconds.
+pub(super) fn readings(herd: &Herd, nth: usize, first: i64, size: i64) -> Vec<wire::Reading> {
+    let reading = |second| {
+        let (beats, activity, longitude, latitude) = herd::signals(nth, second);
+        wire::Reading {
+            collar_id: herd.collars[nth].id.clone(),
+            timestamp: Some(herd.at(second).into()),
+            heart_rate: Some(beats),
+            activity_level: Some(i32::from(activity)),
+            location: Some(wire::Location {
+                r#type: "Point".to_owned(),
+                coordinates: vec![f64::from(longitude) / 1e6, f64::from(latitude) / 1e6],
+                accuracy: None,
+            }),
+            ..wire::Reading::default()
+        }
+    };
+    seconds(first, size, 0).map(reading).collect()
+}
+
 /// Every collar's seconds by gRPC, straight to ingest, `size` a request.
 pub(super) async fn by_grpc(
     client: &IngestServiceClient<petty_chassis::grpc::Channel>,
@@ -100,23 +120,8 @@ pub(super) async fn by_grpc(
     let mut requests = Vec::new();
     for round in 0..rounds {
         for (nth, collar) in herd.collars.iter().enumerate() {
-            let readings = seconds(first + round * size, size, 0).map(|second| {
-                let (beats, activity, longitude, latitude) = herd::signals(nth, second);
-                wire::Reading {
-                    collar_id: collar.id.clone(),
-                    timestamp: Some(herd.at(second).into()),
-                    heart_rate: Some(beats),
-                    activity_level: Some(i32::from(activity)),
-                    location: Some(wire::Location {
-                        r#type: "Point".to_owned(),
-                        coordinates: vec![f64::from(longitude) / 1e6, f64::from(latitude) / 1e6],
-                        accuracy: None,
-                    }),
-                    ..wire::Reading::default()
-                }
-            });
-            let mut request =
-                tonic::Request::new(wire::IngestReadingsRequest { readings: readings.collect() });
+            let readings = readings(herd, nth, first + round * size, size);
+            let mut request = tonic::Request::new(wire::IngestReadingsRequest { readings });
             request.metadata_mut().insert("authorization", format!("Bearer {}", collar.token).parse()?);
             requests.push(request);
         }

@@ -13,50 +13,66 @@ const PATIENCE: Duration = Duration::from_secs(1_800);
 /// Filled by one COPY each.
 const FILL_SECONDS: i64 = 2_000;
 
-/// Connections to the databases of ingest and behavior.
+/// Connections to the databases of ingest, behavior, timeline and feedback.
 pub(super) struct Tables {
     pub(super) ingest: Client,
     behavior: Client,
+    timeline: Client,
+    feedback: Client,
     url: String,
 }
 
+/// How long after the last acknowledgement it took until what follows from readings was there.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Drain {
+    /// behavior has handled all readings.
+    pub(super) behavior: Duration,
+    /// timeline and feedback have handled what behavior told of that.
+    pub(super) told: Duration,
+    /// All sums of minutes and hours are made.
+    pub(super) sums: Duration,
+}
+
 impl Tables {
-    pub(super) async fn open(ingest: &str, behavior: &str) -> anyhow::Result<Self> {
+    /// By the owner's addresses, in the order above.
+    pub(super) async fn open([ingest, behavior, timeline, feedback]: [&str; 4]) -> anyhow::Result<Self> {
         Ok(Self {
             ingest: connect(ingest).await?,
             behavior: connect(behavior).await?,
+            timeline: connect(timeline).await?,
+            feedback: connect(feedback).await?,
             url: ingest.to_owned(),
         })
     }
 
-    /// Waits until behavior has handled all readings and all sums are made; how long each took.
-    pub(super) async fn drained(&self) -> anyhow::Result<(Duration, Duration)> {
+    /// Waits until all that follows from readings is there; how long each took.
+    pub(super) async fn drained(&self) -> anyhow::Result<Drain> {
         let since = Instant::now();
-        let (mut handled, mut summed) = (None, None);
-        while handled.is_none() || summed.is_none() {
-            ensure!(since.elapsed() < PATIENCE, "behavior or the sums do not come after");
-            if handled.is_none() && self.is_handled().await? {
-                handled = Some(since.elapsed());
+        let (mut behavior, mut told, mut sums) = (None, None, None);
+        loop {
+            ensure!(since.elapsed() < PATIENCE, "behavior, timeline, feedback or the sums do not come after");
+            if behavior.is_none()
+                && is_handled("readings.accepted", "ingest", &self.ingest, &[&self.behavior]).await?
+            {
+                behavior = Some(since.elapsed());
+            }
+            let consumers = [&self.timeline, &self.feedback];
+            if behavior.is_some()
+                && told.is_none()
+                && is_handled("behavior.changed", "behavior", &self.behavior, &consumers).await?
+            {
+                told = Some(since.elapsed());
             }
             let left: i64 =
                 self.ingest.query_one("SELECT count(*) FROM readings_dirty", &[]).await?.try_get(0)?;
-            if summed.is_none() && left == 0 {
-                summed = Some(since.elapsed());
+            if sums.is_none() && left == 0 {
+                sums = Some(since.elapsed());
+            }
+            if let (Some(behavior), Some(told), Some(sums)) = (behavior, told, sums) {
+                return Ok(Drain { behavior, told, sums });
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        Ok((handled.unwrap_or_default(), summed.unwrap_or_default()))
-    }
-
-    async fn is_handled(&self) -> anyhow::Result<bool> {
-        let sql = "SELECT (SELECT count(*) FROM event_outbox WHERE number IS NULL),
-                          (SELECT coalesce(sum(last_number), 0)::int8 FROM event_relay_numbers WHERE topic = 'readings.accepted')";
-        let row = self.ingest.query_one(sql, &[]).await?;
-        let (unnumbered, sent): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
-        let sql =
-            "SELECT coalesce(sum(frontier), 0)::int8 FROM event_progress WHERE topic = 'readings.accepted'";
-        let handled: i64 = self.behavior.query_one(sql, &[]).await?.try_get(0)?;
-        Ok(unnumbered == 0 && handled == sent)
     }
 
     /// How many readings are stored of collars that somebody has.
@@ -104,4 +120,20 @@ impl Tables {
         client.batch_execute("CHECKPOINT").await.ok();
         Ok(())
     }
+}
+
+/// Whether all that a source told of a topic is handled by its consumers.
+async fn is_handled(topic: &str, source: &str, from: &Client, by: &[&Client]) -> anyhow::Result<bool> {
+    let sql = "SELECT (SELECT count(*) FROM event_outbox WHERE topic = $1 AND number IS NULL),
+                      (SELECT coalesce(sum(last_number), 0)::int8 FROM event_relay_numbers WHERE topic = $1)";
+    let row = from.query_one(sql, &[&topic]).await?;
+    let (unnumbered, sent): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
+    let mut all = unnumbered == 0;
+    for consumer in by {
+        let sql =
+            "SELECT coalesce(sum(frontier), 0)::int8 FROM event_progress WHERE topic = $1 AND source = $2";
+        let handled: i64 = consumer.query_one(sql, &[&topic, &source]).await?.try_get(0)?;
+        all &= handled == sent;
+    }
+    Ok(all)
 }
