@@ -99,12 +99,21 @@ impl Shelf {
         let mut head = if self.head.is_empty() { Head::default() } else { Head::decode(&self.head)? };
         let came = head.sort(readings);
         let numbers = came.numbers();
-        let before = self.slices(numbers.iter().filter_map(|number| self.slices.get_key_value(number)))?;
+        // As the service does: what is computed with is read once.
+        let usual = head.usual().filter(|first| numbers.first().is_some_and(|number| number >= first));
+        let mut read = match usual {
+            Some(first) => self.slices(self.slices.range(first..))?,
+            None => self.slices(numbers.iter().filter_map(|number| self.slices.get_key_value(number)))?,
+        };
+        let before = numbers.iter().filter_map(|number| Some((*number, read.get(number)?.clone()))).collect();
         let touched = Touched::of(before, came);
         let Some(resume) = head.resume(params.species, &touched) else { return Ok(()) };
         ensure!(resume != Resume::Oldest || self.head.is_empty(), "in order nothing begins anew");
         let wants = head.wants(params.species, &touched, &resume, None)?;
-        let slices = self.slices(self.slices.range(wants.slices_from..))?;
+        let slices = match usual {
+            Some(first) if first <= wants.slices_from => read.split_off(&wants.slices_from),
+            _ => self.slices(self.slices.range(wants.slices_from..))?,
+        };
         let rests = self.quarters.range(wants.rests.start.min(wants.rests.end)..wants.rests.end);
         let rests = rests.filter_map(|(at, kept)| Some((*at, kept.rest.clone()?))).collect();
         let done = head.revise((rules, params), &touched, wants, Kept { slices, rests })?;
