@@ -22,7 +22,6 @@ use petty_chassis::caller::Verifier;
 use petty_chassis::grpc::CallScope;
 use petty_chassis::types::Clock;
 use petty_chassis::{Shutdown, Tasks, telemetry};
-use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
@@ -44,9 +43,13 @@ use crate::routes::{ROUTES, Route};
 use crate::socket as sockets;
 use crate::sparing::Sparing;
 use crate::stream::Streams;
+use crate::turn::Places;
 use crate::upload::Uploads;
 use crate::upstream::Upstreams;
 use crate::{coding, headers, probes};
+
+/// So many times as many requests as are answered at once may wait for their turn.
+const WAITING: usize = 4;
 
 /// The edge: everything between a request and the services.
 #[derive(Debug)]
@@ -62,7 +65,7 @@ pub struct Edge {
     limits: Limits,
     proxies: TrustedProxies,
     cors: Origins,
-    permits: Semaphore,
+    places: Arc<Places>,
     streams: Streams,
     uploads: Uploads,
     room: Room,
@@ -144,7 +147,7 @@ impl Edge {
                 .with_context(|| format!("{} is answered by nobody", route.template))?;
         }
         let Process { readiness, clock, tasks, shutdown } = process;
-        let permits = Semaphore::new(limits.concurrency);
+        let places = Places::new(limits.concurrency, limits.concurrency.saturating_mul(WAITING));
         let streams = Streams::new(limits, tasks.clone(), shutdown.clone());
         let metrics = Metrics::new();
         let personal = Exchanges::new(clock.clone());
@@ -159,7 +162,7 @@ impl Edge {
             limits,
             proxies,
             cors: Origins::default(),
-            permits,
+            places,
             streams,
             uploads: Uploads::new(limits),
             room: Room::new(limits.bodies_bytes.max(limits.batch_bytes).max(limits.body_bytes)),
@@ -324,8 +327,9 @@ impl Edge {
         if let Some(response) = docs::answer(&parts.method, path, &parts.headers) {
             return Answered::without_route(response);
         }
-        let Ok(_permit) = self.permits.try_acquire() else {
-            return Answered::without_route(Err(Problem::overloaded()));
+        let _place = match self.places.take().await {
+            Ok(place) => place,
+            Err(problem) => return Answered::without_route(Err(problem)),
         };
         if path == sockets::PATH && !is_staff {
             let mut standing = None;

@@ -47,6 +47,7 @@ mod stream;
 mod template;
 mod ticket;
 mod tls;
+mod turn;
 mod upload;
 mod upstream;
 

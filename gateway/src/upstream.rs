@@ -22,7 +22,6 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::client::Grpc;
 use tonic::metadata::MetadataMap;
 use tonic::{Code, Status};
@@ -41,6 +40,7 @@ use crate::routes::{Route, Verb};
 use crate::schema::Schema;
 use crate::sound::Sound;
 use crate::status;
+use crate::turn::{Place, Places};
 
 /// The largest answer that is taken from an upstream.
 const MOST_ANSWER_BYTES: usize = 32 << 20;
@@ -67,7 +67,7 @@ pub struct Upstreams(BTreeMap<&'static str, Way>);
 #[derive(Clone)]
 struct Way {
     channel: Channel,
-    places: Arc<Semaphore>,
+    places: Arc<Places>,
 }
 
 impl Upstreams {
@@ -88,7 +88,7 @@ impl Upstreams {
         let channel = channel
             .map_response(|response| response.map(tonic::body::Body::new))
             .map_err(|error: C::Error| unreachable(error.into().as_ref()));
-        let places = Arc::new(Semaphore::new(Semaphore::MAX_PERMITS));
+        let places = Places::new(usize::MAX, 0);
         self.0.insert(service, Way { channel: BoxCloneSyncService::new(channel), places });
         self
     }
@@ -96,7 +96,7 @@ impl Upstreams {
     /// Each of them with so many calls at once.
     pub(crate) fn each_with(mut self, most: usize) -> Self {
         for way in self.0.values_mut() {
-            way.places = Arc::new(Semaphore::new(most));
+            way.places = Places::new(most, most);
         }
         self
     }
@@ -107,9 +107,8 @@ impl Upstreams {
     }
 
     /// A place among a service's calls, until it is dropped.
-    pub(crate) fn place(&self, service: &str) -> Result<OwnedSemaphorePermit, Problem> {
-        let way = self.0.get(service).ok_or_else(Problem::internal)?;
-        Arc::clone(&way.places).try_acquire_owned().map_err(|_| Problem::overloaded())
+    pub(crate) async fn place(&self, service: &str) -> Result<Place, Problem> {
+        self.0.get(service).ok_or_else(Problem::internal)?.places.take().await
     }
 }
 

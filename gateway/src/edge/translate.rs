@@ -102,7 +102,7 @@ impl Edge {
         }
         let (call, place) = match (route.way, place) {
             (Way::Whole(call), _) => {
-                let _place = self.upstreams.place(route.upstream)?;
+                let _place = self.upstreams.place(route.upstream).await?;
                 let (answer, old) = self.last_known.answer(asked, call(exchange).await)?;
                 let tag = if route.verb == Verb::Get { etag::of(&answer) } else { None };
                 let mut response = etag::stamp(&parts.headers, tag, whole(route, answer)?);

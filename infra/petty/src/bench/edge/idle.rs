@@ -104,6 +104,7 @@ impl Idle {
         let mut stream = connector.connect(ServerName::try_from(NAME)?, stream).await?;
         let pet = PetId::new(&Clock::system());
         stream.write_all(&http::get(&format!("/v1/pets/{pet}/stream"), &args.token)).await?;
+        stream.flush().await?;
         let mut head = Vec::new();
         while !head.windows(4).any(|window| window == b"\r\n\r\n") {
             let read = stream.read_buf(&mut head).await?;
