@@ -52,6 +52,10 @@ struct Secured {
 
 impl Secured {
     async fn new(name: &str, with_tls12: bool, clients: Option<&Authority>) -> Self {
+        Self::within(Limits::default(), name, with_tls12, clients).await
+    }
+
+    async fn within(limits: Limits, name: &str, with_tls12: bool, clients: Option<&Authority>) -> Self {
         let authority = Authority::new();
         let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("tls-{name}"));
         std::fs::create_dir_all(&folder).unwrap();
@@ -67,7 +71,7 @@ impl Secured {
             std::fs::write(path, &clients.pem).unwrap();
         }
         let tls = Tls::load(files.clone()).await.unwrap();
-        let world = World::behind(Limits::default(), StandIn::upstreams, |edge, _, _| edge, Some(tls)).await;
+        let world = World::behind(limits, StandIn::upstreams, |edge, _, _| edge, Some(tls)).await;
         Self { world, authority, files }
     }
 
@@ -202,4 +206,16 @@ async fn files_that_are_no_certificate_are_said_at_the_start() {
     std::fs::remove_file(&files.key).unwrap();
     let error = format!("{:#}", Tls::load(files).await.unwrap_err());
     assert!(error.contains("cannot read") && error.contains("key.pem"), "{error}");
+}
+
+#[tokio::test]
+async fn who_says_nothing_after_the_handshake_is_not_waited_for() {
+    let limits = Limits { read_timeout: Duration::from_millis(300), ..Limits::default() };
+    let secured = Secured::within(limits, "silent", false, None).await;
+    let mut stream = secured.connect(rustls::DEFAULT_VERSIONS, b"http/1.1", None).await.unwrap();
+    let mut rest = Vec::new();
+    let ended = tokio::time::timeout(Duration::from_secs(20), stream.read_to_end(&mut rest)).await;
+    // With or without a good-bye: the connection is over.
+    let _over = ended.expect("it is held open");
+    assert!(rest.is_empty(), "{rest:?}");
 }
