@@ -5,7 +5,9 @@
 
 use std::convert::Infallible;
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use http::Request;
@@ -101,14 +103,7 @@ pub async fn serve(door: impl Into<Door>, edge: Arc<Edge>, tasks: &Tasks, shutdo
             match acceptor {
                 None => answer(stream, builder, edge, origin, watcher).await,
                 Some(acceptor) => match timeout(HANDSHAKE, acceptor.accept(stream)).await {
-                    Ok(Ok(stream)) => {
-                        // What was agreed on needs not be found out, and HTTP/1 alone takes a quarter less memory.
-                        let builder = match stream.get_ref().1.alpn_protocol() {
-                            Some(b"h2") => builder.http2_only(),
-                            _ => builder.http1_only(),
-                        };
-                        answer(stream, builder, edge, origin, watcher).await;
-                    }
+                    Ok(Ok(stream)) => answer(stream, builder, edge, origin, watcher).await,
                     Ok(Err(error)) => tracing::debug!(%error, "a client did not get through the handshake"),
                     Err(_) => tracing::debug!("a client took too long for the handshake"),
                 },
@@ -129,12 +124,16 @@ pub fn offer_to_staff(admin: &Surface, edge: &Arc<Edge>) {
     }));
 }
 
-/// Answers the requests of one connection.
+/// Answers the requests of one connection. hyper's own bound is of a head that has begun, over HTTP/1.1: a connection that brings no
+/// request at all has as long, and is closed then.
 async fn answer<S>(stream: S, builder: Builder<Streams>, edge: Arc<Edge>, origin: Origin, watcher: Watcher)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let (read_timeout, has_begun) = (edge.limits().read_timeout, Arc::new(AtomicBool::new(false)));
+    let begun = Arc::clone(&has_begun);
     let service = tower::service_fn(move |mut request: Request<Incoming>| {
+        begun.store(true, Ordering::Relaxed);
         let edge = Arc::clone(&edge);
         request.extensions_mut().insert(origin);
         // In a box from the start: everything around it would move it, and it is large.
@@ -142,7 +141,13 @@ where
     });
     let service = TowerToHyperService::new(coding::layer().layer(service));
     let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service).into_owned();
-    if let Err(error) = watcher.watch(connection).await {
+    let mut watched = pin!(watcher.watch(connection));
+    let ended = match timeout(read_timeout, &mut watched).await {
+        Ok(ended) => ended,
+        Err(_) if has_begun.load(Ordering::Relaxed) => watched.await,
+        Err(_) => return tracing::debug!("a connection brought no request"),
+    };
+    if let Err(error) = ended {
         tracing::debug!(error, "a connection failed");
     }
 }

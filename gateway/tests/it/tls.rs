@@ -209,13 +209,27 @@ async fn files_that_are_no_certificate_are_said_at_the_start() {
 }
 
 #[tokio::test]
-async fn who_says_nothing_after_the_handshake_is_not_waited_for() {
+async fn a_connection_that_brings_no_request_is_closed() {
     let limits = Limits { read_timeout: Duration::from_millis(300), ..Limits::default() };
     let secured = Secured::within(limits, "silent", false, None).await;
-    let mut stream = secured.connect(rustls::DEFAULT_VERSIONS, b"http/1.1", None).await.unwrap();
+    let mut silent = secured.connect(rustls::DEFAULT_VERSIONS, b"http/1.1", None).await.unwrap();
+    let plain = World::with_limits(limits).await;
+    let mut sent = Vec::new();
+    // With nothing, and with a beginning of HTTP/2 that could go on.
+    for beginning in ["", "PRI * HT"] {
+        let mut stream = TcpStream::connect(plain.address).await.unwrap();
+        stream.write_all(beginning.as_bytes()).await.unwrap();
+        sent.push(stream);
+    }
     let mut rest = Vec::new();
-    let ended = tokio::time::timeout(Duration::from_secs(20), stream.read_to_end(&mut rest)).await;
-    // With or without a good-bye: the connection is over.
-    let _over = ended.expect("it is held open");
+    for stream in &mut sent {
+        // With or without a good-bye: the connection is over.
+        let _over = tokio::time::timeout(Duration::from_secs(20), stream.read_to_end(&mut rest))
+            .await
+            .expect("it is held open");
+    }
+    let _over = tokio::time::timeout(Duration::from_secs(20), silent.read_to_end(&mut rest))
+        .await
+        .expect("it is held open");
     assert!(rest.is_empty(), "{rest:?}");
 }
