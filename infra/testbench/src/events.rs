@@ -104,6 +104,25 @@ impl Bench {
         self.base.db.transaction("apply_together", apply).await
     }
 
+    /// The same with some after others: so many together, then the next so many, then the rest.
+    ///
+    /// # Errors
+    /// What the worker makes of them.
+    ///
+    /// # Panics
+    /// Where nobody was [employed](Bench::employ).
+    pub async fn apply_in_turns(&self, events: &[Event], sizes: &[usize]) -> Result<(), Failure> {
+        let mut left = events;
+        for size in sizes.iter().copied().chain([usize::MAX]) {
+            let some;
+            (some, left) = left.split_at(size.min(left.len()));
+            if !some.is_empty() {
+                self.apply_together(some).await?;
+            }
+        }
+        Ok(())
+    }
+
     /// Puts an event into its stream.
     ///
     /// # Panics

@@ -10,24 +10,22 @@ mod still;
 mod trouble;
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use clap::ValueEnum as _;
-use petty_chassis::grpc::identity::generate_key;
 use petty_provision::Stack;
-use secrecy::ExposeSecret as _;
 use serde_json::{Map, json};
 use tokio::process::Command;
 
+use super::gateway::{Folder, product};
 use super::report::machine;
 use super::token::Signer;
 use super::{Check, Report, Spread};
 use crate::cli::{EdgeBench, Trouble};
-use crate::mesh::{GATEWAY, SERVICES, free_address};
+use crate::mesh::free_address;
 use crate::process::{Cores, Process};
 use crate::progress;
 use idle::Weighed;
@@ -80,16 +78,6 @@ struct Stage {
     _services: [Process; 2],
 }
 
-/// Files for the run.
-struct Folder(PathBuf);
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        // What is left is in the machine's folder for such things.
-        let _left = fs::remove_dir_all(&self.0);
-    }
-}
-
 /// A gateway, as it runs.
 struct Gateway {
     address: SocketAddr,
@@ -98,9 +86,7 @@ struct Gateway {
 
 impl Stage {
     async fn set() -> anyhow::Result<Self> {
-        let folder = std::env::temp_dir().join(format!("petty-bench-edge-{}", std::process::id()));
-        fs::create_dir_all(&folder)?;
-        let folder = Folder(folder);
+        let folder = Folder::make("edge")?;
         let cores = Cores::share_out()?;
         let stack = Stack::temporary().await.context("start a private Redis")?;
         let signer = Signer::make()?;
@@ -116,34 +102,21 @@ impl Stage {
     /// A gateway whose callers may send so many requests a second, or as many as they like.
     async fn gateway(&self, quota: Option<f64>, tls: &[(&str, PathBuf)]) -> anyhow::Result<Gateway> {
         let address = free_address()?;
-        let (key, public) = generate_key()?;
-        let mut environment = BTreeMap::new();
+        let gone = free_address()?;
+        let upstream = |service: &str| match service {
+            "timeline" | "nutrition" => self.still,
+            "behavior" => gone,
+            _ => self.backend,
+        };
+        let mut environment = product(address, upstream, &self.stack)?;
         let mut set = |name: &str, value: String| environment.insert(name.to_owned(), value);
-        set("PETTY_HTTP_LISTEN", address.to_string());
-        set("PETTY_GRPC_LISTEN", free_address()?.to_string());
-        set("PETTY_ADMIN_LISTEN", free_address()?.to_string());
-        set("PETTY_SERVICE_KEY", key.expose_secret().to_owned());
-        set("PETTY_SERVICE_KEYS", json!({ GATEWAY: public }).to_string());
-        set("PETTY_CACHE_REDIS_URL", self.stack.redis().url().expose_secret().to_owned());
         set("PETTY_HTTP_CONNECTIONS", "30000".to_owned());
         set("PETTY_HTTP_STREAMS", "30000".to_owned());
-        for class in ["INGEST", "READ", "SOURCE"] {
-            set(&format!("PETTY_RATE_{class}"), "4000000000/1m".to_owned());
-        }
         if let Some(quota) = quota {
             set("PETTY_RATE_INGEST", format!("{:.0}/1m", quota * 60.0));
         }
         for (name, file) in tls {
             set(name, file.display().to_string());
-        }
-        let gone = free_address()?;
-        for service in SERVICES {
-            let upstream = match service {
-                "timeline" | "nutrition" => self.still,
-                "behavior" => gone,
-                _ => self.backend,
-            };
-            set(&format!("PETTY_ENDPOINT_{}", service.to_uppercase()), format!("http://{upstream}"));
         }
         let mut process = Process::of_us(["gateway"], environment, &self.cores.gateway)?;
         process.listening(address).await.context("start the gateway")?;

@@ -9,7 +9,7 @@ mod part;
 use std::collections::BTreeMap;
 use std::fs;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -101,8 +101,16 @@ struct Stage {
     _folder: Folder,
 }
 
-/// Files for the run.
-struct Folder(std::path::PathBuf);
+/// Files for the run of a bench.
+pub(super) struct Folder(pub(super) PathBuf);
+
+impl Folder {
+    pub(super) fn make(bench: &str) -> anyhow::Result<Self> {
+        let folder = std::env::temp_dir().join(format!("petty-bench-{bench}-{}", std::process::id()));
+        fs::create_dir_all(&folder)?;
+        Ok(Self(folder))
+    }
+}
 
 impl Drop for Folder {
     fn drop(&mut self) {
@@ -113,9 +121,7 @@ impl Drop for Folder {
 
 impl Stage {
     async fn set(envoy: Option<&Path>) -> anyhow::Result<Self> {
-        let folder = std::env::temp_dir().join(format!("petty-bench-gateway-{}", std::process::id()));
-        fs::create_dir_all(&folder)?;
-        let folder = Folder(folder);
+        let folder = Folder::make("gateway")?;
         let cores = Cores::share_out()?;
         let stack = Stack::temporary().await.context("start a private Redis")?;
         let signer = Signer::make()?;
@@ -133,7 +139,7 @@ impl Stage {
             let address = free_address()?;
             let listen = address.to_string();
             let (arguments, environment) = if way == Way::Petty {
-                (vec![name], product(address, &upstream, &stack)?)
+                (vec![name], product(address, |_| backend, &stack)?)
             } else {
                 (vec![name, "--listen", &listen, "--upstream", &upstream], BTreeMap::new())
             };
@@ -188,9 +194,13 @@ impl Stage {
     }
 }
 
-/// The environment of the gateway as it runs: the defaults, what it cannot do without, and quotas that are counted but not
-/// reached.
-fn product(listen: SocketAddr, upstream: &str, stack: &Stack) -> anyhow::Result<BTreeMap<String, String>> {
+/// The environment of the gateway as it runs, before these services: the defaults, what it cannot do without, and quotas that are
+/// counted but not reached.
+pub(super) fn product(
+    listen: SocketAddr,
+    upstream: impl Fn(&str) -> SocketAddr,
+    stack: &Stack,
+) -> anyhow::Result<BTreeMap<String, String>> {
     let (key, public) = generate_key()?;
     let mut environment = BTreeMap::new();
     let mut set = |name: &str, value: String| environment.insert(name.to_owned(), value);
@@ -200,11 +210,11 @@ fn product(listen: SocketAddr, upstream: &str, stack: &Stack) -> anyhow::Result<
     set("PETTY_SERVICE_KEY", key.expose_secret().to_owned());
     set("PETTY_SERVICE_KEYS", json!({ GATEWAY: public }).to_string());
     set("PETTY_CACHE_REDIS_URL", stack.redis().url().expose_secret().to_owned());
-    for class in ["INGEST", "SOURCE"] {
+    for class in ["INGEST", "READ", "SOURCE"] {
         set(&format!("PETTY_RATE_{class}"), "4000000000/1m".to_owned());
     }
     for service in SERVICES {
-        set(&format!("PETTY_ENDPOINT_{}", service.to_uppercase()), upstream.to_owned());
+        set(&format!("PETTY_ENDPOINT_{}", service.to_uppercase()), format!("http://{}", upstream(service)));
     }
     Ok(environment)
 }

@@ -107,14 +107,7 @@ async fn however_events_are_split_they_come_to_what_they_come_to_one_by_one() {
         for event in &events {
             alone.apply(event).await.unwrap();
         }
-        let mut left = events.as_slice();
-        for cut in cuts {
-            let some;
-            (some, left) = left.split_at(cut.min(left.len()));
-            if !some.is_empty() {
-                together.apply_together(some).await.unwrap();
-            }
-        }
+        together.apply_in_turns(&events, &cuts).await.unwrap();
         for table in TABLES {
             assert_eq!(together.rows(table).await, alone.rows(table).await, "{case}: {news:?}");
         }
