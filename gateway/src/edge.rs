@@ -9,6 +9,7 @@ mod translate;
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use bytes::Bytes;
@@ -22,6 +23,7 @@ use petty_chassis::caller::Verifier;
 use petty_chassis::grpc::CallScope;
 use petty_chassis::types::Clock;
 use petty_chassis::{Shutdown, Tasks, telemetry};
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
@@ -51,6 +53,12 @@ use crate::{coding, headers, probes};
 /// So many times as many requests as are answered at once may wait for their turn.
 const WAITING: usize = 4;
 
+/// How long somebody far over a quota waits for the refusal. On a connection where one request waits for the other that is four
+/// refusals a second, instead of as many as the gateway can make.
+const REFUSED_AFTER: Duration = Duration::from_millis(250);
+/// So many wait so at once; beyond, they are refused at once, as what waits takes memory.
+const MOST_HELD_UP: usize = 1_024;
+
 /// The edge: everything between a request and the services.
 #[derive(Debug)]
 pub struct Edge {
@@ -66,6 +74,7 @@ pub struct Edge {
     proxies: TrustedProxies,
     cors: Origins,
     places: Arc<Places>,
+    held_up: Semaphore,
     streams: Streams,
     uploads: Uploads,
     room: Room,
@@ -163,6 +172,7 @@ impl Edge {
             proxies,
             cors: Origins::default(),
             places,
+            held_up: Semaphore::new(MOST_HELD_UP),
             streams,
             uploads: Uploads::new(limits),
             room: Room::new(limits.bodies_bytes.max(limits.batch_bytes).max(limits.body_bytes)),
@@ -265,6 +275,9 @@ impl Edge {
                 AssertUnwindSafe(dispatched).catch_unwind().await
             };
             let answered = answered.unwrap_or_else(|panic| panicked(panic.as_ref()));
+            if answered.standing.as_ref().is_some_and(|standing| standing.is_far_over) {
+                Box::pin(self.hold_up()).await;
+            }
             let gave_up =
                 matches!(&answered.response, Err(problem) if problem.status == StatusCode::REQUEST_TIMEOUT);
             if !gave_up && is_still_written(&parts, &body) {
@@ -312,6 +325,15 @@ impl Edge {
             response
         });
         work.instrument(span.clone()).await
+    }
+
+    /// Keeps somebody waiting, who has no place any more and whose request is over but for its answer.
+    async fn hold_up(&self) {
+        let Ok(_held) = self.held_up.try_acquire() else { return };
+        tokio::select! {
+            () = tokio::time::sleep(REFUSED_AFTER) => {}
+            () = self.shutdown.draining() => {}
+        }
     }
 
     async fn dispatch<B>(&self, parts: &Parts, body: &mut B, scope: CallScope) -> Answered

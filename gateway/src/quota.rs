@@ -166,6 +166,8 @@ pub(crate) enum Who<'a> {
 pub(crate) struct Standing {
     limit: HeaderValue,
     policy: HeaderValue,
+    /// Whether far more is asked for than there is.
+    pub(crate) is_far_over: bool,
 }
 
 impl Standing {
@@ -289,8 +291,11 @@ impl Quotas {
         if let Some(shared) = self.shared.as_ref().filter(|_| is_ours) {
             shared.note(&shelf);
         }
-        let level = shelf.bucket().level(Instant::now());
-        let standing = Standing { limit: limit(name, level), policy: shelf.policy.clone() };
+        let (level, is_far_over) = {
+            let mut bucket = shelf.bucket();
+            (bucket.level(Instant::now()), !is_ours && bucket.is_far_over())
+        };
+        let standing = Standing { limit: limit(name, level), policy: shelf.policy.clone(), is_far_over };
         if is_ours {
             return Ok(standing);
         }

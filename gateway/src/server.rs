@@ -5,7 +5,7 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::pin::pin;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -13,24 +13,24 @@ use std::time::Duration;
 use http::Request;
 use hyper::body::Incoming;
 use hyper::rt::Executor;
+use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::{GracefulShutdown, Watcher};
-use hyper_util::service::TowerToHyperService;
+use hyper_util::server::conn::auto;
 use petty_chassis::admin::Surface;
 use petty_chassis::{Shutdown, Tasks};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
-use tower::Layer as _;
+use tokio_rustls::server::TlsStream;
 
-use crate::coding;
+use crate::coding::Codings;
 use crate::edge::Edge;
 use crate::origin::Origin;
 use crate::patience::Patient;
 use crate::sparing::Sparing;
-use crate::tls::Tls;
+use crate::tls::{HTTP2, Tls};
+use crate::upstream::BoxError;
 
 /// How long a client may take for the handshake.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -65,8 +65,8 @@ impl From<TcpListener> for Door {
 pub async fn serve(door: impl Into<Door>, edge: Arc<Edge>, tasks: &Tasks, shutdown: &Shutdown) {
     let Door { listener, tls } = door.into();
     let connections = Arc::new(Semaphore::new(edge.limits().connections));
-    let graceful = GracefulShutdown::new();
-    let builder = builder(&edge, tasks);
+    let (leave, _) = watch::channel(());
+    let builders = Arc::new(Builders::new(&edge, tasks));
     let patience = edge.limits().write_timeout;
     let refusals = Sparing::new();
     let closing = async {
@@ -97,22 +97,34 @@ pub async fn serve(door: impl Into<Door>, edge: Arc<Edge>, tasks: &Tasks, shutdo
         }
         let origin = Origin { address: peer.ip(), is_secure: tls.is_some() };
         let stream = Patient::new(stream, patience);
-        let (edge, builder, watcher) = (Arc::clone(&edge), builder.clone(), graceful.watcher());
+        let (edge, builders, leaving) = (Arc::clone(&edge), Arc::clone(&builders), leave.subscribe());
         let acceptor = tls.as_ref().map(|tls| tls.acceptor());
-        drop(tasks.spawn("http-connection", async move {
-            match acceptor {
-                None => answer(stream, builder, edge, origin, watcher).await,
-                Some(acceptor) => match timeout(HANDSHAKE, acceptor.accept(stream)).await {
-                    Ok(Ok(stream)) => answer(stream, builder, edge, origin, watcher).await,
-                    Ok(Err(error)) => tracing::debug!(%error, "a client did not get through the handshake"),
-                    Err(_) => tracing::debug!("a client took too long for the handshake"),
-                },
-            }
-            drop(permit);
-        }));
+        // In a box, as what watches it would hold it several times.
+        drop(tasks.spawn(
+            "http-connection",
+            Box::pin(async move {
+                match acceptor {
+                    None => answer(stream, Speaks::Either, &builders, edge, origin, leaving).await,
+                    // The handshake is large, and over soon.
+                    Some(acceptor) => match Box::pin(timeout(HANDSHAKE, acceptor.accept(stream))).await {
+                        Ok(Ok(stream)) => {
+                            let speaks = spoken(&stream);
+                            answer(Box::new(stream), speaks, &builders, edge, origin, leaving).await;
+                        }
+                        Ok(Err(error)) => {
+                            tracing::debug!(%error, "a client did not get through the handshake")
+                        }
+                        Err(_) => tracing::debug!("a client took too long for the handshake"),
+                    },
+                }
+                drop(permit);
+            }),
+        ));
     }
     drop(listener);
-    graceful.shutdown().await;
+    // Nobody hears it where no connection is left.
+    let _heard = leave.send(());
+    leave.closed().await;
 }
 
 /// Offers what is for staff on the admin port.
@@ -124,27 +136,63 @@ pub fn offer_to_staff(admin: &Surface, edge: &Arc<Edge>) {
     }));
 }
 
+/// What was agreed upon in the handshake. Over TLS there is no HTTP/2 without (RFC 9113, 3.2).
+fn spoken<S>(stream: &TlsStream<S>) -> Speaks {
+    if stream.get_ref().1.alpn_protocol() == Some(HTTP2) { Speaks::Http2 } else { Speaks::Http1 }
+}
+
+/// What a connection speaks.
+#[derive(Clone, Copy, Debug)]
+enum Speaks {
+    /// Either: its first bytes tell.
+    Either,
+    Http1,
+    Http2,
+}
+
 /// Answers the requests of one connection. hyper's own bound is of a head that has begun, over HTTP/1.1: a connection that brings no
 /// request at all has as long, and is closed then.
-async fn answer<S>(stream: S, builder: Builder<Streams>, edge: Arc<Edge>, origin: Origin, watcher: Watcher)
-where
+async fn answer<S>(
+    stream: S,
+    speaks: Speaks,
+    builders: &Builders,
+    edge: Arc<Edge>,
+    origin: Origin,
+    leaving: watch::Receiver<()>,
+) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let (read_timeout, has_begun) = (edge.limits().read_timeout, Arc::new(AtomicBool::new(false)));
     let begun = Arc::clone(&has_begun);
-    let service = tower::service_fn(move |mut request: Request<Incoming>| {
+    let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
         begun.store(true, Ordering::Relaxed);
         let edge = Arc::clone(&edge);
         request.extensions_mut().insert(origin);
         // In a box from the start: everything around it would move it, and it is large.
-        Box::pin(async move { Ok::<_, Infallible>(edge.answer(request).await) })
+        Box::pin(async move {
+            let codings = Codings::of(request.headers());
+            Ok::<_, Infallible>(codings.pack(edge.answer(request).await).await)
+        })
     });
-    let service = TowerToHyperService::new(coding::layer().layer(service));
-    let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service).into_owned();
-    let mut watched = pin!(watcher.watch(connection));
-    let ended = match timeout(read_timeout, &mut watched).await {
+    let stream = TokioIo::new(stream);
+    // In a box of what it speaks: idle connections are many, and one of HTTP/1.1 is far smaller than one of either.
+    let mut connection: Connection = match speaks {
+        Speaks::Either => {
+            let connection = builders.either.serve_connection_with_upgrades(stream, service).into_owned();
+            Box::pin(watched(Box::pin(connection), leaving, |connection| connection.graceful_shutdown()))
+        }
+        Speaks::Http1 => {
+            let connection = builders.http1.serve_connection(stream, service).with_upgrades();
+            Box::pin(watched(Box::pin(connection), leaving, |connection| connection.graceful_shutdown()))
+        }
+        Speaks::Http2 => {
+            let connection = builders.http2.serve_connection(stream, service);
+            Box::pin(watched(Box::pin(connection), leaving, |connection| connection.graceful_shutdown()))
+        }
+    };
+    let ended = match timeout(read_timeout, &mut connection).await {
         Ok(ended) => ended,
-        Err(_) if has_begun.load(Ordering::Relaxed) => watched.await,
+        Err(_) if has_begun.load(Ordering::Relaxed) => connection.await,
         Err(_) => return tracing::debug!("a connection brought no request"),
     };
     if let Err(error) = ended {
@@ -152,21 +200,56 @@ where
     }
 }
 
-fn builder(edge: &Edge, tasks: &Tasks) -> Builder<Streams> {
-    let mut builder = Builder::new(Streams(tasks.clone()));
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(edge.limits().read_timeout)
-        .max_buf_size(MOST_UNSENT);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(MOST_STREAMS)
-        .max_header_list_size(MOST_HEAD)
-        .max_send_buf_size(MOST_UNSENT)
-        .keep_alive_interval(KEEP_ALIVE);
-    builder
+/// A connection until its end, which it is asked for once the gateway leaves. Who holds the receiver is waited for.
+async fn watched<C, E>(
+    mut connection: Pin<Box<C>>,
+    mut leaving: watch::Receiver<()>,
+    leave: fn(Pin<&mut C>),
+) -> Result<(), BoxError>
+where
+    C: Future<Output = Result<(), E>>,
+    E: Into<BoxError>,
+{
+    tokio::select! {
+        ended = &mut connection => return ended.map_err(E::into),
+        _ = leaving.changed() => leave(connection.as_mut()),
+    }
+    connection.await.map_err(E::into)
+}
+
+/// A connection under way.
+type Connection = Pin<Box<dyn Future<Output = Result<(), BoxError>> + Send>>;
+
+/// How connections are served, by what they speak.
+struct Builders {
+    either: auto::Builder<Streams>,
+    http1: http1::Builder,
+    http2: http2::Builder<Streams>,
+}
+
+impl Builders {
+    fn new(edge: &Edge, tasks: &Tasks) -> Self {
+        let streams = Streams(tasks.clone());
+        let read_timeout = edge.limits().read_timeout;
+        let mut either = auto::Builder::new(streams.clone());
+        either.http1().timer(TokioTimer::new()).header_read_timeout(read_timeout).max_buf_size(MOST_UNSENT);
+        either
+            .http2()
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(MOST_STREAMS)
+            .max_header_list_size(MOST_HEAD)
+            .max_send_buf_size(MOST_UNSENT)
+            .keep_alive_interval(KEEP_ALIVE);
+        let (mut http1, mut http2) = (http1::Builder::new(), http2::Builder::new(streams));
+        http1.timer(TokioTimer::new()).header_read_timeout(read_timeout).max_buf_size(MOST_UNSENT);
+        http2
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(MOST_STREAMS)
+            .max_header_list_size(MOST_HEAD)
+            .max_send_buf_size(MOST_UNSENT)
+            .keep_alive_interval(KEEP_ALIVE);
+        Self { either, http1, http2 }
+    }
 }
 
 /// Runs what HTTP/2 runs beside its connection: each request.
@@ -178,8 +261,8 @@ where
     F: Future<Output: Send + 'static> + Send + 'static,
 {
     fn execute(&self, future: F) {
-        // Watched by name; the answer goes out through the connection.
-        drop(self.0.spawn("http-stream", future));
+        // Watched by name; the answer goes out through the connection. In a box, as what watches it would hold it several times.
+        drop(self.0.spawn("http-stream", Box::pin(future)));
     }
 }
 

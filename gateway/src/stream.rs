@@ -3,16 +3,21 @@
 //! Invariants: a stream takes one message from its upstream for each that its client has taken; it ends with the client, and
 //! the upstream's call with it; a client that takes nothing is not waited for; nobody's stream holds a place of the requests.
 
+use std::fmt;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::StreamExt as _;
+use futures::{Stream, StreamExt as _};
+use http::Version;
 use opentelemetry::metrics::UpDownCounter;
 use petty_chassis::grpc::RequestId;
 use petty_chassis::{Shutdown, Tasks, telemetry};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
-use tracing::Instrument as _;
+use tokio::time::{Instant, Sleep};
+use tracing::Span;
 
 use crate::answer::AnswerBody;
 use crate::config::Limits;
@@ -78,18 +83,16 @@ impl Streams {
         Ok(Place { open: self.open.clone(), _permit: permit })
     }
 
-    /// The answer that these frames are.
+    /// The answer that these frames are. Over HTTP/1.1 the connection asks for them itself, and does not wait for who reads nothing;
+    /// over HTTP/2 it asks no more for a stream that is full, and so somebody beside it must.
     pub(crate) fn answer(
         &self,
-        frames: Frames,
-        form: Form,
+        (frames, form): (Frames, Form),
+        version: Version,
         place: Place,
         route: &'static Route,
-        request_id: &RequestId,
+        request_id: RequestId,
     ) -> AnswerBody {
-        let (sender, receiver) = mpsc::channel(WAITING);
-        let (heartbeat, patience) = (self.heartbeat, self.patience);
-        let (shutdown, request_id) = (self.shutdown.clone(), request_id.clone());
         // Not the request's own span, which ends with the head of the answer.
         let span = tracing::info_span!(
             target: telemetry::SCOPE,
@@ -101,75 +104,139 @@ impl Streams {
         if let Some(traceparent) = telemetry::traceparent() {
             telemetry::follow(&span, &traceparent);
         }
-        let pump = async move {
-            let pump = Pump { sender, form, heartbeat, patience, shutdown };
-            let ended = pump.run(frames, request_id.as_str()).await;
-            tracing::debug!(?ended, "a stream ended");
-            drop(place);
+        let course = Course {
+            frames,
+            form,
+            beat: Box::pin(tokio::time::sleep(self.heartbeat)),
+            heartbeat: self.heartbeat,
+            draining: Box::pin(self.shutdown.draining()),
+            has_begun: false,
+            ended: None,
+            request_id,
+            _place: place,
         };
-        drop(self.tasks.spawn("http-events", pump.instrument(span)));
-        AnswerBody::events(receiver)
+        let events = Events { course, span };
+        if version < Version::HTTP_2 {
+            return AnswerBody::events(events);
+        }
+        let (sender, receiver) = mpsc::channel(WAITING);
+        let (patience, draining) = (self.patience, self.shutdown.draining());
+        drop(self.tasks.spawn("http-events", Box::pin(pass_on(events, sender, patience, draining))));
+        AnswerBody::passed_on(receiver)
     }
 }
 
-struct Pump {
-    sender: mpsc::Sender<Bytes>,
+/// A stream as its client gets it: what begins it, each message, a word now and then where there is none, and what ends it.
+pub(crate) struct Events {
+    course: Course,
+    span: Span,
+}
+
+struct Course {
+    frames: Frames,
     form: Form,
+    /// When it is time to say that the stream is there.
+    beat: Pin<Box<Sleep>>,
     heartbeat: Duration,
-    patience: Duration,
-    shutdown: Shutdown,
+    draining: Pin<Box<dyn Future<Output = ()> + Send>>,
+    has_begun: bool,
+    ended: Option<Ended>,
+    request_id: RequestId,
+    _place: Place,
 }
 
-impl Pump {
-    async fn run(&self, mut frames: Frames, request_id: &str) -> Ended {
-        if let Some(opening) = self.form.opening()
-            && let Err(ended) = self.send(opening).await
+impl Stream for Events {
+    type Item = Bytes;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        let Self { course, span } = &mut *self;
+        span.in_scope(|| course.poll(context))
+    }
+}
+
+impl Drop for Events {
+    fn drop(&mut self) {
+        let ended = self.course.ended.unwrap_or(Ended::Gone);
+        self.span.in_scope(|| tracing::debug!(?ended, "a stream ended"));
+    }
+}
+
+impl fmt::Debug for Events {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Events").field("form", &self.course.form).finish_non_exhaustive()
+    }
+}
+
+impl Course {
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        if self.ended.is_some() {
+            return Poll::Ready(None);
+        }
+        if !std::mem::replace(&mut self.has_begun, true)
+            && let Some(opening) = self.form.opening()
         {
-            return ended;
+            return Poll::Ready(Some(opening));
         }
-        loop {
-            let next = tokio::select! {
-                biased;
-                () = self.sender.closed() => return Ended::Gone,
-                () = self.shutdown.draining() => return self.last(self.form.going(), Ended::Draining).await,
-                next = tokio::time::timeout(self.heartbeat, frames.next()) => next,
-            };
-            let frame = match next {
-                Err(_) => self.form.heartbeat(),
-                Ok(Some(Ok(frame))) => frame,
-                Ok(Some(Err(End::Going))) => return self.last(self.form.going(), Ended::Upstream).await,
-                Ok(Some(Err(End::Problem(problem)))) => {
-                    let last = self.form.problem(&problem, request_id);
-                    return self.last(Some(last), Ended::Upstream).await;
-                }
-                Ok(None) => return Ended::Upstream,
-            };
-            if let Err(ended) = self.send(frame).await {
-                return ended;
+        if self.draining.as_mut().poll(context).is_ready() {
+            return self.end(Ended::Draining, self.form.going());
+        }
+        let frame = match self.frames.poll_next_unpin(context) {
+            Poll::Ready(Some(Ok(frame))) => frame,
+            Poll::Ready(Some(Err(End::Going))) => return self.end(Ended::Upstream, self.form.going()),
+            Poll::Ready(Some(Err(End::Problem(problem)))) => {
+                let last = self.form.problem(&problem, self.request_id.as_str());
+                return self.end(Ended::Upstream, Some(last));
             }
-        }
+            Poll::Ready(None) => return self.end(Ended::Upstream, None),
+            Poll::Pending => {
+                ready!(self.beat.as_mut().poll(context));
+                self.form.heartbeat()
+            }
+        };
+        self.beat.as_mut().reset(Instant::now() + self.heartbeat);
+        Poll::Ready(Some(frame))
     }
 
-    /// Sends, unless the client takes nothing for too long.
-    async fn send(&self, frame: Bytes) -> Result<(), Ended> {
-        tokio::select! {
+    /// The last, if there is one.
+    fn end(&mut self, ended: Ended, last: Option<Bytes>) -> Poll<Option<Bytes>> {
+        self.ended = Some(ended);
+        // The upstream's call ends here, however long the client takes for the last.
+        self.frames = futures::stream::empty().boxed();
+        Poll::Ready(last)
+    }
+}
+
+/// Hands over what comes, unless the client takes nothing for too long.
+async fn pass_on(
+    mut events: Events,
+    sender: mpsc::Sender<Bytes>,
+    patience: Duration,
+    draining: impl Future<Output = ()>,
+) {
+    tokio::pin!(draining);
+    loop {
+        let next = tokio::select! {
             biased;
-            sent = tokio::time::timeout(self.patience, self.sender.send(frame)) => match sent {
-                Ok(Ok(())) => Ok(()),
-                Ok(Err(_)) => Err(Ended::Gone),
-                Err(_) => Err(Ended::Stuck),
-            },
-            () = self.shutdown.draining() => Err(Ended::Draining),
-        }
-    }
-
-    /// The last, if there is one, to a client that has room for it.
-    async fn last(&self, frame: Option<Bytes>, ended: Ended) -> Ended {
-        let Some(frame) = frame else { return ended };
-        match tokio::time::timeout(self.patience, self.sender.send(frame)).await {
-            Ok(Ok(())) => ended,
-            Ok(Err(_)) => Ended::Gone,
-            Err(_) => Ended::Stuck,
+            () = sender.closed() => return,
+            next = events.next() => next,
+        };
+        let Some(frame) = next else { return };
+        let is_last = events.course.ended.is_some();
+        let sent = tokio::select! {
+            biased;
+            sent = tokio::time::timeout(patience, sender.send(frame)) => sent,
+            () = &mut draining, if !is_last => {
+                events.course.ended = Some(Ended::Draining);
+                return;
+            }
+        };
+        match sent {
+            Ok(Ok(())) => {}
+            Ok(Err(_)) => return,
+            Err(_) => {
+                events.course.ended = Some(Ended::Stuck);
+                return;
+            }
         }
     }
 }

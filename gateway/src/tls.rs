@@ -21,6 +21,9 @@ use secrecy::{ExposeSecret as _, SecretSlice};
 use sha2::{Digest as _, Sha256};
 use tokio_rustls::TlsAcceptor;
 
+/// How HTTP/2 is called in the handshake (RFC 9113, 3.2).
+pub(crate) const HTTP2: &[u8] = b"h2";
+
 /// Where certificates are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TlsFiles {
@@ -194,7 +197,7 @@ impl Contents {
                 config
             }
         };
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        config.alpn_protocols = vec![HTTP2.to_vec(), b"http/1.1".to_vec()];
         Ok(config)
     }
 }

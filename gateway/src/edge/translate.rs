@@ -117,7 +117,8 @@ impl Edge {
         let mut response = if parts.method == Method::HEAD {
             Response::new(AnswerBody::default())
         } else {
-            Response::new(self.streams.answer(frames, form, place, route, &request_id))
+            let frames = (frames, form);
+            Response::new(self.streams.answer(frames, parts.version, place, route, request_id))
         };
         headers::stamp_stream(response.headers_mut(), form);
         Ok(response)

@@ -10,6 +10,10 @@ use super::Rate;
 
 /// The part of a quota that may be taken before the shared bucket is asked again: one in fifty.
 const PART: f64 = 1.0 / 50.0;
+/// The part of a quota that may be refused at once before its caller is far over it, and the least of that. Of what comes back the same
+/// part is forgiven: who asks for less than a tenth more than there is is never far over it.
+const FORGIVEN: f64 = 1.0 / 10.0;
+const LEAST_FORGIVEN: f64 = 10.0;
 
 /// What a bucket holds.
 #[derive(Debug)]
@@ -22,6 +26,8 @@ pub(super) struct Bucket {
     untold: u32,
     /// How much may be taken before it is asked.
     credit: u32,
+    /// Refused, and not forgiven yet.
+    refused: f64,
 }
 
 /// What came of asking for one.
@@ -49,13 +55,15 @@ pub(super) struct Level {
 impl Bucket {
     /// A full one, of which nothing is known: the first to take asks.
     pub(super) fn new(rate: Rate, now: Instant) -> Self {
-        Self { rate, tokens: f64::from(rate.quota), at: now, untold: 0, credit: 0 }
+        Self { rate, tokens: f64::from(rate.quota), at: now, untold: 0, credit: 0, refused: 0.0 }
     }
 
     /// Takes one, where there is one that may be taken without asking.
     pub(super) fn take(&mut self, now: Instant) -> Taken {
         self.refill(now);
         if self.tokens < 1.0 {
+            // One more than is too many says it all.
+            self.refused = (self.refused + 1.0).min(self.forgiven() + 1.0);
             return Taken::None;
         }
         if self.credit == 0 {
@@ -70,6 +78,15 @@ impl Bucket {
     /// Whether one may be taken without asking, as far as asking goes.
     pub(super) fn may_go_on(&self) -> bool {
         self.credit > 0
+    }
+
+    /// Whether it was asked for far more than there was.
+    pub(super) fn is_far_over(&self) -> bool {
+        self.refused > self.forgiven()
+    }
+
+    fn forgiven(&self) -> f64 {
+        (f64::from(self.rate.quota) * FORGIVEN).max(LEAST_FORGIVEN)
     }
 
     /// What the shared bucket is to be told. Whoever takes it tells it, or gives it back.
@@ -109,6 +126,7 @@ impl Bucket {
     fn refill(&mut self, now: Instant) {
         let passed = now.saturating_duration_since(self.at).as_secs_f64();
         self.tokens = (self.tokens + passed * self.rate.per_second()).min(f64::from(self.rate.quota));
+        self.refused = (self.refused - passed * self.rate.per_second() * FORGIVEN).max(0.0);
         self.at = now.max(self.at);
     }
 }
@@ -192,6 +210,25 @@ mod tests {
         assert_eq!(bucket.take(begin + Duration::from_millis(51)), Taken::One);
         assert_eq!(bucket.untold(), 2);
         assert_eq!(bucket.untold(), 0, "told once");
+    }
+
+    #[test]
+    fn who_goes_on_at_more_than_a_tenth_over_the_quota_is_far_over_it_until_that_is_forgiven() {
+        let begin = Instant::now();
+        for (gap_ms, is_far_over) in [(95, false), (80, true)] {
+            let mut bucket = Bucket::new(RATE, begin);
+            bucket.told(0.0, begin);
+            let mut now = begin;
+            for _ in 0..400 {
+                now += Duration::from_millis(gap_ms);
+                if bucket.take(now) == Taken::Ask {
+                    bucket.alone(0);
+                }
+            }
+            assert_eq!(bucket.is_far_over(), is_far_over, "one in {gap_ms} ms, at ten a second");
+            bucket.level(now + Duration::from_secs(2));
+            assert!(!bucket.is_far_over());
+        }
     }
 
     #[test]

@@ -113,7 +113,8 @@ impl Stage {
         set("PETTY_HTTP_CONNECTIONS", "30000".to_owned());
         set("PETTY_HTTP_STREAMS", "30000".to_owned());
         if let Some(quota) = quota {
-            set("PETTY_RATE_INGEST", format!("{:.0}/1m", quota * 60.0));
+            // Of a second, so that who has ten times as much is over it before it is measured.
+            set("PETTY_RATE_INGEST", format!("{quota:.0}/1s"));
         }
         for (name, file) in tls {
             set(name, file.display().to_string());
@@ -206,7 +207,7 @@ async fn measure(stage: &Stage, args: EdgeBench) -> anyhow::Result<Found> {
 
     let peaks = found.answered[&1].iter().map(|noticed| noticed.per_second);
     found.rate = Spread::of(peaks).map_or(0.0, |spread| spread.median) * PART;
-    // Of ten times what our client sends, a hundredth is let pass; our client has its own quota, and stays below it.
+    // Of ten times what our client sends, a fifth is let pass; our client has its own quota, and stays below it.
     let gateway = stage.gateway(Some(found.rate * 2.0), &[]).await?;
     let paced = (CONNECTIONS, Some(found.rate));
     stage.neighbour(&gateway, paced, (&ours, warm)).await?;

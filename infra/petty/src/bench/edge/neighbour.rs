@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use futures::StreamExt as _;
 use petty_chassis::{Shutdown, Tasks};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -21,6 +22,8 @@ use crate::cli::Neighbour;
 
 /// How long a client waits for an answer.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// So many connections are opened at once.
+const TOGETHER: usize = 64;
 
 /// What one measurement found.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -46,14 +49,18 @@ impl Noticed {
 /// Measures, and says what was noticed as JSON on standard output.
 pub(in crate::bench) async fn run(args: &Neighbour) -> anyhow::Result<()> {
     let tasks = Tasks::new(Shutdown::new());
+    // Opened before: what is measured is what comes of requests. Who finds the door shut tries again with the first.
+    let opening = futures::stream::iter(0..args.connections).map(|_| Connection::open(args.target));
+    let opened: Vec<_> = opening.buffered(TOGETHER).collect().await;
     let begin = Instant::now() + Duration::from_millis(50);
     let end = begin + Duration::from_millis(args.measure_ms);
     let every = args.rate.map(|rate| Duration::from_secs_f64(f64::from(args.connections) / rate));
     let mut clients = Vec::new();
-    for nth in 0..args.connections {
+    for (nth, opened) in (0..args.connections).zip(opened) {
         let offset = every.map(|every| every * nth / args.connections).unwrap_or_default();
         let request: Arc<[u8]> = rest(1, nth as usize, &args.token).into();
-        let client = Client { target: args.target, request, connection: None, tally: Tally::default() };
+        let client =
+            Client { target: args.target, request, connection: opened.ok(), tally: Tally::default() };
         clients.push(tasks.spawn("client", client.send((begin + offset, end), every)));
     }
     let mut tally = Tally::default();
