@@ -83,9 +83,7 @@ impl Body for Coded {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         match &mut *self {
-            Self::Plain(body) => {
-                Pin::new(body).poll_frame(context).map(|frame| frame.map(|Ok(frame)| Ok(frame)))
-            }
+            Self::Plain(body) => Pin::new(body).poll_frame(context).map_err(|never| match never {}),
             Self::Packed(body) => body.as_mut().poll_frame(context),
         }
     }

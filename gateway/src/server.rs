@@ -22,6 +22,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use crate::coding::Codings;
@@ -106,16 +107,11 @@ pub async fn serve(door: impl Into<Door>, edge: Arc<Edge>, tasks: &Tasks, shutdo
                 match acceptor {
                     None => answer(stream, Speaks::Either, &builders, edge, origin, leaving).await,
                     // The handshake is large, and over soon.
-                    Some(acceptor) => match Box::pin(timeout(HANDSHAKE, acceptor.accept(stream))).await {
-                        Ok(Ok(stream)) => {
-                            let speaks = spoken(&stream);
-                            answer(Box::new(stream), speaks, &builders, edge, origin, leaving).await;
+                    Some(acceptor) => {
+                        if let Some((stream, speaks)) = Box::pin(secure(acceptor, stream)).await {
+                            answer(stream, speaks, &builders, edge, origin, leaving).await;
                         }
-                        Ok(Err(error)) => {
-                            tracing::debug!(%error, "a client did not get through the handshake")
-                        }
-                        Err(_) => tracing::debug!("a client took too long for the handshake"),
-                    },
+                    }
                 }
                 drop(permit);
             }),
@@ -136,9 +132,22 @@ pub fn offer_to_staff(admin: &Surface, edge: &Arc<Edge>) {
     }));
 }
 
-/// What was agreed upon in the handshake. Over TLS there is no HTTP/2 without (RFC 9113, 3.2).
-fn spoken<S>(stream: &TlsStream<S>) -> Speaks {
-    if stream.get_ref().1.alpn_protocol() == Some(HTTP2) { Speaks::Http2 } else { Speaks::Http1 }
+/// A connection with TLS, and what was agreed upon: over TLS there is no HTTP/2 without (RFC 9113, 3.2). `None`, and said, where there
+/// is none.
+async fn secure<S>(acceptor: TlsAcceptor, stream: S) -> Option<(Box<TlsStream<S>>, Speaks)>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    match timeout(HANDSHAKE, acceptor.accept(stream)).await {
+        Ok(Ok(stream)) => {
+            let speaks =
+                if stream.get_ref().1.alpn_protocol() == Some(HTTP2) { Speaks::Http2 } else { Speaks::Http1 };
+            return Some((Box::new(stream), speaks));
+        }
+        Ok(Err(error)) => tracing::debug!(%error, "a client did not get through the handshake"),
+        Err(_) => tracing::debug!("a client took too long for the handshake"),
+    }
+    None
 }
 
 /// What a connection speaks.
