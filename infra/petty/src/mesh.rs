@@ -91,6 +91,14 @@ impl Plan {
         &self.databases
     }
 
+    /// The key by which the services know somebody.
+    ///
+    /// # Errors
+    /// Where nobody is called so.
+    pub fn key(&self, of: &str) -> anyhow::Result<secrecy::SecretString> {
+        self.keys.private(of)
+    }
+
     /// The environment of a service's replica. Holds secrets.
     ///
     /// # Errors

@@ -28,7 +28,7 @@ use super::report::environment;
 use super::spread::quantile_ms;
 use super::{Check, Mesh, Report, Spread};
 use crate::cli::IngestBench;
-use crate::mesh::GATEWAY;
+use crate::mesh::{GATEWAY, RELAY};
 use crate::progress;
 use herd::{COLLARS, Herd};
 use send::Batches;
@@ -84,7 +84,7 @@ async fn measure(mesh: &Mesh, args: IngestBench) -> anyhow::Result<Report> {
     let herd = Herd::gather(&mesh.gateway()).await?;
     let (behavior, timeline, feedback) = (url("behavior")?, url("timeline")?, url("feedback")?);
     let tables = Tables::open([&url("ingest")?, &behavior, &timeline, &feedback]).await?;
-    let channel = as_gateway(mesh)?;
+    let channel = as_peer(mesh, GATEWAY)?;
     let mut scene = Scene {
         mesh,
         args,
@@ -92,8 +92,8 @@ async fn measure(mesh: &Mesh, args: IngestBench) -> anyhow::Result<Report> {
         url: url("ingest")?,
         herd,
         tables,
-        grpc: IngestServiceClient::new(channel.clone()),
-        relay: RelayServiceClient::new(channel),
+        grpc: IngestServiceClient::new(channel),
+        relay: RelayServiceClient::new(as_peer(mesh, RELAY)?),
         // Duplicates are of seconds that were sent before.
         next: 0,
         copied: 0,
@@ -120,16 +120,17 @@ async fn measure(mesh: &Mesh, args: IngestBench) -> anyhow::Result<Report> {
     scene.report().await
 }
 
-/// Speaks to ingest as the gateway does.
-fn as_gateway(mesh: &Mesh) -> anyhow::Result<Channel> {
+/// Speaks to ingest as somebody whom it knows.
+fn as_peer(mesh: &Mesh, peer: &'static str) -> anyhow::Result<Channel> {
     let mut environment = Environment::default();
     for (name, value) in mesh.plan.environment(GATEWAY, 0)? {
         environment.set(name, value);
     }
+    environment.set("PETTY_SERVICE_KEY", mesh.plan.key(peer)?.expose_secret());
     let base: BaseConfig = load(&environment).map_err(|faults| anyhow::anyhow!("{faults}"))?;
     let shutdown = Shutdown::new();
     let tasks = Tasks::new(shutdown.clone());
-    let channels = Channels::new(&Context::new(GATEWAY, base, shutdown, &tasks))?;
+    let channels = Channels::new(&Context::new(peer, base, shutdown, &tasks))?;
     Ok(channels.channel("ingest"))
 }
 
