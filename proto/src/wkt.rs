@@ -6,6 +6,7 @@ mod duration;
 mod mask;
 mod number;
 mod object;
+mod utc;
 mod value;
 mod wrappers;
 
@@ -95,6 +96,9 @@ impl<'de> Deserialize<'de> for Timestamp {
             }
 
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Timestamp, E> {
+                if let Some(time) = utc::read(text.as_bytes()) {
+                    return Ok(time);
+                }
                 // jiff also reads "2026-01-31 12Z" and zone annotations, which RFC 3339 does not have.
                 let plain = text.is_ascii() && text.len() >= 20 && !text.contains('[');
                 let time: jiff::Timestamp = plain
