@@ -101,13 +101,14 @@ where
     let declared = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     let too_large = declared.is_some_and(|length| length > bounds.bytes as u64);
     let mut held = Held::default();
-    if let Some(declared) = declared.filter(|_| !too_large) {
-        held.grow(room, usize::try_from(declared).unwrap_or(usize::MAX))?;
-    }
-    let collecting = collect(body, bounds.bytes, too_large, |bytes| match bytes.checked_sub(held.bytes) {
-        None | Some(0) => Ok(()),
-        Some(_) => held.grow(room, bytes.max(held.bytes + STEP).min(bounds.bytes)),
-    });
+    let expected = declared.filter(|_| !too_large).unwrap_or_default();
+    let expected = usize::try_from(expected).unwrap_or(usize::MAX);
+    held.grow(room, expected)?;
+    let collecting =
+        collect(body, bounds.bytes, expected, too_large, |bytes| match bytes.checked_sub(held.bytes) {
+            None | Some(0) => Ok(()),
+            Some(_) => held.grow(room, bytes.max(held.bytes + STEP).min(bounds.bytes)),
+        });
     let collected = match tokio::time::timeout(bounds.time, collecting).await {
         Ok(collected) => collected?,
         Err(_) if too_large => return Err(too_large_problem(bounds.bytes)),
@@ -146,10 +147,11 @@ where
     drop(tokio::time::timeout(UNREAD_TIME, discarding).await);
 }
 
-/// The body's bytes; `grow` is told how many there will be before there are.
+/// The body's bytes, about so many as are expected; `grow` is told how many there will be before there are.
 async fn collect<B>(
     mut body: B,
     most: usize,
+    expected: usize,
     mut too_large: bool,
     mut grow: impl FnMut(usize) -> Result<(), Problem>,
 ) -> Result<Bytes, Problem>
@@ -176,6 +178,10 @@ where
             }
         } else {
             grow(whole.len() + data.len())?;
+            if whole.is_empty() {
+                // Not before it begins to come: a length alone takes no memory.
+                whole.reserve(expected.max(data.len()));
+            }
             whole.extend_from_slice(&data);
         }
     }
