@@ -45,8 +45,13 @@ impl Load {
     /// These readings' collars, each as often as it comes.
     pub fn of<'a>(account: AccountId, readings: impl IntoIterator<Item = &'a CollarId>) -> Self {
         let mut counts: HashMap<&CollarId, usize> = HashMap::new();
-        for collar in readings {
-            *counts.entry(collar).or_default() += 1;
+        let mut readings = readings.into_iter().peekable();
+        while let Some(collar) = readings.next() {
+            let mut count = 1;
+            while readings.next_if_eq(&collar).is_some() {
+                count += 1;
+            }
+            *counts.entry(collar).or_default() += count;
         }
         let collars = counts.into_iter().map(|(collar, count)| (collar.clone(), count)).collect();
         Self { account, collars }

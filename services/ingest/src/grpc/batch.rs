@@ -114,8 +114,10 @@ type Accesses = BTreeMap<CollarId, Result<CollarAccess, FieldError>>;
 
 /// What the caller may do with each collar. Only a clear no rejects a collar; not knowing fails the call.
 async fn access(call: &Call, readings: &[(usize, Reading)]) -> Result<Accesses, ApiError> {
-    let collars: BTreeSet<CollarId> = readings.iter().map(|(_, reading)| reading.collar.clone()).collect();
-    let mut asked = futures::stream::iter(collars)
+    // Batches are of few collars, most of one: what comes in a row is looked at once.
+    let runs = readings.chunk_by(|(_, a), (_, b)| a.collar == b.collar);
+    let collars: BTreeSet<&CollarId> = runs.filter_map(|run| Some(&run.first()?.1.collar)).collect();
+    let mut asked = futures::stream::iter(collars.into_iter().cloned())
         .map(|collar| {
             let call = call.clone();
             async move { (call.collar_access(&collar, Need::Write).await, collar) }
