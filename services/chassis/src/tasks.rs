@@ -162,6 +162,29 @@ impl Tasks {
         thread.spawn(running).map(|_| ())
     }
 
+    /// As [`Tasks::spawn`], but on a thread of its own that gives way to all others: for what nobody's answer waits for. What
+    /// `future` itself spawns runs beside everything else. Where there is no thread it runs there too.
+    pub fn spawn_behind<F>(&self, name: &'static str, future: F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let runtime = tokio::runtime::Handle::current();
+        let (give, given) = std::sync::mpsc::sync_channel(1);
+        let thread = self.spawn_thread(name, move || {
+            if let Ok(watched) = given.recv() {
+                let _ended: Result<(), Lost> = runtime.block_on(watched);
+            }
+        });
+        match thread {
+            // It has only just begun, and waits for this.
+            Ok(()) => drop(give.send(self.watch(name, future))),
+            Err(error) => {
+                tracing::warn!(task = name, %error, "a task that should give way to others has no thread");
+                drop(self.spawn(name, future));
+            }
+        }
+    }
+
     /// How many tasks run under a name.
     #[must_use]
     pub fn running(&self, name: &str) -> usize {
@@ -395,5 +418,30 @@ mod tests {
         tasks.spawn_thread("panics_thread", || panic!("on purpose")).unwrap();
         assert!(tasks.wait(Duration::from_secs(5)).await);
         assert!(panics("panics_thread"));
+    }
+
+    #[tokio::test]
+    async fn what_gives_way_uses_the_runtime_and_ends_with_the_shutdown() {
+        let (tasks, shutdown) = tasks();
+        let (say, said) = tokio::sync::oneshot::channel();
+        tasks.spawn_behind("behind", async move {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            #[cfg(target_os = "linux")]
+            say.send(rustix::process::getpriority_process(None).unwrap()).unwrap();
+            #[cfg(not(target_os = "linux"))]
+            say.send(10).unwrap();
+            std::future::pending::<()>().await;
+        });
+        assert_eq!(said.await.unwrap(), 10);
+        assert!(tasks.running("behind") > 0);
+        shutdown.begin();
+        assert!(!tasks.wait(Duration::from_millis(20)).await);
+        while tasks.running("behind") > 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+
+        tasks.spawn_behind("panics_behind", async { panic!("on purpose") });
+        assert!(tasks.wait(Duration::from_secs(5)).await);
+        assert!(panics("panics_behind"));
     }
 }

@@ -33,6 +33,8 @@ const TRIM_INTERVAL: Duration = Duration::from_secs(2);
 const BATCH: i64 = 500;
 /// So many rows of one stream are sent at once.
 const STREAM_BATCH: i64 = 100;
+/// About so many bytes are on their way to Redis at once, of all streams: it syncs its disk once for all that comes together.
+const PIPELINE_BYTES: usize = 4 << 20;
 
 /// What went wrong in one round; the next one may go well.
 #[derive(Debug, thiserror::Error)]
@@ -247,29 +249,35 @@ impl Relay {
         }
         let (mut ids, mut days) = (Vec::<Uuid>::new(), Vec::<Date>::new());
         let mut waiting = false;
-        for ((_, shard), (topic, rows)) in streams {
+        let lengths =
+            self.lengths(streams.iter().map(|((_, shard), (topic, _))| topic.stream(*shard))).await?;
+        let (mut pipeline, mut bytes) = (redis::pipe(), 0);
+        for (((_, shard), (topic, rows)), length) in streams.into_iter().zip(lengths) {
             let key = topic.stream(shard);
-            let length: usize = redis::cmd("XLEN").arg(&key).query_async(&mut self.redis).await?;
             let room = topic.stream_limit.saturating_sub(length);
             if room < rows.len() && !topic.is_broadcast() {
                 waiting = true;
                 tracing::warn!(stream = key, length, "the stream is full; the rest waits in the outbox");
             }
-            let mut pipeline = redis::pipe();
-            let begin = ids.len();
             for row in rows.into_iter().take(if topic.is_broadcast() { usize::MAX } else { room }) {
-                let envelope = outbox_service::envelope(row, topic, shard, self.context.service)?;
+                let envelope =
+                    outbox_service::envelope(row, topic, shard, self.context.service)?.encode_to_vec();
+                bytes += envelope.len();
                 let command = pipeline.cmd("XADD").arg(&key);
                 if topic.is_broadcast() {
                     command.arg("MAXLEN").arg("~").arg(topic.stream_limit);
                 }
-                command.arg("*").arg("e").arg(envelope.encode_to_vec()).ignore();
+                command.arg("*").arg("e").arg(envelope).ignore();
                 ids.push(Error::column(row, "event_outbox", 0)?);
                 days.push(Error::column(row, "event_outbox", 8)?);
+                if bytes >= PIPELINE_BYTES {
+                    pipeline.query_async::<()>(&mut self.redis).await?;
+                    (pipeline, bytes) = (redis::pipe(), 0);
+                }
             }
-            if ids.len() > begin {
-                pipeline.query_async::<()>(&mut self.redis).await?;
-            }
+        }
+        if bytes > 0 {
+            pipeline.query_async::<()>(&mut self.redis).await?;
         }
         if ids.is_empty() {
             self.unsent = waiting;
@@ -282,6 +290,18 @@ impl Relay {
             .transaction("mark_sent", |tx| async move { tx.execute(sql, &[sent, days]).await.map(|_| ()) })
             .await?;
         Ok(ids.len())
+    }
+
+    /// How many entries these streams hold, in their order.
+    async fn lengths(&mut self, keys: impl Iterator<Item = String>) -> Result<Vec<usize>, Fault> {
+        let mut pipeline = redis::pipe();
+        for key in keys {
+            pipeline.cmd("XLEN").arg(key);
+        }
+        if pipeline.is_empty() {
+            return Ok(Vec::new());
+        }
+        Ok(pipeline.query_async(&mut self.redis).await?)
     }
 
     /// auth says that it is there, with the number last sent, so that a replica notices silence and what it missed.

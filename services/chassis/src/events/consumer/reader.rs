@@ -12,9 +12,10 @@ use tokio::time::Instant;
 use super::{Consumer, worker};
 use crate::events::{Topic, topics};
 
-/// So many entries are read at once, and wait for a worker at most.
+/// So many entries of a stream are read at once.
 const BATCH: usize = 32;
-const QUEUE: usize = 32;
+/// So many wait for a worker at most.
+const QUEUE: usize = worker::TOGETHER;
 const BLOCK: Duration = Duration::from_secs(1);
 /// Shards are handled side by side by so many workers, each in order.
 const WORKERS: usize = 4;
@@ -43,7 +44,8 @@ pub(super) async fn run(consumer: Arc<Consumer>) {
     let queues: Vec<mpsc::Sender<Entry>> = (0..WORKERS)
         .map(|_| {
             let (sender, receiver) = mpsc::channel(QUEUE);
-            consumer.context.tasks.spawn("event-worker", worker::run(consumer.clone(), receiver));
+            // Requests come first: what follows from events may come a moment later.
+            consumer.context.tasks.spawn_behind("event-worker", worker::run(consumer.clone(), receiver));
             sender
         })
         .collect();

@@ -17,8 +17,8 @@ use crate::events::{Event, decode, inbox, topics};
 use crate::postgres::{Error, Tx};
 use crate::types::PetId;
 
-/// So many entries are handled together at most.
-const TOGETHER: usize = 32;
+/// So many entries are handled together at most: of a pet with readings in many of them all are one part of the work.
+pub(super) const TOGETHER: usize = 128;
 /// The pause before a poisoned part is tried again: short, because it will fail alike, but not none.
 const POISON_PAUSE: Duration = Duration::from_millis(20);
 /// However short the handling deadline: a transaction that takes longer than this is not coming back.
