@@ -45,7 +45,7 @@ pub(crate) async fn take(
     };
     let before = numbers.iter().filter_map(|number| Some((*number, read.get(number)?.clone()))).collect();
     let touched = Touched::of(before, came);
-    let Some(resume) = head.resume(about.kin(), &touched) else { return Ok(Changes::default()) };
+    let Some(resume) = head.resume(about.kin(), &touched, usual.map(|_| &read)) else { return Ok(Changes::default()) };
     let kept_from = head.dropped_to().unwrap_or(i64::MIN);
     let found = match resume {
         Resume::Head => None,

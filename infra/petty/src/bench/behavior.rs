@@ -107,7 +107,7 @@ impl Shelf {
         };
         let before = numbers.iter().filter_map(|number| Some((*number, read.get(number)?.clone()))).collect();
         let touched = Touched::of(before, came);
-        let Some(resume) = head.resume(params.species, &touched) else { return Ok(()) };
+        let Some(resume) = head.resume(params.species, &touched, usual.map(|_| &read)) else { return Ok(()) };
         ensure!(resume != Resume::Oldest || self.head.is_empty(), "in order nothing begins anew");
         let wants = head.wants(params.species, &touched, &resume, None)?;
         let slices = match usual {

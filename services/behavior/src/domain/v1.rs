@@ -5,8 +5,8 @@
 //! looks at sliding windows and names what it sees by symbols, [`rules`] says how often each doing looks so, and `smooth` weighs
 //! that over time (a hidden Markov model, forward and backward), so that one odd reading does not cut an episode in two.
 //!
-//! Invariants: the episodes are a function of the set of readings; what an epoch is said to be depends on readings within
-//! two hours of it, and through the pet's own sleeping heart rate on whole quarters of days before it, and on nothing else. An absent value
+//! Invariants: the episodes are a function of the set of readings; what an epoch is said to be depends on those of its run up to an
+//! hour and a half after it, and through the pet's own sleeping heart rate on whole quarters of days before it, and on nothing else. An absent value
 //! is absent: it lowers confidence and is never zero. Confidence is the chance, counted on pets that the rules were not
 //! fitted on, that what is said is so.
 
@@ -31,6 +31,7 @@ use super::canon::{self, Sample};
 use super::rules as spine;
 use super::{Behavior, Params, Reading};
 use baseline::Rest;
+use smooth::Smoother;
 
 pub use baseline::{Baseline, Baselines, Own};
 pub use features::{CHANNELS, Seen};
@@ -103,11 +104,13 @@ pub fn interpret(rules: &Rules, params: &Params, readings: &[Reading]) -> Vec<Ep
     let epochs = epochs::epochs(&samples, params);
     let newest = samples.last().map_or(i64::MIN, |sample| sample.at);
     let mut chains = Vec::new();
+    let mut steady = baselines.steady();
+    let mut smoother = Smoother::from(rules, None);
     for run in epochs.runs() {
         let seen = features::see(run, &baselines, spine::priors(params.species));
-        for (epoch, said) in run.iter().zip(smooth::smooth(rules, run, &seen, 0)) {
-            chain::extend(&mut chains, epoch, &said, baselines.at(epoch.from));
-        }
+        smoother.smooth(run, &seen, 0, |epoch, said, _| {
+            chain::extend(&mut chains, epoch, said, steady.at(epoch.from));
+        });
     }
     chains.iter().filter_map(|chain| chain.episode(newest)).collect()
 }
@@ -162,16 +165,18 @@ pub fn judge(rules: &Rules, params: &Params, readings: &[Reading]) -> Vec<Judged
 fn judged(rules: &Rules, params: &Params, samples: &[Sample], baselines: &Baselines) -> Vec<Judged> {
     let epochs = epochs::epochs(samples, params);
     let mut all = Vec::new();
+    let mut smoother = Smoother::from(rules, None);
     for run in epochs.runs() {
-        let said =
-            smooth::smooth(rules, run, &features::see(run, baselines, spine::priors(params.species)), 0);
-        all.extend(run.iter().zip(said).map(|(epoch, said)| Judged {
-            from: epoch.from,
-            to: epoch.to,
-            behavior: said.behavior,
-            chance: said.chance,
-            confidence: said.confidence,
-        }));
+        let seen = features::see(run, baselines, spine::priors(params.species));
+        smoother.smooth(run, &seen, 0, |epoch, said, _| {
+            all.push(Judged {
+                from: epoch.from,
+                to: epoch.to,
+                behavior: said.behavior,
+                chance: said.chance,
+                confidence: said.confidence,
+            });
+        });
     }
     all
 }

@@ -10,7 +10,7 @@ use super::super::Behavior;
 use super::features::{CHANNELS, COUNT};
 
 /// Name and version of the rules, kept with each episode.
-pub const VERSION: &str = "v1/3";
+pub const VERSION: &str = "v1/4";
 /// The rules that come with this version of Petty.
 const TEXT: &str = include_str!("../../../rules/v1.toml");
 

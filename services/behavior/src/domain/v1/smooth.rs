@@ -1,8 +1,10 @@
 //! What each epoch of a run most likely was, given the others: a hidden Markov model, forward and backward.
 //!
-//! A doing is left after `lasts_s` on average, for another by what comes after it. Time is cut into hours of the clock: each hour
-//! is read from half an hour before it to a quarter after it, so that no reading further away matters.
-//! Invariant: what is said of an hour follows from the readings of that span alone, to the bit.
+//! A doing is left after `lasts_s` on average, for another by what comes after it. Forward is from the run's begin on, or from where a
+//! [`Forward`] was kept. Time is cut into quarters of an hour of the clock: each is looked back upon from a quarter of an hour after it.
+//! Invariant: what is said of a quarter of an hour follows from the run's epochs up to a quarter of an hour after it, to the bit.
+
+use serde::{Deserialize, Serialize};
 
 use super::super::Behavior;
 use super::super::canon::SECOND;
@@ -10,11 +12,10 @@ use super::epochs::Epoch;
 use super::features::{COUNT, SPEED, Seen};
 use super::rules::{DOINGS, Doing, LANES, Lanes, Rules};
 
-const HOUR_US: i64 = 3_600 * SECOND;
-/// Long enough for what was before to be forgotten: some changes of doing.
-const BEFORE_US: i64 = 1_800 * SECOND;
+/// What is looked back upon together.
+pub(super) const BLOCK_US: i64 = 900 * SECOND;
 /// What comes later than this hardly speaks of now.
-const AFTER_US: i64 = 900 * SECOND;
+pub(super) const AFTER_US: i64 = 900 * SECOND;
 
 /// Deep Sleep told by heart rate alone (domain.md: 0.6 at most).
 const RATE_ALONE: f32 = 0.6;
@@ -34,52 +35,88 @@ pub(super) struct Said {
     pub(super) weights: [f32; COUNT],
 }
 
-/// Says it of each epoch of a run, but the first `skipped`.
-pub(super) fn smooth(rules: &Rules, run: &[Epoch], seen: &[Seen], skipped: usize) -> Vec<Said> {
-    let mut said = Vec::with_capacity(run.len() - skipped);
-    let mut scratch = Vec::new();
-    while skipped + said.len() < run.len() {
-        let start = skipped + said.len();
-        let hour = run[start].to.div_euclid(HOUR_US);
-        let end = start + run[start..].partition_point(|epoch| epoch.to.div_euclid(HOUR_US) == hour);
-        let from = run[..start].partition_point(|epoch| epoch.to < hour * HOUR_US - BEFORE_US);
-        let until = end + run[end..].partition_point(|epoch| epoch.to < (hour + 1) * HOUR_US + AFTER_US);
-        hour_of(rules, run, seen, [from, start, end, until], &mut scratch, &mut said);
-    }
-    said
+/// How likely each doing is at an epoch's end, given everything of its run until then.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub(super) struct Forward {
+    /// The epoch's end.
+    at: i64,
+    lanes: Lanes,
 }
 
-fn hour_of(
-    rules: &Rules,
-    run: &[Epoch],
-    seen: &[Seen],
-    [from, start, end, until]: [usize; 4],
-    forward: &mut Vec<(Lanes, Lanes)>,
-    said: &mut Vec<Said>,
-) {
-    forward.clear();
-    let mut alpha = rules.common;
-    for (epoch, seen) in run[from..end].iter().zip(&seen[from..end]) {
-        let stays = stays(rules, epoch.to - epoch.from);
-        let looks = looks(rules, seen);
-        alpha = onward(&alpha, stays, &rules.next);
-        alpha.iter_mut().zip(&looks).for_each(|(lane, look)| *lane *= look);
-        scale(&mut alpha);
-        forward.push((alpha, looks));
+/// Says it of the epochs of runs, one run after the other.
+#[derive(Debug)]
+pub(super) struct Smoother<'a> {
+    rules: &'a Rules,
+    /// Of the last epoch.
+    forward: Option<Forward>,
+    alphas: Vec<Lanes>,
+    looks: Vec<Lanes>,
+    said: Vec<Said>,
+}
+
+impl<'a> Smoother<'a> {
+    /// One that goes on from what was kept, where a run goes on from there.
+    pub(super) const fn from(rules: &'a Rules, forward: Option<Forward>) -> Self {
+        Self { rules, forward, alphas: Vec::new(), looks: Vec::new(), said: Vec::new() }
     }
-    let mut beta = [1.0_f32; LANES];
-    for index in (end..until).rev() {
-        let span = run[index].to - run[index].from;
-        beta = back(&beta, &looks(rules, &seen[index]), stays(rules, span), &rules.comes_after);
+
+    /// Says it of each epoch of a run, but the first `skipped`, to `each`: with its number, and what is known of its end.
+    pub(super) fn smooth(
+        &mut self,
+        run: &[Epoch],
+        seen: &[Seen],
+        skipped: usize,
+        mut each: impl FnMut(&Epoch, &Said, Forward),
+    ) {
+        let Some(first) = run.get(skipped) else { return };
+        let mut alpha = match self.forward.filter(|forward| forward.at == first.from) {
+            Some(forward) => forward.lanes,
+            None => self.rules.common,
+        };
+        let mut start = skipped;
+        // Of the epochs from `start` on.
+        self.looks.clear();
+        while start < run.len() {
+            let block = run[start].to.div_euclid(BLOCK_US);
+            let upto = |from: usize, at: i64| from + run[from..].iter().take_while(|epoch| epoch.to < at).count();
+            let end = upto(start, (block + 1) * BLOCK_US);
+            let until = upto(end, (block + 1) * BLOCK_US + AFTER_US);
+            for seen in &seen[start + self.looks.len()..until] {
+                self.looks.push(looks(self.rules, seen));
+            }
+            self.onward(&run[start..end], &mut alpha);
+            self.back(&run[start..until], &seen[start..end]);
+            for (nth, epoch) in run[start..end].iter().enumerate() {
+                // Backward, so the last one first.
+                let said = &self.said[end - start - 1 - nth];
+                each(epoch, said, Forward { at: epoch.to, lanes: self.alphas[nth] });
+            }
+            self.looks.drain(..end - start);
+            start = end;
+        }
+        self.forward = run.last().map(|last| Forward { at: last.to, lanes: alpha });
     }
-    let first = said.len();
-    for index in (start..end).rev() {
-        let (alpha, looks) = &forward[index - from];
-        let span = run[index].to - run[index].from;
-        said.push(say(rules, &seen[index], alpha, &beta));
-        beta = back(&beta, looks, stays(rules, span), &rules.comes_after);
+
+    fn onward(&mut self, block: &[Epoch], alpha: &mut Lanes) {
+        self.alphas.clear();
+        for (epoch, looks) in block.iter().zip(&self.looks) {
+            *alpha = onward(alpha, stays(self.rules, epoch.to - epoch.from), &self.rules.next);
+            alpha.iter_mut().zip(looks).for_each(|(lane, look)| *lane *= look);
+            scale(alpha);
+            self.alphas.push(*alpha);
+        }
     }
-    said[first..].reverse();
+
+    fn back(&mut self, ahead: &[Epoch], seen: &[Seen]) {
+        self.said.clear();
+        let mut beta = [1.0_f32; LANES];
+        for (nth, (epoch, looks)) in ahead.iter().zip(&self.looks).enumerate().rev() {
+            if let (Some(alpha), Some(seen)) = (self.alphas.get(nth), seen.get(nth)) {
+                self.said.push(say(self.rules, seen, alpha, &beta));
+            }
+            beta = back(&beta, looks, stays(self.rules, epoch.to - epoch.from), &self.rules.comes_after);
+        }
+    }
 }
 
 /// The chances of staying, for a time: to the second, what a tenth more would change nobody can see.

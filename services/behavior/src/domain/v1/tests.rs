@@ -231,7 +231,7 @@ impl Shelf {
         };
         let before = numbers.iter().filter_map(|number| Some((*number, read.get(number)?.clone()))).collect();
         let touched = Touched::of(before, came);
-        if let Some(resume) = head.resume(params.species, &touched) {
+        if let Some(resume) = head.resume(params.species, &touched, usual.map(|_| &read)) {
             let kept_from = head.dropped_to().unwrap_or(i64::MIN);
             let mut carries =
                 self.quarters.range(kept_from..).filter_map(|(at, kept)| Some((*at, kept.carry.clone()?)));
@@ -360,7 +360,7 @@ proptest! {
     #[test]
     fn streaming_says_what_batch_says(
         salt in 0_u64..1_000,
-        every_s in prop::sample::select(vec![5_i64, 15, 30, 60, 350]),
+        every_s in prop::sample::select(vec![5_i64, 15, 30, 50, 60, 90, 200, 350]),
         chunk in 1_usize..700,
         lateness_s in prop::sample::select(vec![0_i64, 600, 3_500, 40_000, 200_000]),
         again in 2_usize..9,

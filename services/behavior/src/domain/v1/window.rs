@@ -5,8 +5,8 @@
 //! stand on, and the episode that crosses the quarter's end, as far as it.
 //!
 //! Invariant: as long as no reading is more than [`KEPT`] older than the newest one, the episodes told are those that
-//! [`super::interpret`] finds in all readings together, to the bit. For that, everything from the earliest changed reading, less
-//! [`AHEAD`], is computed anew, out of readings from [`BEHIND`] before that on, with the baselines as they now are.
+//! [`super::interpret`] finds in all readings together, to the bit. For that, everything that the earliest changed reading may bear upon
+//! ([`affected`]) is computed anew, out of the readings that bear upon that, with the baselines as they now are.
 
 use std::collections::BTreeMap;
 
@@ -14,24 +14,28 @@ use serde::{Deserialize, Serialize};
 
 use super::super::canon::{self, SECOND, Sample};
 use super::super::kin::{Build, Kin};
-use super::super::rules as spine;
+use super::super::rules::{self as spine, MAX_GAP_US, MIN_GAP_US, NEIGHBOURS};
 use super::super::{Params, Reading, Species};
 use super::baseline::{QUARTER_US, QUARTERS, Rest, quarter};
 use super::chain::{self, Chain};
 use super::slices::{SLICE_US, Slice, SliceError, decoded, encoded, slice_of};
-use super::{Baseline, Baselines, Episode, Own, Rules, epochs, features, rules, smooth};
+use super::smooth::{AFTER_US, BLOCK_US, Forward, Smoother};
+use super::{Baseline, Baselines, Episode, Own, Rules, epochs, features, rules};
 
 /// Readings count that are at most this much older than the newest: ingest takes them 30 days back.
 pub const KEPT: i64 = 31 * 86_400 * SECOND;
-/// What an epoch is said to be depends on no reading further ahead of its hour's end: a quarter of an hour of smoothing, six
-/// minutes of windows, five of heart rates around one, and 40 of intervals around a gap (four of at most ten minutes).
-const AHEAD: i64 = 70 * 60 * SECOND;
-/// Nor on one further behind its hour's begin: half an hour of smoothing, and the same again.
-const BEHIND: i64 = 85 * 60 * SECOND;
-/// What an epoch looks like matters from half an hour of smoothing before its hour on, and follows from ten minutes more: windows
-/// of six, and a way since a fix at most ten before.
-const LOOKS_BEHIND: i64 = 45 * 60 * SECOND;
-const HOUR_US: i64 = 3_600 * SECOND;
+/// What an epoch is said to be depends on no reading further ahead of its quarter of an hour's end, but where it follows gaps: a quarter of
+/// an hour of smoothing, six minutes of windows, five of heart rates around one, and a slot.
+const AHEAD: i64 = AFTER_US + 12 * 60 * SECOND;
+/// Whether readings over a minute apart are of one run is told by four intervals of at most ten minutes on each side.
+const AROUND_GAPS: i64 = NEIGHBOURS as i64 * MAX_GAP_US;
+/// Readings that come so much later than others cost no more than if they came in order.
+const SLACK: i64 = 3 * 60 * SECOND;
+/// Smoothing goes on from what is known of the epoch before. What an epoch looks like depends on no reading further behind it: ten minutes of
+/// the way since the fix before, and five of the fixes around that, a slot, and what is to be known of gaps.
+const LOOKS_BEHIND: i64 = 12 * 60 * SECOND;
+const READS_BEHIND: i64 = LOOKS_BEHIND + 6 * 60 * SECOND;
+const BEHIND: i64 = READS_BEHIND + AROUND_GAPS + MAX_GAP_US;
 
 /// A pet's head; [`Head::default`] is that of one never heard of.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -39,7 +43,7 @@ pub struct Head {
     /// What the episodes were computed by; another one computes them anew.
     basis: Option<(String, Species)>,
     newest: Option<i64>,
-    /// An hour of the clock: epochs that end before it are in `carry`, or in episodes that ended.
+    /// A quarter of an hour of the clock: epochs that end before it are in `carry`, or in episodes that ended.
     boundary: Option<i64>,
     carry: Option<Chain>,
     /// Quarters before are summed up.
@@ -58,7 +62,14 @@ pub struct Head {
     own: Option<Own>,
     /// The rest of the basis.
     build: Build,
+    /// What is known of the last epoch before the boundary.
+    forward: Option<Forward>,
+    /// What follows the boundary is computed out of readings from here on.
+    context: Option<i64>,
 }
+
+/// What crosses a quarter's end: the episode as far as it, and what is known of the last epoch before it.
+type Crossing = (Option<Chain>, Option<Forward>);
 
 /// A quarter of a day, summed up.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -122,7 +133,9 @@ pub struct Wants {
     /// Quarters' heart rates at rest, of these numbers.
     pub rests: std::ops::Range<i64>,
     from: i64,
-    carry: Option<Chain>,
+    /// Readings from here on bear upon what follows.
+    context: i64,
+    carry: Crossing,
     /// Quarters from here on are counted anew; `None`: the head's baselines hold.
     recount: Option<i64>,
 }
@@ -155,7 +168,7 @@ impl Head {
     /// Where they are none.
     pub fn decode(bytes: &[u8]) -> Result<Self, SliceError> {
         // What was added since stands at the end: of an older head it reads as absent.
-        decoded(&[bytes, &[0; 3]].concat())
+        decoded(&[bytes, &[0; 5]].concat())
     }
 
     /// Quarters before this number have no readings any more.
@@ -206,16 +219,28 @@ impl Head {
     /// `None`: of a pet never heard of.
     #[must_use]
     pub fn usual(&self) -> Option<i64> {
-        self.boundary.map(|boundary| slice_of(boundary.saturating_sub(BEHIND)))
+        self.context.map(slice_of)
     }
 
-    /// Where to go on from after such a change; `None` where nothing changed.
+    /// Where to go on from after such a change; `None` where nothing changed. `read`: the slices that [`Head::usual`] names, where they were
+    /// read.
     #[must_use]
-    pub fn resume(&self, kin: impl Into<Kin>, touched: &Touched) -> Option<Resume> {
+    pub fn resume(
+        &self,
+        kin: impl Into<Kin>,
+        touched: &Touched,
+        read: Option<&BTreeMap<i64, Slice>>,
+    ) -> Option<Resume> {
         if !self.is_of(kin.into()) || self.basis.as_ref().is_none_or(|(rules, _)| rules != rules::VERSION) {
             return (self.newest.is_some() || touched.earliest.is_some()).then_some(Resume::Oldest);
         }
-        let affected = touched.earliest? - AHEAD;
+        let earliest = touched.earliest?;
+        let known = read.and_then(|read| {
+            let slices = read.range(..=slice_of(earliest)).rev();
+            let before = slices.flat_map(|(_, slice)| slice.0.iter().rev()).map(|sample| sample.at);
+            affected(before.filter(|at| *at < earliest), earliest)
+        });
+        let affected = known.unwrap_or(earliest - AROUND_GAPS - AHEAD);
         let boundary = self.boundary.unwrap_or(i64::MIN);
         Some(if affected >= boundary { Resume::Head } else { Resume::Before(quarter(affected)) })
     }
@@ -233,11 +258,13 @@ impl Head {
     ) -> Result<Wants, SliceError> {
         let newest = self.newest_with(touched);
         let (from, carry) = match (resume, found) {
-            (Resume::Head, _) => (self.boundary.unwrap_or(i64::MIN), self.carry.clone()),
-            (_, Some((at, carry))) => ((at + 1) * QUARTER_US, decoded(carry)?),
-            (_, None) => (i64::MIN, None),
+            (Resume::Head, _) => (self.boundary.unwrap_or(i64::MIN), (self.carry.clone(), self.forward)),
+            // What was added since stands at the end: of an older one it reads as absent.
+            (_, Some((at, carry))) => ((at + 1) * QUARTER_US, decoded(&[carry, &[0]].concat())?),
+            (_, None) => (i64::MIN, (None, None)),
         };
-        let context = from.saturating_sub(BEHIND);
+        let kept = self.context.filter(|_| *resume == Resume::Head);
+        let context = kept.unwrap_or_else(|| from.saturating_sub(BEHIND));
         let counted_to = self.counted_to.unwrap_or(i64::MIN);
         let earliest = touched.earliest.map_or(i64::MIN, quarter);
         let same = self.is_of(kin.into());
@@ -245,14 +272,14 @@ impl Head {
             *resume == Resume::Head && same && earliest >= counted_to && quarter(newest) <= counted_to;
         if fresh {
             let slices_from = slice_of(context);
-            return Ok(Wants { slices_from, rests: 0..0, from, carry, recount: None });
+            return Ok(Wants { slices_from, rests: 0..0, from, context, carry, recount: None });
         }
         // A basis that changed counts nothing anew: the heart rates are the same.
         let recount = if touched.earliest.is_some() { earliest.min(counted_to) } else { counted_to };
         let recount = if self.counted_to.is_none() { i64::MIN } else { recount };
         let slices_from = slice_of(context.min(recount.saturating_mul(QUARTER_US)));
         let rests = quarter(context).saturating_sub(QUARTERS)..recount;
-        Ok(Wants { slices_from, rests, from, carry, recount: Some(recount) })
+        Ok(Wants { slices_from, rests, from, context, carry, recount: Some(recount) })
     }
 
     /// Computes anew what may have changed.
@@ -266,12 +293,11 @@ impl Head {
         wants: Wants,
         kept: Kept,
     ) -> Result<Done, SliceError> {
-        let Wants { from, carry, recount, .. } = wants;
+        let Wants { from, context, carry: (carry, forward), recount, .. } = wants;
         let mut slices = kept.slices;
         slices.extend(touched.slices.iter().map(|(number, slice)| (*number, slice.clone())));
         let samples: Vec<Sample> = slices.into_values().flat_map(|slice| slice.0).collect();
         let newest = self.newest_with(touched);
-        let context = from.saturating_sub(BEHIND);
         let begun = &samples[samples.partition_point(|sample| sample.at < context)..];
         let mut quarters: BTreeMap<i64, Quarter> = BTreeMap::new();
         let baselines = match recount {
@@ -298,7 +324,8 @@ impl Head {
             }
         };
 
-        let boundary = (newest - AHEAD).div_euclid(HOUR_US) * HOUR_US;
+        let settled = affected(begun.iter().rev().map(|sample| sample.at), newest).unwrap_or(newest - AHEAD);
+        let boundary = (settled - SLACK).div_euclid(BLOCK_US) * BLOCK_US;
         let first = begun.first().map_or(newest, |sample| sample.at).max(from);
         let ends = (quarter(first) + 1..=quarter(boundary)).map(|next| next * QUARTER_US);
         let mut marks: Vec<i64> = ends.chain([boundary]).filter(|mark| *mark >= from).collect();
@@ -306,36 +333,40 @@ impl Head {
         let mut marks = marks.into_iter().peekable();
         let since = carry.as_ref().map_or(if from == i64::MIN { first } else { from }, |chain| chain.start);
         let mut chains: Vec<Chain> = carry.into_iter().collect();
-        let mut crossing: BTreeMap<i64, Option<Chain>> = BTreeMap::new();
+        let mut crossing: BTreeMap<i64, Crossing> = BTreeMap::new();
+        let mut last = forward;
+        let mut smoother = Smoother::from(rules, forward);
+        let mut steady = baselines.steady();
         let all = epochs::epochs(begun, params);
+        let looks_from = from.saturating_sub(LOOKS_BEHIND);
         for run in all.runs() {
-            let looks_from = from.saturating_sub(LOOKS_BEHIND);
             let run = &run[run.partition_point(|epoch| epoch.to < looks_from)..];
             let skipped = run.partition_point(|epoch| epoch.to < from);
             let seen = features::see(run, &baselines, spine::priors(params.species));
-            let said = smooth::smooth(rules, run, &seen, skipped);
-            for (epoch, said) in run[skipped..].iter().zip(&said) {
+            smoother.smooth(run, &seen, skipped, |epoch, said, forward| {
                 while let Some(mark) = marks.next_if(|mark| *mark <= epoch.to) {
-                    crossing.insert(mark, chains.last().cloned());
+                    crossing.insert(mark, (chains.last().cloned(), last));
                 }
-                chain::extend(&mut chains, epoch, said, baselines.at(epoch.from));
-            }
+                chain::extend(&mut chains, epoch, said, steady.at(epoch.from));
+                last = Some(forward);
+            });
         }
         for mark in marks {
-            crossing.insert(mark, chains.last().cloned());
+            crossing.insert(mark, (chains.last().cloned(), last));
         }
-        for (mark, chain) in &crossing {
+        for (mark, crosses) in &crossing {
             // Of quarters without readings nothing is kept: what crosses into one ends there.
             let number = mark.div_euclid(QUARTER_US) - 1;
-            let read = chain.as_ref().is_some_and(|chain| quarter(chain.end) == number);
+            let read = crosses.0.as_ref().is_some_and(|chain| quarter(chain.end) == number);
             if mark.rem_euclid(QUARTER_US) == 0 && read {
-                quarters.entry(number).or_default().carry = Some(encoded(chain)?);
+                quarters.entry(number).or_default().carry = Some(encoded(crosses)?);
             }
         }
         self.basis = Some((rules::VERSION.to_owned(), params.species));
         self.build = params.build;
-        if let Some(chain) = crossing.remove(&boundary) {
-            (self.boundary, self.carry) = (Some(boundary), chain);
+        if let Some((chain, forward)) = crossing.remove(&boundary) {
+            (self.boundary, self.carry, self.forward) = (Some(boundary), chain, forward);
+            self.context = Some(context_of(begun, boundary));
         }
         self.newest = Some(newest);
         let oldest = touched.earliest.map(quarter);
@@ -365,6 +396,39 @@ impl Head {
         let came = touched.slices.values().filter_map(|slice| slice.0.last()).map(|sample| sample.at).max();
         came.max(self.newest).unwrap_or(i64::MIN)
     }
+}
+
+/// What is said up to here does not depend on whether, and how, readings changed from an instant on, given those before it, the latest
+/// first. `None`: they are too few to tell.
+fn affected(mut before: impl Iterator<Item = i64>, changed: i64) -> Option<i64> {
+    let (mut next, mut from) = (changed, changed);
+    // The interval that ends there, and those whose neighbour it is.
+    for _ in 0..=NEIGHBOURS {
+        let at = before.next()?;
+        match next - at {
+            // What lies beyond is no neighbour of what lies here.
+            gap if gap > MAX_GAP_US => break,
+            gap if gap > MIN_GAP_US => from = next,
+            _ => {}
+        }
+        next = at;
+    }
+    Some(from - AHEAD)
+}
+
+/// From which reading on all is needed to compute what follows a boundary.
+fn context_of(samples: &[Sample], boundary: i64) -> i64 {
+    let context = boundary - READS_BEHIND;
+    let before = samples[..samples.partition_point(|sample| sample.at < context)].iter().rev();
+    let mut first = context;
+    // The intervals by which the first of those that matter is told a gap or none.
+    for sample in before.take(NEIGHBOURS + 1) {
+        if first - sample.at > MAX_GAP_US {
+            break;
+        }
+        first = sample.at;
+    }
+    first
 }
 
 impl Touched {
