@@ -14,9 +14,10 @@ use uuid::Uuid;
 use crate::domain::alerts::machine::{self, Alert};
 use crate::domain::alerts::{Context, Kind, Report, Signal, Watch};
 use crate::domain::v1::{Head, Own};
+use crate::domain::zone::Zone;
 use crate::grpc::convert;
 use crate::pets::Pet;
-use crate::store::{alerts, episodes, states, zones};
+use crate::store::{alerts, episodes, states};
 
 /// A silent collar.
 const SILENCE: &str = "silence";
@@ -49,25 +50,23 @@ pub(crate) struct Teller<'a> {
 }
 
 impl Teller<'_> {
-    /// Takes a locked pet's readings, and does what they say. The watch is the caller's to keep.
+    /// Takes a locked pet's readings, and does what they say. The watch is the caller's to keep. `zones`: the pet's, where readings say where
+    /// it is.
     pub(crate) async fn watch(
         &self,
-        pet: PetId,
-        about: &Pet,
+        (pet, about): (PetId, &Pet),
         head: &Head,
         watch: &mut Watch,
-        reports: &[Report],
+        (reports, zones): (&[Report], &[Zone]),
     ) -> Result<(), Error> {
         let newer = watch.at().is_none_or(|at| reports.iter().any(|report| report.at.as_microsecond() > at));
         if reports.is_empty() || !newer {
             return Ok(());
         }
-        let placed = reports.iter().any(|report| report.position.is_some());
-        let zones = if placed { zones::all(self.tx, pet).await? } else { Vec::new() };
         let zone = calendar::zone(&about.time_zone);
         let now = self.clock.now();
         let own = head.own().unwrap_or_else(|| Own::expected(about.kin(), now.as_microsecond()));
-        let context = Context { species: about.species, zone: &zone, zones: &zones, own };
+        let context = Context { species: about.species, zone: &zone, zones, own };
         let signals = watch.take(&context, reports, now.as_microsecond());
         for signal in &signals {
             self.signal(pet, about, signal).await?;

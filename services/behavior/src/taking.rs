@@ -20,17 +20,18 @@ use crate::config::DayConfig;
 use crate::days;
 use crate::domain::alerts::{Report, Watch};
 use crate::domain::v1::Head;
+use crate::domain::zone::Zone;
 use crate::domain::{Changes, EpisodeChange, Reading, Superseded};
 use crate::grpc::convert;
-use crate::interpreting;
+use crate::interpreting::{self, Take};
 use crate::pets::Pet;
 use crate::store::days as day_rows;
 use crate::store::episodes::{self, Episode, Upsert};
 use crate::store::states::{self, Put, State};
+use crate::store::zones;
 
-/// So many pets' statements are on their way to the database at once: one round trip each would add up. Each has some hours of
-/// readings in memory meanwhile.
-const AT_ONCE: usize = 16;
+/// So many pets are read and written together: a statement each would add up. Each has about an hour of readings in memory meanwhile.
+const AT_ONCE: usize = 64;
 
 /// A pet's readings, of one event or of several.
 #[derive(Debug)]
@@ -133,7 +134,7 @@ impl Taker<'_> {
     /// Takes readings into locked pets' windows; writes and tells what that, or what is now known of the pets, changed.
     pub(crate) async fn revise(&self, work: &[Work]) -> Result<(), Failure> {
         for some in work.chunks(AT_ONCE) {
-            let revised = try_join_all(some.iter().map(|work| self.revise_one(work))).await?;
+            let revised = self.revise_some(some).await?;
             let puts: Vec<&Put> = revised.iter().filter_map(|revised| revised.put.as_ref()).collect();
             states::put(self.tx, self.clock, &puts).await?;
             self.tell(&revised).await?;
@@ -141,14 +142,35 @@ impl Taker<'_> {
         Ok(())
     }
 
-    async fn revise_one(&self, work: &Work) -> Result<Revised, Failure> {
-        let Work { about, state, flushed: Flushed { pet, readings, reports, traceparent } } = work;
+    async fn revise_some(&self, some: &[Work]) -> Result<Vec<Revised>, Failure> {
+        let takes = some.iter().map(|Work { about, state, flushed }| {
+            let head = state.head.as_deref().map(Head::decode).transpose()?.unwrap_or_default();
+            Ok(Take { pet: flushed.pet, about, head, readings: &flushed.readings })
+        });
+        let mut takes: Vec<Take<'_>> = takes.collect::<Result<_, Failure>>()?;
+        let changes = interpreting::take_all(self.tx, &mut takes).await?;
+        let placed = some.iter().filter(|work| work.flushed.reports.iter().any(|one| one.position.is_some()));
+        let placed: Vec<Uuid> = placed.map(|work| work.flushed.pet.0).collect();
+        let zones = zones::all_of(self.tx, &placed).await?;
+        let all = some.iter().zip(takes.iter().zip(changes));
+        try_join_all(all.map(|(work, (take, changes))| {
+            let zones = zones.get(&take.pet).map_or(&[][..], Vec::as_slice);
+            self.watch(work, &take.head, zones, changes)
+        }))
+        .await
+    }
+
+    async fn watch(
+        &self,
+        Work { about, state, flushed: Flushed { pet, reports, traceparent, .. } }: &Work,
+        head: &Head,
+        zones: &[Zone],
+        mut changes: Changes,
+    ) -> Result<Revised, Failure> {
         let pet = *pet;
-        let mut head = state.head.as_deref().map(Head::decode).transpose()?.unwrap_or_default();
-        let mut changes = interpreting::take(self.tx, pet, about, &mut head, readings).await?;
         let mut watch = state.watch.as_deref().map(Watch::decode).unwrap_or_default();
         let teller = Teller { tx: self.tx, clock: self.clock, shards: self.shards };
-        teller.watch(pet, about, &head, &mut watch, reports).await?;
+        teller.watch((pet, about), head, &mut watch, (reports, zones)).await?;
         if watch.is_silent() {
             changes.end();
         }

@@ -38,7 +38,7 @@ pub use features::{CHANNELS, Seen};
 pub use revision::{Known, revise};
 pub use rules::{Doing, Rules, RulesError};
 pub use slices::{Slice, SliceError, slice_of};
-pub use window::{Done, Head, KEPT, Kept, Quarter, Resume, Touched};
+pub use window::{Came, Done, Head, KEPT, Kept, Quarter, Resume, Touched};
 
 /// A stretch of one behaviour.
 #[derive(Debug, Clone, PartialEq, Serialize)]

@@ -243,25 +243,38 @@ pub(crate) async fn take_untold(tx: &Tx, pets: &[Uuid]) -> Result<Vec<Episode>, 
     tx.query(sql, &[&pets]).await?.iter().map(episode).collect()
 }
 
-/// A pet's standing episodes that end after an instant (microseconds since 1970), by start.
-pub(crate) async fn known_since(tx: &Tx, pet: PetId, since: i64) -> Result<Vec<Known>, Error> {
-    let since = Timestamp::from_microsecond(since).unwrap_or(Timestamp::MIN);
-    let sql = "-- known_since\nSELECT episode_id, version, behavior, start_at, end_at, digest FROM episodes
-               WHERE pet_id = $1 AND NOT superseded AND end_at > $2 ORDER BY start_at, end_at, episode_id";
-    let known = |row: &Row| {
-        let version: i64 = Error::column(row, "episodes", 1)?;
-        let behavior: &str = Error::column(row, "episodes", 2)?;
-        let [start, end] = [3, 4].map(|index| Error::column::<Timestamp>(row, "episodes", index));
-        Ok(Known {
-            id: Error::column(row, "episodes", 0)?,
+/// What was told of some pets and ends after an instant, of each its own, microseconds since 1970; by start.
+pub(crate) async fn known_since(
+    tx: &Tx,
+    since: &[(PetId, i64)],
+) -> Result<HashMap<PetId, Vec<Known>>, Error> {
+    let mut all: HashMap<PetId, Vec<Known>> = HashMap::new();
+    if since.is_empty() {
+        return Ok(all);
+    }
+    let instant = |at: i64| Timestamp::from_microsecond(at).unwrap_or(Timestamp::MIN);
+    let (pets, since): (Vec<Uuid>, Vec<Timestamp>) =
+        since.iter().map(|(pet, since)| (pet.0, instant(*since))).unzip();
+    let sql = "-- known_since\nSELECT e.episode_id, e.version, e.behavior, e.start_at, e.end_at, e.digest, wanted.pet_id
+               FROM unnest($1::uuid[], $2::timestamptz[]) AS wanted (pet_id, since),
+                    LATERAL (SELECT episode_id, version, behavior, start_at, end_at, digest FROM episodes
+                             WHERE pet_id = wanted.pet_id AND NOT superseded AND end_at > wanted.since) e
+               ORDER BY e.start_at, e.end_at, e.episode_id";
+    for row in tx.query(sql, &[&pets, &since]).await? {
+        let version: i64 = Error::column(&row, "episodes", 1)?;
+        let behavior: &str = Error::column(&row, "episodes", 2)?;
+        let [start, end] = [3, 4].map(|index| Error::column::<Timestamp>(&row, "episodes", index));
+        let known = Known {
+            id: Error::column(&row, "episodes", 0)?,
             version: u64::try_from(version).map_err(|_| inconsistent("version"))?,
             behavior: Behavior::from_slug(behavior).ok_or_else(|| inconsistent("behavior"))?,
             start: start?.as_microsecond(),
             end: end?.as_microsecond(),
-            digest: Error::column(row, "episodes", 5)?,
-        })
-    };
-    tx.query(sql, &[&pet.0, &since]).await?.iter().map(known).collect()
+            digest: Error::column(&row, "episodes", 5)?,
+        };
+        all.entry(PetId(Error::column(&row, "episodes", 6)?)).or_default().push(known);
+    }
+    Ok(all)
 }
 
 /// When the pet moved since an instant: from and to, by start.

@@ -2,11 +2,12 @@
 //!
 //! Invariant: both change under the pet's lock, with its head.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 
 use petty_chassis::postgres::{Error, Row, Tx};
 use petty_chassis::types::PetId;
+use uuid::Uuid;
 
 use crate::domain::v1::{Quarter, Slice};
 
@@ -20,21 +21,41 @@ pub(crate) async fn slices(tx: &Tx, pet: PetId, numbers: &[i64]) -> Result<BTree
     tx.query(sql, &[&pet.0, &numbers]).await?.iter().map(slice).collect()
 }
 
-/// All slices from one on.
-pub(crate) async fn slices_from(tx: &Tx, pet: PetId, first: i64) -> Result<BTreeMap<i64, Slice>, Error> {
-    let sql = "-- slices_from\nSELECT slice, readings FROM reading_slices WHERE pet_id = $1 AND slice >= $2 ORDER BY slice";
-    tx.query(sql, &[&pet.0, &first]).await?.iter().map(slice).collect()
+/// All slices of some pets, of each from one on.
+pub(crate) async fn slices_from(
+    tx: &Tx,
+    from: &[(PetId, i64)],
+) -> Result<HashMap<PetId, BTreeMap<i64, Slice>>, Error> {
+    let mut all: HashMap<PetId, BTreeMap<i64, Slice>> = HashMap::new();
+    if from.is_empty() {
+        return Ok(all);
+    }
+    let (pets, firsts): (Vec<Uuid>, Vec<i64>) = from.iter().map(|(pet, first)| (pet.0, *first)).unzip();
+    let sql = "-- slices_from\nSELECT s.slice, s.readings, wanted.pet_id
+               FROM unnest($1::uuid[], $2::int8[]) AS wanted (pet_id, first),
+                    LATERAL (SELECT slice, readings FROM reading_slices
+                             WHERE pet_id = wanted.pet_id AND slice >= wanted.first) s";
+    for row in tx.query(sql, &[&pets, &firsts]).await? {
+        let (number, slice) = slice(&row)?;
+        all.entry(PetId(Error::column(&row, SLICES, 2)?)).or_default().insert(number, slice);
+    }
+    Ok(all)
 }
 
-/// Writes slices.
-pub(crate) async fn put_slices(tx: &Tx, pet: PetId, slices: &BTreeMap<i64, Slice>) -> Result<(), Error> {
-    let numbers: Vec<i64> = slices.keys().copied().collect();
-    let bytes: Result<Vec<Vec<u8>>, _> = slices.values().map(Slice::encode).collect();
+/// Writes slices of some pets.
+pub(crate) async fn put_slices(tx: &Tx, slices: &[(PetId, i64, &Slice)]) -> Result<(), Error> {
+    if slices.is_empty() {
+        return Ok(());
+    }
+    let pets: Vec<Uuid> = slices.iter().map(|(pet, ..)| pet.0).collect();
+    let numbers: Vec<i64> = slices.iter().map(|(_, number, _)| *number).collect();
+    let bytes: Result<Vec<Vec<u8>>, _> = slices.iter().map(|(.., slice)| slice.encode()).collect();
     let bytes = bytes.map_err(|_| inconsistent(SLICES, "readings"))?;
     let sql = "-- put_slices\nINSERT INTO reading_slices (pet_id, slice, readings)
-               SELECT $1, new.slice, new.readings FROM unnest($2::int8[], $3::bytea[]) AS new (slice, readings)
+               SELECT new.pet_id, new.slice, new.readings
+               FROM unnest($1::uuid[], $2::int8[], $3::bytea[]) AS new (pet_id, slice, readings)
                ON CONFLICT (pet_id, slice) DO UPDATE SET readings = EXCLUDED.readings";
-    let touched = tx.execute(sql, &[&pet.0, &numbers, &bytes]).await?;
+    let touched = tx.execute(sql, &[&pets, &numbers, &bytes]).await?;
     if touched == slices.len() as u64 { Ok(()) } else { Err(inconsistent(SLICES, "slice")) }
 }
 

@@ -2,6 +2,8 @@
 //!
 //! Invariant: a zone is found by its pet and id together, so that nobody finds another's.
 
+use std::collections::HashMap;
+
 use jiff::Timestamp;
 use petty_chassis::page::{Page, Place};
 use petty_chassis::postgres::{Error, Row, Tx};
@@ -22,11 +24,19 @@ pub(crate) struct Kept {
     pub(crate) updated_at: Timestamp,
 }
 
-/// All of a pet's.
-pub(crate) async fn all(tx: &Tx, pet: PetId) -> Result<Vec<Zone>, Error> {
-    let sql = "-- pet_zones\nSELECT zone_id, name, shape, buffer_m, hours, version, created_at, updated_at
-               FROM safe_zones WHERE pet_id = $1 ORDER BY zone_id";
-    tx.query(sql, &[&pet.0]).await?.iter().map(|row| kept(row).map(|kept| kept.zone)).collect()
+/// All of some pets'.
+pub(crate) async fn all_of(tx: &Tx, pets: &[Uuid]) -> Result<HashMap<PetId, Vec<Zone>>, Error> {
+    let mut all: HashMap<PetId, Vec<Zone>> = HashMap::new();
+    if pets.is_empty() {
+        return Ok(all);
+    }
+    let sql =
+        "-- pets_zones\nSELECT zone_id, name, shape, buffer_m, hours, version, created_at, updated_at, pet_id
+               FROM safe_zones WHERE pet_id = ANY($1) ORDER BY pet_id, zone_id";
+    for row in tx.query(sql, &[&pets]).await? {
+        all.entry(PetId(Error::column(&row, TABLE, 8)?)).or_default().push(kept(&row)?.zone);
+    }
+    Ok(all)
 }
 
 /// How many a pet has.

@@ -78,7 +78,8 @@ impl<'a> Smoother<'a> {
         self.looks.clear();
         while start < run.len() {
             let block = run[start].to.div_euclid(BLOCK_US);
-            let upto = |from: usize, at: i64| from + run[from..].iter().take_while(|epoch| epoch.to < at).count();
+            let upto =
+                |from: usize, at: i64| from + run[from..].iter().take_while(|epoch| epoch.to < at).count();
             let end = upto(start, (block + 1) * BLOCK_US);
             let until = upto(end, (block + 1) * BLOCK_US + AFTER_US);
             for seen in &seen[start + self.looks.len()..until] {
