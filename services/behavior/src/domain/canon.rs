@@ -55,9 +55,22 @@ pub(super) fn canonical(readings: &[Reading]) -> Vec<Sample> {
 
 /// Merges any samples into a canonical list.
 pub(super) fn merge_into(list: &mut Vec<Sample>, mut new: Vec<Sample>) -> Merged {
-    new.sort_by_key(|sample| sample.at);
     let mut merged = Merged::default();
+    let sorted = new.is_sorted_by(|a, b| a.second() < b.second());
+    if !sorted {
+        new.sort_by_key(|sample| sample.at);
+    }
     let Some(first) = new.first().map(Sample::second) else { return merged };
+    if sorted && list.last().is_none_or(|last| last.second() < first) {
+        // All are of seconds of their own, and later: what mostly comes.
+        merged.earliest_change = new.first().map(|sample| sample.at);
+        if list.is_empty() {
+            *list = new;
+        } else {
+            list.append(&mut new);
+        }
+        return merged;
+    }
     // Everything before the first new second stands; only the tail is woven anew.
     let mut old =
         list.split_off(list.partition_point(|sample| sample.second() < first)).into_iter().peekable();

@@ -9,7 +9,7 @@ use super::super::Behavior;
 use super::super::canon::SECOND;
 use super::super::episode::timestamp;
 use super::super::rules::NOISE_M;
-use super::epochs::{Epoch, UNIT_M};
+use super::epochs::{Epoch, long};
 use super::features::COUNT;
 use super::smooth::Said;
 use super::{Baseline, Episode, Evidence, rules, seconds};
@@ -96,7 +96,7 @@ impl Chain {
         };
         const TURN: i64 = 3_600_000_000;
         let east_way = (east - east_before + TURN / 2).rem_euclid(TURN) - TURN / 2;
-        let way = (east_way as f64 * epoch.narrow).hypot((north - north_before) as f64) * UNIT_M;
+        let way = long(east_way as f64 * epoch.narrow, (north - north_before) as f64);
         let span = epoch.to - at;
         if span < LEG_MIN_US {
             return;

@@ -134,6 +134,11 @@ fn run_epochs(samples: &[Sample], priors: &Priors, epochs: &mut Vec<Epoch>) {
 
 /// A ten-millionth of a degree of latitude, metres.
 pub(super) const UNIT_M: f64 = 0.011_119_508;
+/// The length of a way in ten-millionths of a degree, metres. Not `hypot`, which is there for numbers that overflow when squared.
+pub(super) fn long(east: f64, north: f64) -> f64 {
+    (east * east + north * north).sqrt() * UNIT_M
+}
+
 /// Nothing is further from a run's first fix than this counts for: 745 km, so that squares can be summed.
 const FARTHEST: i64 = 1 << 26;
 
@@ -172,6 +177,12 @@ fn right_rates(samples: &[Sample]) -> Vec<bool> {
             }
         }
         let values = &mut values[..count];
+        let (least, most) = values.iter().fold((f64::MAX, 0.0_f64), |(a, b), bpm| (a.min(*bpm), b.max(*bpm)));
+        // All are near each other, so they are near the median: nothing to look for.
+        if most - least <= WRONG * least {
+            right[index] = true;
+            continue;
+        }
         values.sort_unstable_by(f64::total_cmp);
         let median = values[count / 2];
         right[index] = count < 3 || (bpm - median).abs() <= WRONG * median;
@@ -191,8 +202,7 @@ struct Placed {
 
 impl Placed {
     fn distance_m(&self, other: &Self, narrow: f64) -> f64 {
-        let (east, north) = ((self.east - other.east) as f64 * narrow, (self.north - other.north) as f64);
-        (east * east + north * north).sqrt() * UNIT_M
+        long((self.east - other.east) as f64 * narrow, (self.north - other.north) as f64)
     }
 }
 

@@ -7,7 +7,7 @@ use super::super::Behavior;
 use super::super::canon::SECOND;
 use super::super::rules::{LEG_MIN_US, MAX_GAP_US, NOISE_M, Priors};
 use super::baseline::Baselines;
-use super::epochs::{Epoch, UNIT_M};
+use super::epochs::{Epoch, UNIT_M, long};
 
 /// How many channels there are.
 pub(super) const COUNT: usize = 9;
@@ -162,7 +162,8 @@ impl Window {
         Self { before: -1, after: seconds * SECOND, from: 0, to: 0 }
     }
 
-    /// The sums over the epochs that end within it, about an instant.
+    /// The sums over the epochs that end within it, about an instant. Inlined, so that only those are made that are asked for.
+    #[inline]
     fn sums(&mut self, run: &[Epoch], sums: &[Sums], at: i64) -> Sums {
         while run[self.from].to < at - self.before {
             self.from += 1;
@@ -229,8 +230,7 @@ fn gait<'a>(last: &mut Option<&'a Epoch>, epoch: &'a Epoch, priors: &Priors) -> 
     // Always the one before, so that it is the same wherever the run was begun to be read.
     let before = last.replace(epoch)?;
     let span = epoch.to - before.to;
-    let way = ((epoch.east - before.east) as f64 * epoch.narrow).hypot((epoch.north - before.north) as f64);
-    let way = way * UNIT_M;
+    let way = long((epoch.east - before.east) as f64 * epoch.narrow, (epoch.north - before.north) as f64);
     let speed = way / super::seconds(span);
     if !(LEG_MIN_US..=MAX_GAP_US).contains(&span) || way <= NOISE_M || speed > priors.top_mps {
         None
@@ -318,5 +318,5 @@ fn speed(past: &Sums, next: &Sums, narrow: f64) -> u8 {
     let east = between(past.east, next.east) * narrow;
     let north = between(past.north, next.north);
     // From the middle of the one minute to that of the other.
-    share_symbol(east.hypot(north) * UNIT_M / 60.0, &SPEEDS, 1)
+    share_symbol(long(east, north) / 60.0, &SPEEDS, 1)
 }

@@ -8,6 +8,7 @@ use thiserror::Error;
 
 use super::super::Behavior;
 use super::features::{CHANNELS, COUNT};
+use super::smooth;
 
 /// Name and version of the rules, kept with each episode.
 pub const VERSION: &str = "v1/4";
@@ -173,6 +174,8 @@ pub struct Rules {
     pub(super) comes_after: [Lanes; LANES],
     /// By sparseness and behaviour.
     pub(super) leans: [Spoken; 2],
+    /// By the signals at hand and doing, what behaviour it may be said to be.
+    pub(super) says: [[u8; DOINGS]; 8],
     /// How common each is: what is likely before anything was seen.
     pub(super) common: Lanes,
     pub(super) confidence: Vec<f32>,
@@ -243,6 +246,7 @@ impl Rules {
             next,
             comes_after,
             leans: [leans(&file.dense_leans), leans(&file.sparse_leans)],
+            says: std::array::from_fn(smooth::says),
             common: lanes(&|row| common(file, row)),
             confidence: file.confidence.clone(),
         })

@@ -178,12 +178,12 @@ fn scale(lanes: &mut Lanes) {
 }
 
 fn say(rules: &Rules, seen: &Seen, alpha: &Lanes, beta: &Lanes) -> Said {
-    let mut chances = [0.0_f32; DOINGS];
-    chances.iter_mut().zip(alpha.iter().zip(beta)).for_each(|(chance, (a, b))| *chance = a * b);
-    let all: f32 = chances.iter().sum();
+    let says = &rules.says[signals(seen)];
     let mut by_behavior = [0.0_f32; Behavior::ALL.len()];
-    for (chance, doing) in chances.iter().zip(Doing::ALL) {
-        by_behavior[may_say(doing.behavior(), seen) as usize] += chance / all;
+    let mut all = 0.0;
+    for ((a, b), says) in alpha.iter().zip(beta).zip(says) {
+        by_behavior[usize::from(*says)] += a * b;
+        all += a * b;
     }
     // What is claimed too easily, or too rarely, is leant upon: precision against recall is stated in the rules.
     let leans = &rules.leans[usize::from(seen.sparse)];
@@ -194,7 +194,7 @@ fn say(rules: &Rules, seen: &Seen, alpha: &Lanes, beta: &Lanes) -> Said {
             best = behavior;
         }
     }
-    let chance = by_behavior[best as usize];
+    let chance = by_behavior[best as usize] / all;
     let mut weights = [0.0; COUNT];
     let tables = &rules.speaks[usize::from(seen.sparse)];
     for ((weight, table), symbol) in weights.iter_mut().zip(tables).zip(seen.symbols) {
@@ -214,16 +214,27 @@ fn say(rules: &Rules, seen: &Seen, alpha: &Lanes, beta: &Lanes) -> Said {
     Said { behavior: best, chance, confidence, weights }
 }
 
-/// What the signals at hand may be said to tell (domain.md): fixes alone Walking and Running, heart rates alone rest and sleep; games
+/// Which signals are at hand, as `Rules::says` numbers them.
+fn signals(seen: &Seen) -> usize {
+    usize::from(seen.rates)
+        | usize::from(seen.levels) << 1
+        | usize::from(seen.symbols[SPEED] > 0) << 2
+}
+
+/// What each doing may be said to be by such signals (domain.md): fixes alone tell Walking and Running, heart rates alone rest and sleep; games
 /// and pacing need levels.
-fn may_say(behavior: Behavior, seen: &Seen) -> Behavior {
-    let may = match behavior {
-        Behavior::DeepSleep | Behavior::Resting => seen.rates || seen.levels,
-        Behavior::Walking | Behavior::Running => seen.levels || seen.symbols[SPEED] > 0,
-        Behavior::PlayingFetch | Behavior::AnxiousPacing => seen.levels,
-        Behavior::Unknown => true,
-    };
-    if may { behavior } else { Behavior::Unknown }
+pub(super) fn says(signals: usize) -> [u8; DOINGS] {
+    let [rates, levels, speed] = [0, 1, 2].map(|bit| signals >> bit & 1 == 1);
+    Doing::ALL.map(|doing| {
+        let behavior = doing.behavior();
+        let may = match behavior {
+            Behavior::DeepSleep | Behavior::Resting => rates || levels,
+            Behavior::Walking | Behavior::Running => levels || speed,
+            Behavior::PlayingFetch | Behavior::AnxiousPacing => levels,
+            Behavior::Unknown => true,
+        };
+        (if may { behavior } else { Behavior::Unknown }) as u8
+    })
 }
 
 /// Between the steps of the table, in proportion.
