@@ -13,11 +13,12 @@ use petty_scenarios::Recording;
 
 /// Where it begins: where it ended before.
 const START: Weights = [
-    [1.2, 0.076, 0.1, 0.01, 0.5, 0.038, 0.041, 0.186, 0.064],
-    [0.96, 0.384, 0.32, 0.048, 0.375, 0.1, 0.078, 0.384, 0.41],
+    [1.5, 0.076, 0.1, 0.0125, 0.32, 0.0475, 0.041, 0.186, 0.0328],
+    [0.96, 0.48, 0.256, 0.06, 0.375, 0.1, 0.078, 0.384, 0.41],
 ];
 /// Likewise, of the behaviours' leans.
-const LEANS: Leans = [[1.0, 2.024, 1.0, 2.024, 0.625, 1.6, 0.625], [1.0, 1.2, 1.0, 1.0, 1.265, 1.0, 1.0]];
+const LEANS: Leans =
+    [[1.5625, 2.024, 0.894, 2.024, 0.625, 1.28, 0.625], [0.8, 1.2, 1.0, 1.0, 1.265, 1.0, 1.0]];
 /// Precision and recall wanted, a hundredth beyond the goals.
 const WANTED: [(Behavior, f64, f64); 3] = [
     (Behavior::DeepSleep, 0.96, 0.94),

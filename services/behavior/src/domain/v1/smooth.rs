@@ -216,9 +216,7 @@ fn say(rules: &Rules, seen: &Seen, alpha: &Lanes, beta: &Lanes) -> Said {
 
 /// Which signals are at hand, as `Rules::says` numbers them.
 fn signals(seen: &Seen) -> usize {
-    usize::from(seen.rates)
-        | usize::from(seen.levels) << 1
-        | usize::from(seen.symbols[SPEED] > 0) << 2
+    usize::from(seen.rates) | usize::from(seen.levels) << 1 | usize::from(seen.symbols[SPEED] > 0) << 2
 }
 
 /// What each doing may be said to be by such signals (domain.md): fixes alone tell Walking and Running, heart rates alone rest and sleep; games
