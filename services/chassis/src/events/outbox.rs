@@ -87,42 +87,14 @@ impl Batch {
 
     /// One more, of the trace that `traceparent` names; empty: of none.
     pub fn add<M: Message>(&mut self, clock: &Clock, event: &Outgoing<'_, M>, traceparent: &str) {
-        let Outgoing { topic, subject, version, shard, payload } = event;
-        self.put(clock, topic, *subject, *version, *shard, payload.encode_to_vec(), traceparent);
-    }
-
-    /// As [`Batch::add`], of no entity and with a payload that is written already.
-    pub fn add_written(
-        &mut self,
-        clock: &Clock,
-        topic: &'static Topic,
-        subject: Uuid,
-        shard: i16,
-        payload: Vec<u8>,
-        traceparent: &str,
-    ) {
-        self.put(clock, topic, subject, 0, shard, payload, traceparent);
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "one for each column")]
-    fn put(
-        &mut self,
-        clock: &Clock,
-        topic: &'static Topic,
-        subject: Uuid,
-        version: i64,
-        shard: i16,
-        payload: Vec<u8>,
-        traceparent: &str,
-    ) {
         self.ids.push(EventId::new(clock).0);
-        self.topics.push(topic.name);
-        self.shards.push(shard);
-        self.subjects.push(subject);
-        self.versions.push(version);
-        self.schema_versions.push(topic.schema_version);
+        self.topics.push(event.topic.name);
+        self.shards.push(event.shard);
+        self.subjects.push(event.subject);
+        self.versions.push(event.version);
+        self.schema_versions.push(event.topic.schema_version);
         self.traceparents.push(traceparent.to_owned());
-        self.payloads.push(payload);
+        self.payloads.push(event.payload.encode_to_vec());
     }
 
     /// The statement, for a pipeline.

@@ -324,6 +324,30 @@ fn a_flush_in_order_reads_a_few_hours_and_a_repeated_one_changes_nothing() {
 }
 
 #[test]
+fn what_comes_a_few_minutes_late_costs_what_comes_in_order() {
+    // Half of it up to three minutes late, in flushes of five.
+    let readings = hours(0, 9, 30, 5);
+    let mut arriving: Vec<(i64, Reading)> = readings
+        .iter()
+        .enumerate()
+        .map(|(nth, reading)| (reading.at.as_second() + i64::from(nth % 2 == 1) * 180, reading.clone()))
+        .collect();
+    arriving.sort_by_key(|(at, _)| *at);
+    let (rules, mut shelf) = (rules(), Shelf::default());
+    for some in arriving.chunks(5) {
+        let some: Vec<Reading> = some.iter().map(|(_, reading)| reading.clone()).collect();
+        let reads_again = shelf.reads_again;
+        shelf.most_read = 0;
+        shelf.take(&rules, &dog(), &some);
+        // 48 to 63 minutes of readings, in slices of five.
+        assert!(shelf.reads_again > reads_again || shelf.most_read <= 15, "{} slices", shelf.most_read);
+    }
+    assert_eq!(shelf.episodes(), interpret(&rules, &dog(), &readings));
+    // The first, while there are too few to tell what they bear upon, and as the quarter of a day ends.
+    assert!(shelf.reads_again <= 4, "{} read again", shelf.reads_again);
+}
+
+#[test]
 fn another_species_computes_what_is_kept_anew() {
     let (rules, mut shelf) = (rules(), Shelf::default());
     let readings = hours(0, 12, 30, 6);
