@@ -9,7 +9,8 @@ use crate::config::{Reader, Section};
 pub struct EventsConfig {
     /// Shards by pet: `PETTY_SHARDS`, 1 to 1,024, default 16. Fixed at install.
     pub shards: i16,
-    /// The handling deadline of an entry: `PETTY_EVENTS_HANDLING_DEADLINE`, default 5 s. After twice that it is claimed.
+    /// The handling deadline of an entry: `PETTY_EVENTS_HANDLING_DEADLINE`, default 5 s. After twice that it is handled again, and a replica
+    /// that says nothing for as long reads its shards no more.
     pub handling_deadline: Duration,
     /// How often gaps are looked for: `PETTY_EVENTS_GAP_INTERVAL`, default 2 s.
     pub gap_interval: Duration,

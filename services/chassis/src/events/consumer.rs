@@ -1,12 +1,13 @@
 //! A consumer group's member.
 //!
-//! Entries are read for all shards and handed to workers by shard. A worker takes what waits, splits it by pet and runs one
+//! Each shard is read by one replica at a time, and handed to the worker of its shard. A worker takes what waits, splits it by pet and runs one
 //! transaction for all, in order of pet id: first the inbox rows, then the handler's effects; where that fails, one for each
-//! half of the pets, and so on, down to one for each event and pet. Entries are acknowledged after the last commit. Entries whose reader died are claimed after twice the
-//! handling deadline.
+//! half of the pets, and so on, down to one for each event and pet. Entries are acknowledged after the last commit. Where a reader
+//! dies its shards are another's after twice the handling deadline, who begins with what is not acknowledged.
 
 mod reader;
 mod redrive;
+mod shards;
 mod together;
 mod worker;
 
@@ -154,8 +155,9 @@ impl Consumer {
         consumer
     }
 
-    /// An entry is claimed from a silent reader after this time.
-    fn reclaim_after(&self) -> Duration {
+    /// A replica that says nothing for this long reads its shards no more; and an entry that is not handled within it is looked at
+    /// again.
+    fn lease(&self) -> Duration {
         self.config.handling_deadline * 2
     }
 }

@@ -23,7 +23,15 @@ pub(crate) const COLLAR: &str = "collar-own";
 const OTHERS: &str = "collar-others";
 /// The tables that move by themselves, mail on its way among them, and where refusals are kept and counted: the chains of
 /// the audit log, the throttles.
-const RESTLESS: &[&str] = &["event_relay_shards", "audit_heads", "audit_links", "throttles", "mails"];
+const RESTLESS: &[&str] = &[
+    "event_relay_shards",
+    "event_consumers",
+    "event_consumer_shards",
+    "audit_heads",
+    "audit_links",
+    "throttles",
+    "mails",
+];
 
 /// Everything there is.
 pub(crate) struct Scene {

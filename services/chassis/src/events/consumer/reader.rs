@@ -1,14 +1,17 @@
-//! Reads entries of all shards, claims those of dead readers, and hands each to the worker of its shard.
+//! Reads entries of this replica's shards, beginning with what the reader before left, and hands each to the worker of its shard.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 use redis::streams::{StreamAutoClaimOptions, StreamAutoClaimReply, StreamId, StreamReadReply};
 use redis::{AsyncCommands as _, RedisError, RedisResult, Value};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
+use super::shards::{self, Held, Shards};
 use super::{Consumer, worker};
 use crate::events::{Topic, topics};
 
@@ -16,6 +19,7 @@ use crate::events::{Topic, topics};
 const BATCH: usize = 32;
 /// So many wait for a worker at most.
 const QUEUE: usize = worker::TOGETHER;
+/// So long is waited for what comes, at most: a quarter of a lease.
 const BLOCK: Duration = Duration::from_secs(1);
 /// Shards are handled side by side by so many workers, each in order.
 const WORKERS: usize = 4;
@@ -35,75 +39,181 @@ pub(super) struct Entry {
     pub(super) bytes: Vec<u8>,
 }
 
+/// What a worker is handed.
+pub(super) enum Item {
+    Entry(Entry),
+    /// That no more of a shard comes.
+    Left(i16),
+}
+
+struct Reader {
+    consumer: Arc<Consumer>,
+    sources: Vec<Source>,
+    queues: Vec<mpsc::Sender<Item>>,
+    held: watch::Receiver<Held>,
+    /// What is read, or was until a moment ago.
+    reading: BTreeSet<i16>,
+    cut_off: Arc<AtomicBool>,
+    pause: Duration,
+}
+
 pub(super) async fn run(consumer: Arc<Consumer>) {
     let sources: Vec<Source> = topics::consumed_by(consumer.context.service)
         .flat_map(|topic| {
             (0..consumer.config.shards).map(move |shard| Source { topic, shard, key: topic.stream(shard) })
         })
         .collect();
-    let queues: Vec<mpsc::Sender<Entry>> = (0..WORKERS)
+    let Shards { held, done_with, cut_off } = shards::start(&consumer);
+    let queues: Vec<mpsc::Sender<Item>> = (0..WORKERS)
         .map(|_| {
             let (sender, receiver) = mpsc::channel(QUEUE);
             // Requests come first: what follows from events may come a moment later.
-            consumer.context.tasks.spawn_behind("event-worker", worker::run(consumer.clone(), receiver));
+            let worker = worker::run(consumer.clone(), receiver, done_with.clone());
+            consumer.context.tasks.spawn_behind("event-worker", worker);
             sender
         })
         .collect();
+    // The workers' ones alone say that none of them runs any more.
+    drop(done_with);
     let shutdown = consumer.context.shutdown.clone();
-    let mut pause = Duration::from_millis(50);
+    let (reading, pause) = (BTreeSet::new(), Duration::from_millis(50));
+    let mut reader = Reader { consumer, sources, queues, held, reading, cut_off, pause };
     loop {
-        let reading = read(&consumer, &sources, &queues, &mut pause);
         tokio::select! {
             () = shutdown.draining() => return,
-            Err(error) = reading => tracing::warn!(error = %error, "events cannot be read just now"),
+            Err(error) = reader.read() => {
+                reader.cut_off.store(true, Ordering::Release);
+                tracing::warn!(error = %error, "events cannot be read just now");
+            }
         }
         tokio::select! {
             () = shutdown.draining() => return,
-            () = tokio::time::sleep(pause) => {}
+            () = tokio::time::sleep(reader.pause) => {}
         }
-        pause = (pause * 2).min(Duration::from_secs(1));
+        reader.pause = (reader.pause * 2).min(Duration::from_secs(1));
     }
 }
 
-/// Reads until Redis fails.
-async fn read(
-    consumer: &Consumer,
-    sources: &[Source],
-    queues: &[mpsc::Sender<Entry>],
-    pause: &mut Duration,
-) -> RedisResult<std::convert::Infallible> {
-    let group = consumer.context.service;
-    let name = consumer.context.base.instance.as_str();
-    let mut connection = consumer.redis.dedicated(BLOCK + Duration::from_secs(2)).await?;
-    make_groups(&mut connection, group, sources).await?;
-    let mut claimed = Instant::now();
-    loop {
+impl Reader {
+    /// Reads until Redis fails.
+    async fn read(&mut self) -> RedisResult<std::convert::Infallible> {
+        let lease = self.consumer.lease();
+        let block = (lease / 4).min(BLOCK);
+        let mut connection = self.consumer.redis.dedicated(block + Duration::from_secs(2)).await?;
+        make_groups(&mut connection, self.consumer.context.service, &self.sources).await?;
+        self.cut_off.store(false, Ordering::Release);
+        // What the connection before may have been sent and nobody saw is claimed like what another reader left.
+        let mut begun = BTreeSet::new();
+        let mut claimed = Instant::now();
+        loop {
+            let shards = self.held.borrow_and_update().for_at_least(block);
+            for left in self.reading.difference(&shards) {
+                begun.remove(left);
+                let _ = self.queue(*left).send(Item::Left(*left)).await;
+            }
+            self.reading = shards;
+            let new: Vec<i16> = self.reading.difference(&begun).copied().collect();
+            for shard in new {
+                self.claim(&mut connection, shard, Duration::ZERO).await?;
+                begun.insert(shard);
+            }
+            if self.reading.is_empty() {
+                tokio::select! {
+                    Ok(()) = self.held.changed() => {}
+                    () = tokio::time::sleep(block) => {}
+                }
+                continue;
+            }
+            self.read_new(&mut connection, block).await?;
+            if claimed.elapsed() >= lease / 2 {
+                claimed = Instant::now();
+                for shard in self.reading.clone() {
+                    self.claim(&mut connection, shard, lease).await?;
+                }
+            }
+        }
+    }
+
+    async fn read_new(&mut self, connection: &mut MultiplexedConnection, block: Duration) -> RedisResult<()> {
+        let group = self.consumer.context.service;
+        let name = self.consumer.context.base.instance.as_str();
         let mut command = redis::cmd("XREADGROUP");
         command.arg("GROUP").arg(group).arg(name).arg("COUNT").arg(BATCH);
-        command.arg("BLOCK").arg(BLOCK.as_millis().to_string()).arg("STREAMS");
-        for source in sources {
+        command.arg("BLOCK").arg(block.as_millis().to_string()).arg("STREAMS");
+        let sources = || self.sources.iter().filter(|source| self.reading.contains(&source.shard));
+        for source in sources() {
             command.arg(&source.key);
         }
-        for _ in sources {
+        for _ in sources() {
             command.arg(">");
         }
-        match command.query_async::<Option<StreamReadReply>>(&mut connection).await {
+        match command.query_async::<Option<StreamReadReply>>(connection).await {
             Ok(reply) => {
                 for stream in reply.into_iter().flat_map(|reply| reply.keys) {
-                    if let Some(source) = sources.iter().find(|source| source.key == stream.key) {
-                        enqueue(source, stream.ids, queues).await;
+                    if let Some(source) = self.sources.iter().find(|source| source.key == stream.key) {
+                        self.enqueue(source, stream.ids).await;
                     }
                 }
-                *pause = Duration::from_millis(50);
+                self.pause = Duration::from_millis(50);
+                Ok(())
             }
             // The stream was flushed: the groups begin at 0 again.
-            Err(error) if is_no_group(&error) => make_groups(&mut connection, group, sources).await?,
-            Err(error) => return Err(error),
+            Err(error) if is_no_group(&error) => make_groups(connection, group, &self.sources).await,
+            Err(error) => Err(error),
         }
-        if claimed.elapsed() >= consumer.reclaim_after() / 2 {
-            claimed = Instant::now();
-            claim(consumer, &mut connection, sources, queues).await?;
+    }
+
+    /// Takes over a shard's entries that were read so long ago and that nobody acknowledged, the oldest first.
+    async fn claim(
+        &self,
+        connection: &mut MultiplexedConnection,
+        shard: i16,
+        idle: Duration,
+    ) -> RedisResult<()> {
+        let group = self.consumer.context.service;
+        let name = self.consumer.context.base.instance.as_str();
+        let idle = usize::try_from(idle.as_millis()).unwrap_or(usize::MAX);
+        for source in self.sources.iter().filter(|source| source.shard == shard) {
+            let mut from = "0-0".to_owned();
+            loop {
+                let options = StreamAutoClaimOptions::default().count(BATCH);
+                let reply: RedisResult<StreamAutoClaimReply> =
+                    connection.xautoclaim_options(&source.key, group, name, idle, &from, options).await;
+                match reply {
+                    Ok(reply) => {
+                        self.enqueue(source, reply.claimed).await;
+                        from = reply.next_stream_id;
+                    }
+                    Err(error) if is_no_group(&error) => {
+                        make_groups(connection, group, &self.sources).await?;
+                        break;
+                    }
+                    Err(error) => return Err(error),
+                }
+                if from == "0-0" {
+                    break;
+                }
+            }
         }
+        Ok(())
+    }
+
+    async fn enqueue(&self, source: &Source, entries: Vec<StreamId>) {
+        let queue = self.queue(source.shard);
+        for entry in entries {
+            let bytes = match entry.map.get("e") {
+                Some(Value::BulkString(bytes)) => bytes.clone(),
+                _ => Vec::new(),
+            };
+            let entry = Entry { source: source.clone(), id: entry.id, bytes };
+            // A worker that is gone is shutting down; the entry stays pending and is claimed later.
+            let _ = queue.send(Item::Entry(entry)).await;
+        }
+    }
+
+    fn queue(&self, shard: i16) -> &mpsc::Sender<Item> {
+        let worker = usize::try_from(shard).unwrap_or_default() % self.queues.len();
+        &self.queues[worker]
     }
 }
 
@@ -124,46 +234,4 @@ async fn make_groups(
 
 fn is_no_group(error: &RedisError) -> bool {
     error.code() == Some("NOGROUP")
-}
-
-/// Takes over entries that nobody acknowledged in time.
-async fn claim(
-    consumer: &Consumer,
-    connection: &mut MultiplexedConnection,
-    sources: &[Source],
-    queues: &[mpsc::Sender<Entry>],
-) -> RedisResult<()> {
-    let group = consumer.context.service;
-    let idle = usize::try_from(consumer.reclaim_after().as_millis()).unwrap_or(usize::MAX);
-    for source in sources {
-        let options = StreamAutoClaimOptions::default().count(BATCH);
-        let reply: RedisResult<StreamAutoClaimReply> = connection
-            .xautoclaim_options(
-                &source.key,
-                group,
-                consumer.context.base.instance.as_str(),
-                idle,
-                "0-0",
-                options,
-            )
-            .await;
-        match reply {
-            Ok(reply) => enqueue(source, reply.claimed, queues).await,
-            Err(error) if is_no_group(&error) => make_groups(connection, group, sources).await?,
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
-}
-
-async fn enqueue(source: &Source, entries: Vec<StreamId>, queues: &[mpsc::Sender<Entry>]) {
-    let worker = usize::try_from(source.shard).unwrap_or_default() % queues.len();
-    for entry in entries {
-        let bytes = match entry.map.get("e") {
-            Some(Value::BulkString(bytes)) => bytes.clone(),
-            _ => Vec::new(),
-        };
-        // A worker that is gone is shutting down; the entry stays pending and is claimed later.
-        let _ = queues[worker].send(Entry { source: source.clone(), id: entry.id, bytes }).await;
-    }
 }

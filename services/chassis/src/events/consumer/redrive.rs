@@ -4,7 +4,7 @@
 //! was buried, keeps the stream from applying it meanwhile. So it is applied once, however often and by however many it is
 //! redriven. The other parts of an event that could not be split are handled as from the stream, each once by its inbox row.
 //!
-//! Order: a redriven part comes later than its number says, as a claimed or repaired one does. What consumers do tolerates
+//! Order: a redriven part comes later than its number says, as a repaired one does. What consumers do tolerates
 //! that: readings are a set, entities apply higher versions alone, the forgotten stay forgotten.
 
 use petty_proto::events::v1::redrive_dead_letter_response::Outcome;

@@ -10,7 +10,7 @@ use futures::FutureExt as _;
 use tokio::sync::mpsc;
 use tracing::Instrument as _;
 
-use super::reader::Entry;
+use super::reader::{Entry, Item};
 use super::{Consumer, Failure, Part, together};
 use crate::events::dead_letters::{self, Reason};
 use crate::events::{Event, decode, inbox, topics};
@@ -24,21 +24,35 @@ const POISON_PAUSE: Duration = Duration::from_millis(20);
 /// However short the handling deadline: a transaction that takes longer than this is not coming back.
 const SHORTEST_PATIENCE: Duration = Duration::from_secs(15);
 
-pub(super) async fn run(consumer: Arc<Consumer>, mut entries: mpsc::Receiver<Entry>) {
+pub(super) async fn run(
+    consumer: Arc<Consumer>,
+    mut items: mpsc::Receiver<Item>,
+    done_with: mpsc::UnboundedSender<i16>,
+) {
     let shutdown = consumer.context.shutdown.clone();
     loop {
         let mut waiting = Vec::new();
         let count = tokio::select! {
             // In drain, what was begun is finished; what was only queued stays pending and is claimed by another replica.
             () = shutdown.draining() => return,
-            count = entries.recv_many(&mut waiting, TOGETHER) => count,
+            count = items.recv_many(&mut waiting, TOGETHER) => count,
         };
         if count == 0 {
             return;
         }
+        let (mut entries, mut left) = (Vec::with_capacity(count), Vec::new());
+        for item in waiting {
+            match item {
+                Item::Entry(entry) => entries.push(entry),
+                Item::Left(shard) => left.push(shard),
+            }
+        }
         tokio::select! {
             () = shutdown.cancelled() => return,
-            () = consumer.handle_entries(waiting) => {}
+            () = consumer.handle_entries(entries) => {}
+        }
+        for shard in left {
+            let _ = done_with.send(shard);
         }
     }
 }
