@@ -1,7 +1,7 @@
 //! `petty bench`: how fast Petty is, measured beside a floor in the same run.
 //!
 //! Benches of the mesh start one of their own, on a PostgreSQL and a Redis with the durability settings that Petty runs with;
-//! behavior's, the gateway's and the edge's need none. They leave nothing behind. A missed goal is reported as missed.
+//! behavior's starts two replicas of it alone, the gateway's and the edge's need none. They leave nothing behind. A missed goal is reported as missed.
 
 mod auth;
 mod behavior;
@@ -44,7 +44,7 @@ pub async fn run(args: BenchArgs) -> anyhow::Result<ExitCode> {
         Bench::Stream { events, rounds } => stream::run(events, rounds).await?,
         Bench::Auth(auth) => auth::run(auth).await?,
         Bench::Ingest(ingest) => ingest::run(ingest).await?,
-        Bench::Behavior(behavior) => behavior::run(behavior.pets, behavior.days, behavior.rounds)?,
+        Bench::Behavior(behavior) => behavior::run(behavior).await?,
         Bench::Gateway(gateway) => return gateway::run(&gateway, args.json.as_deref()).await,
         Bench::Edge(edge) => edge::run(edge).await?,
         Bench::Part(part) => return gateway::part(&part.part).await,

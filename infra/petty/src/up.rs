@@ -154,9 +154,19 @@ async fn start<S: Service + 'static>(
     shutdown: &Shutdown,
     tasks: &Tasks,
 ) -> anyhow::Result<(&'static str, RunningService)> {
-    let environment: Environment = plan.environment(S::NAME, 0)?.into_iter().collect();
+    Ok((S::NAME, start_one::<S>(plan, 0, shutdown, tasks).await?))
+}
+
+/// A replica of a service, in this process.
+pub(crate) async fn start_one<S: Service + 'static>(
+    plan: &Plan,
+    replica: usize,
+    shutdown: &Shutdown,
+    tasks: &Tasks,
+) -> anyhow::Result<RunningService> {
+    let environment: Environment = plan.environment(S::NAME, replica)?.into_iter().collect();
     let running = petty_chassis::embed::<S>(environment, shutdown.clone(), tasks.clone()).await;
-    Ok((S::NAME, running.with_context(|| format!("start {}", S::NAME))?))
+    running.with_context(|| format!("start {}", S::NAME))
 }
 
 /// Says something to whoever started it.

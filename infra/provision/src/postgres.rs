@@ -198,7 +198,6 @@ impl Kind for Spec {
             "fsync=on",
             "synchronous_commit=on",
             "full_page_writes=on",
-            "wal_compression=on",
             "max_wal_size=1GB",
             "timezone=UTC",
             "log_timezone=UTC",
@@ -209,6 +208,8 @@ impl Kind for Spec {
         ] {
             set(setting.to_owned());
         }
+        // Of what is gone in a minute the log need not be small.
+        set(format!("wal_compression={}", if self.settings.disposable { "off" } else { "on" }));
         if self.settings.disposable {
             // In the cluster, not in /dev/shm, where a kill would leave it.
             set("dynamic_shared_memory_type=mmap".to_owned());

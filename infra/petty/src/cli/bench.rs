@@ -251,14 +251,17 @@ pub struct IngestBench {
 /// `petty bench behavior`.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct BehaviorBench {
-    /// How many made-up pets.
+    /// How many made-up pets' recordings.
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     pub pets: u32,
     /// How many days of each.
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub days: u32,
+    /// How many pets report to the two replicas, each as one of the recordings has it.
+    #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub fleet: u32,
     /// In how many rounds.
-    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub rounds: u32,
 }
 
