@@ -45,8 +45,8 @@ pub struct Limits {
     /// The most requests answered at once: `PETTY_HTTP_CONCURRENCY`, default 1,024. Four times as many
     /// wait for their turn, for a moment; more are answered 503.
     pub concurrency: usize,
-    /// The most requests that one service is asked at once: `PETTY_HTTP_UPSTREAM_CONCURRENCY`, default 512. As
-    /// many wait for a moment, unless the service hangs; more are answered 503: one that hangs takes no place of the others' requests.
+    /// The most requests that one service is asked at once: `PETTY_HTTP_UPSTREAM_CONCURRENCY`, default 512.
+    /// Others wait for a moment, unless the service hangs; then they are answered 503: one that hangs takes no place of the others' requests.
     pub upstream_concurrency: usize,
     /// The most bytes of a body: `PETTY_HTTP_BODY_BYTES`, default 1 MiB.
     pub body_bytes: usize,

@@ -9,7 +9,6 @@ mod translate;
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::Context as _;
 use bytes::Bytes;
@@ -23,7 +22,6 @@ use petty_chassis::caller::Verifier;
 use petty_chassis::grpc::CallScope;
 use petty_chassis::types::Clock;
 use petty_chassis::{Shutdown, Tasks, telemetry};
-use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
@@ -45,7 +43,7 @@ use crate::routes::{ROUTES, Route};
 use crate::socket as sockets;
 use crate::sparing::Sparing;
 use crate::stream::Streams;
-use crate::turn::Places;
+use crate::turn::{Line, Places, WAIT};
 use crate::upload::Uploads;
 use crate::upstream::Upstreams;
 use crate::{coding, headers, probes};
@@ -53,11 +51,8 @@ use crate::{coding, headers, probes};
 /// So many times as many requests as are answered at once may wait for their turn.
 const WAITING: usize = 4;
 
-/// How long somebody far over a quota waits for the refusal. On a connection where one request waits for the other that is four
-/// refusals a second, instead of as many as the gateway can make.
-const REFUSED_AFTER: Duration = Duration::from_millis(250);
-/// So many wait so at once; beyond, they are refused at once, as what waits takes memory.
-const MOST_HELD_UP: usize = 1_024;
+/// So many who are refused are kept waiting for it; beyond, they are refused at once, as what waits takes memory.
+const MOST_HELD_UP: usize = 4_096;
 
 /// The edge: everything between a request and the services.
 #[derive(Debug)]
@@ -74,7 +69,7 @@ pub struct Edge {
     proxies: TrustedProxies,
     cors: Origins,
     places: Arc<Places>,
-    held_up: Semaphore,
+    held_up: Line,
     streams: Streams,
     uploads: Uploads,
     room: Room,
@@ -149,14 +144,15 @@ impl Edge {
                 .context("two routes cannot be told apart")
         };
         let (router, staff) = (routed(|route| !route.is_for_staff())?, routed(Route::is_for_staff)?);
-        let upstreams = upstreams.each_with(limits.upstream_concurrency);
+        // Whoever has a place here may wait there.
+        let upstreams = upstreams.each_with(limits.upstream_concurrency, limits.concurrency);
         for route in routes {
             upstreams
                 .get(route.upstream)
                 .with_context(|| format!("{} is answered by nobody", route.template))?;
         }
         let Process { readiness, clock, tasks, shutdown } = process;
-        let places = Places::new(limits.concurrency, limits.concurrency.saturating_mul(WAITING));
+        let places = Places::patient(limits.concurrency, limits.concurrency.saturating_mul(WAITING));
         let streams = Streams::new(limits, tasks.clone(), shutdown.clone());
         let metrics = Metrics::new();
         let personal = Exchanges::new(clock.clone());
@@ -172,7 +168,7 @@ impl Edge {
             proxies,
             cors: Origins::default(),
             places,
-            held_up: Semaphore::new(MOST_HELD_UP),
+            held_up: Line::new(MOST_HELD_UP),
             streams,
             uploads: Uploads::new(limits),
             room: Room::new(limits.bodies_bytes.max(limits.batch_bytes).max(limits.body_bytes)),
@@ -275,7 +271,9 @@ impl Edge {
                 AssertUnwindSafe(dispatched).catch_unwind().await
             };
             let answered = answered.unwrap_or_else(|panic| panicked(panic.as_ref()));
-            if answered.standing.as_ref().is_some_and(|standing| standing.is_far_over) {
+            let is_far_over = answered.standing.as_ref().is_some_and(|standing| standing.is_far_over);
+            let overloaded = matches!(&answered.response, Err(problem) if problem.is_overloaded());
+            if is_far_over || overloaded && began.elapsed() < WAIT {
                 Box::pin(self.hold_up()).await;
             }
             let gave_up =
@@ -329,9 +327,9 @@ impl Edge {
 
     /// Keeps somebody waiting, who has no place any more and whose request is over but for its answer.
     async fn hold_up(&self) {
-        let Ok(_held) = self.held_up.try_acquire() else { return };
+        let Some((_held, wait)) = self.held_up.enter() else { return };
         tokio::select! {
-            () = tokio::time::sleep(REFUSED_AFTER) => {}
+            () = tokio::time::sleep(wait) => {}
             () = self.shutdown.draining() => {}
         }
     }

@@ -15,6 +15,8 @@ use crate::answer::AnswerBody;
 /// The most faults that one answer lists.
 pub(crate) const MOST_FAULTS: usize = 20;
 
+const OVERLOADED: &str = "OVERLOADED";
+
 /// The longest field path that an answer repeats: unknown fields have the client's own names.
 pub(crate) const LONGEST_FIELD: usize = 128;
 
@@ -95,8 +97,13 @@ impl Problem {
 
     /// More at once than may be.
     pub(crate) fn overloaded() -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "OVERLOADED", "Too much at once; try again.")
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, OVERLOADED, "Too much at once; try again.")
             .with(RETRY_AFTER, HeaderValue::from_static("1"))
+    }
+
+    /// Whether there is more at once than may be.
+    pub(crate) fn is_overloaded(&self) -> bool {
+        self.code == OVERLOADED
     }
 
     /// A fault of ours.

@@ -1,29 +1,59 @@
 //! Places that requests take, and the short wait for one.
 //!
 //! Refusing costs nearly what answering does: refused at once, and asking again at once, a crowd would leave no time for answers. So
-//! who finds no place waits for a moment. Invariants: no more than so many have places; no more than so many wait, none longer than
-//! [`WAIT`]; nobody waits where nobody has left for as long, because who hangs is not waited for.
+//! who finds no place waits for a moment, and longer the more wait, so that so many are refused a second and no more. Invariants: no
+//! more than so many have places; no more than so many wait, none longer than [`LONGEST`]. Where those who wait hold places of others,
+//! nobody waits once all were taken for [`WAIT`] and nobody left: who hangs is not waited for.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use tokio::time::{Instant, timeout};
 
 use crate::problem::Problem;
 
 /// Far below what a client waits, and longer than a healthy service takes for all that are before it.
-const WAIT: Duration = Duration::from_millis(250);
+pub(crate) const WAIT: Duration = Duration::from_millis(250);
+/// However many wait.
+const LONGEST: Duration = Duration::from_secs(2);
+/// So many are refused a second: a tenth, about, of what one core could.
+const REFUSED_PER_SECOND: f64 = 1_000.0;
+
+/// Those who wait.
+#[derive(Debug)]
+pub(crate) struct Line {
+    free: Semaphore,
+    most: usize,
+}
+
+impl Line {
+    /// In which so many may wait.
+    pub(crate) fn new(most: usize) -> Self {
+        let most = most.min(Semaphore::MAX_PERMITS);
+        Self { free: Semaphore::new(most), most }
+    }
+
+    /// A place at its end, and how long to wait there at most; `None` where too many wait.
+    pub(crate) fn enter(&self) -> Option<(SemaphorePermit<'_>, Duration)> {
+        let waiting = self.most.saturating_sub(self.free.available_permits());
+        #[expect(clippy::cast_precision_loss, reason = "a number of requests in memory")]
+        let wait = Duration::from_secs_f64(waiting as f64 / REFUSED_PER_SECOND);
+        Some((self.free.try_acquire().ok()?, wait.clamp(WAIT, LONGEST)))
+    }
+}
 
 /// The places there are.
 #[derive(Debug)]
 pub(crate) struct Places {
     free: Arc<Semaphore>,
-    waiting: Semaphore,
+    line: Line,
+    /// Whether those who hang are waited for.
+    patient: bool,
     begin: Instant,
-    /// When a place was last left, in milliseconds after `begin`.
-    left: AtomicU64,
+    /// When a place was last left, or the last one taken, in milliseconds after `begin`.
+    moved: AtomicU64,
 }
 
 /// A place, until it is dropped.
@@ -35,19 +65,28 @@ pub(crate) struct Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.places.left.store(self.places.passed(), Ordering::Relaxed);
+        self.places.move_on();
     }
 }
 
 impl Places {
-    /// So many, for which so many may wait.
-    pub(crate) fn new(most: usize, waiting: usize) -> Arc<Self> {
-        let most = most.min(Semaphore::MAX_PERMITS);
+    /// So many, for which so many may wait, unless whoever has them hangs.
+    pub(crate) fn new(most: usize, line: usize) -> Arc<Self> {
+        Self::with(most, line, false)
+    }
+
+    /// The same for what nobody else waits behind: who waits here holds up none.
+    pub(crate) fn patient(most: usize, line: usize) -> Arc<Self> {
+        Self::with(most, line, true)
+    }
+
+    fn with(most: usize, line: usize, patient: bool) -> Arc<Self> {
         Arc::new(Self {
-            free: Arc::new(Semaphore::new(most)),
-            waiting: Semaphore::new(waiting.min(Semaphore::MAX_PERMITS)),
+            free: Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS))),
+            line: Line::new(line),
+            patient,
             begin: Instant::now(),
-            left: AtomicU64::new(0),
+            moved: AtomicU64::new(0),
         })
     }
 
@@ -57,7 +96,12 @@ impl Places {
     /// 503 where there is none.
     pub(crate) async fn take(self: &Arc<Self>) -> Result<Place, Problem> {
         let permit = match Arc::clone(&self.free).try_acquire_owned() {
-            Ok(permit) => permit,
+            Ok(permit) => {
+                if self.free.available_permits() == 0 {
+                    self.move_on();
+                }
+                permit
+            }
             // In a box: it is rare, and whoever does not wait should not carry it.
             Err(_) => Box::pin(self.wait()).await.ok_or_else(Problem::overloaded)?,
         };
@@ -65,16 +109,17 @@ impl Places {
     }
 
     async fn wait(&self) -> Option<OwnedSemaphorePermit> {
-        let left = Duration::from_millis(self.left.load(Ordering::Relaxed));
-        if self.begin.elapsed().saturating_sub(left) > WAIT {
+        let moved = Duration::from_millis(self.moved.load(Ordering::Relaxed));
+        if !self.patient && self.begin.elapsed().saturating_sub(moved) > WAIT {
             return None;
         }
-        let _turn = self.waiting.try_acquire().ok()?;
-        timeout(WAIT, Arc::clone(&self.free).acquire_owned()).await.ok()?.ok()
+        let (_turn, longest) = self.line.enter()?;
+        timeout(longest, Arc::clone(&self.free).acquire_owned()).await.ok()?.ok()
     }
 
-    fn passed(&self) -> u64 {
-        u64::try_from(self.begin.elapsed().as_millis()).unwrap_or(u64::MAX)
+    fn move_on(&self) {
+        let passed = u64::try_from(self.begin.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.moved.store(passed, Ordering::Relaxed);
     }
 }
 
@@ -95,6 +140,22 @@ mod tests {
             drop(first);
         };
         tokio::join!(second, third);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_more_wait_the_longer_they_do() {
+        let places = Places::patient(1, 9_999);
+        let _hangs = places.take().await.unwrap();
+        let began = Instant::now();
+        assert!(places.take().await.is_err());
+        assert_eq!(began.elapsed(), WAIT);
+        let all = (0..1_500).map(|_| async {
+            assert!(places.take().await.is_err());
+            began.elapsed()
+        });
+        let waited = futures::future::join_all(all).await;
+        assert_eq!(waited[0], WAIT * 2, "the first, as one alone");
+        assert_eq!(waited[1_499], WAIT + Duration::from_millis(1_499), "and one behind so many");
     }
 
     #[tokio::test(start_paused = true)]

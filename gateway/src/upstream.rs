@@ -93,10 +93,10 @@ impl Upstreams {
         self
     }
 
-    /// Each of them with so many calls at once.
-    pub(crate) fn each_with(mut self, most: usize) -> Self {
+    /// Each of them with so many calls at once, for which so many may wait.
+    pub(crate) fn each_with(mut self, most: usize, line: usize) -> Self {
         for way in self.0.values_mut() {
-            way.places = Places::new(most, most);
+            way.places = Places::new(most, line);
         }
         self
     }

@@ -1,5 +1,6 @@
-//! Tries the leans of `v1`'s behaviours and the weights of its channels one at a time on pets of their own seed, and prints what was best:
-//! `cargo run --profile petty -p petty-eval --example tune [rounds]`.
+//! Tries the leans of `v1`'s behaviours and the weights of its channels, up to three at a time and by smaller and smaller steps where that is
+//! no use, on pets of seeds of their own, and prints what was better: `cargo run --profile petty -p petty-eval --example tune [tries] [pets]
+//! [seed…]`.
 
 use std::io::Write as _;
 
@@ -13,17 +14,17 @@ use petty_scenarios::Recording;
 
 /// Where it begins: where it ended before.
 const START: Weights = [
-    [1.5, 0.076, 0.1, 0.0125, 0.32, 0.0475, 0.041, 0.186, 0.0328],
-    [0.96, 0.48, 0.256, 0.06, 0.375, 0.1, 0.078, 0.384, 0.41],
+    [1.254, 0.06392, 0.09772, 0.01416, 0.32, 0.0475, 0.04687, 0.1593, 0.02727],
+    [0.8527, 0.3764, 0.3063, 0.05919, 0.4034, 0.1024, 0.078, 0.3109, 0.4223],
 ];
 /// Likewise, of the behaviours' leans.
 const LEANS: Leans =
-    [[1.5625, 2.024, 0.894, 2.024, 0.625, 1.28, 0.625], [0.8, 1.2, 1.0, 1.0, 1.265, 1.0, 1.0]];
-/// Precision and recall wanted, a hundredth beyond the goals.
+    [[1.51, 1.963, 0.9412, 2.937, 0.4, 1.376, 0.6429], [0.9378, 1.268, 1.096, 0.7239, 1.109, 1.0, 1.132]];
+/// Precision and recall wanted, a little beyond the goals.
 const WANTED: [(Behavior, f64, f64); 3] = [
-    (Behavior::DeepSleep, 0.96, 0.94),
-    (Behavior::AnxiousPacing, 0.91, 0.89),
-    (Behavior::PlayingFetch, 0.93, 0.91),
+    (Behavior::DeepSleep, 0.955, 0.934),
+    (Behavior::AnxiousPacing, 0.91, 0.885),
+    (Behavior::PlayingFetch, 0.93, 0.905),
 ];
 
 struct Tried {
@@ -80,11 +81,43 @@ impl Tried {
     }
 }
 
+/// What is changed, and by how much, comes from here: the same each time.
+struct Chance(u64);
+
+impl Chance {
+    /// From 0 to 1 (splitmix64).
+    fn next(&mut self) -> f64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((mixed ^ (mixed >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
+    }
+
+    /// Of so many one.
+    fn of(&mut self, count: usize) -> usize {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "below the count")]
+        let one = (self.next() * count as f64) as usize;
+        one
+    }
+
+    /// About 0, mostly within 1.
+    fn normal(&mut self) -> f64 {
+        ((0..6).map(|_| self.next()).sum::<f64>() - 3.0) * 1.4
+    }
+}
+
+const EACH: usize = CHANNELS.len() + LEANS[0].len();
+
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let rounds = std::env::args().nth(1).map_or(Ok(2), |rounds| rounds.parse::<u32>())?;
+    let mut arguments = std::env::args().skip(1);
+    let tries = arguments.next().map_or(Ok(400), |tries| tries.parse::<u32>())?;
+    let pets = arguments.next().map_or(Ok(60), |pets| pets.parse::<u32>())?;
+    let seeds: Vec<u64> = arguments.map(|seed| seed.parse()).collect::<Result<_, _>>()?;
+    let seeds = if seeds.is_empty() { vec![3, 4] } else { seeds };
     let fit = Fit { shares_seed: 1, confidence_seed: 2, pets: 60, days: 10 };
-    let tried = Fit { pets: 60, days: 8, ..fit };
-    let animals = tried.recordings(3).map(|recording| {
+    let tried = Fit { pets, days: 8, ..fit };
+    let animals = seeds.iter().flat_map(|seed| tried.recordings(*seed)).map(|recording| {
         let input = Input::of(&recording);
         (recording, input)
     });
@@ -92,34 +125,33 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut out = std::io::stdout().lock();
     let mut best = (START, LEANS);
     let (mut worth, measures) = tried.worth(&best)?;
-    let mut say = |worth: f64, best: &(Weights, Leans), measures: &[Measure]| -> std::io::Result<()> {
-        let figures = measures.iter().map(|m| format!("{:.3}/{:.3}", m.precision.at, m.recall.at));
-        writeln!(out, "{worth:.4} {} {best:?}", figures.collect::<Vec<_>>().join(" "))?;
+    let mut say = |nth: u32, worth: f64, best: &(Weights, Leans), measures: &[Measure]| {
+        let figures = measures.iter().map(|m| format!("{:.4}/{:.4}", m.precision.at, m.recall.at));
+        writeln!(out, "{nth} {worth:.5} {} {best:?}", figures.collect::<Vec<_>>().join(" "))?;
         out.flush()
     };
-    say(worth, &best, &measures)?;
-    for round in 0..rounds {
-        let factor: f32 = if round == 0 { 1.25 } else { 1.12 };
-        for (which, nth) in
-            (0..2).flat_map(|which| (0..CHANNELS.len() + LEANS[0].len()).map(move |nth| (which, nth)))
-        {
-            for step in [factor, 1.0 / factor] {
-                loop {
-                    let mut next = best;
-                    let (weights, leans) = (&mut next.0[which], &mut next.1[which]);
-                    if let Some(lean) = nth.checked_sub(CHANNELS.len()) {
-                        leans[lean] = (leans[lean] * step.sqrt()).clamp(0.1, 10.0);
-                    } else {
-                        weights[nth] = (weights[nth] * step).clamp(0.01, 2.0);
-                    }
-                    let (its, measures) = tried.worth(&next)?;
-                    if its <= worth + 1e-5 {
-                        break;
-                    }
-                    (worth, best) = (its, next);
-                    say(worth, &best, &measures)?;
-                }
+    say(0, worth, &best, &measures)?;
+    let (mut chance, mut steps) = (Chance(0), [0.15_f64; 2 * EACH]);
+    for nth in 1..=tries {
+        let mut next = best;
+        let changed: Vec<usize> = (0..=chance.of(3)).map(|_| chance.of(2 * EACH)).collect();
+        for at in &changed {
+            #[expect(clippy::cast_possible_truncation, reason = "about 1")]
+            let factor = (chance.normal() * steps[*at]).exp() as f32;
+            let (which, at) = (at / EACH, at % EACH);
+            match at.checked_sub(CHANNELS.len()) {
+                Some(lean) => next.1[which][lean] = (next.1[which][lean] * factor).clamp(0.1, 10.0),
+                None => next.0[which][at] = (next.0[which][at] * factor).clamp(0.005, 3.0),
             }
+        }
+        let (its, measures) = tried.worth(&next)?;
+        let is_better = its > worth + 1e-6;
+        for at in &changed {
+            steps[*at] = (steps[*at] * if is_better { 1.3 } else { 0.95 }).clamp(0.02, 0.4);
+        }
+        if is_better {
+            (worth, best) = (its, next);
+            say(nth, worth, &best, &measures)?;
         }
     }
     Ok(())

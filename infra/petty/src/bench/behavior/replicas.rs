@@ -36,6 +36,8 @@ const WARM_UP: usize = 1_440;
 const WARM_UP_ENTRIES: usize = 4;
 /// So many readings of each pet are timed.
 const TIMED: usize = 200;
+/// So many entries are sent together.
+const AT_ONCE: usize = 256;
 /// All of it must be through within this time.
 const PATIENCE: Duration = Duration::from_secs(600);
 
@@ -201,19 +203,19 @@ impl Line {
     }
 
     async fn send(&mut self, topic: &'static Topic, events: Vec<Event>) -> anyhow::Result<()> {
-        let mut pipeline = redis::pipe();
-        for (nth, mut event) in events.into_iter().enumerate() {
-            let last = self.numbers.entry((topic.name, event.shard)).or_default();
-            *last += 1;
-            event.number = *last;
-            let envelope = Envelope::from(&event).encode_to_vec();
-            pipeline.cmd("XADD").arg(topic.stream(event.shard)).arg("*").arg("e").arg(envelope).ignore();
-            if nth % 256 == 255 {
-                pipeline.query_async::<()>(&mut self.redis).await?;
-                pipeline = redis::pipe();
+        let mut left = events.into_iter().peekable();
+        while left.peek().is_some() {
+            let mut pipeline = redis::pipe();
+            for mut event in left.by_ref().take(AT_ONCE) {
+                let last = self.numbers.entry((topic.name, event.shard)).or_default();
+                *last += 1;
+                event.number = *last;
+                let envelope = Envelope::from(&event).encode_to_vec();
+                pipeline.cmd("XADD").arg(topic.stream(event.shard)).arg("*").arg("e").arg(envelope).ignore();
             }
+            pipeline.query_async::<()>(&mut self.redis).await?;
         }
-        Ok(pipeline.query_async(&mut self.redis).await?)
+        Ok(())
     }
 
     /// Waits until all that was sent is handled.

@@ -97,11 +97,12 @@ async fn who_cannot_read_the_streams_leaves_its_shards_to_who_can() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mut through = url.clone();
     through.set_port(Some(listener.local_addr().unwrap().port())).unwrap();
-    let proxy = tokio::spawn(async move {
+    let tasks = producer.tasks.clone();
+    let proxy = producer.tasks.spawn("proxy", async move {
         loop {
             let (mut near, _) = listener.accept().await.unwrap();
             let (behind, mut gate) = (behind.clone(), gate.clone());
-            tokio::spawn(async move {
+            drop(tasks.spawn("proxied", async move {
                 if !*gate.borrow() {
                     return;
                 }
@@ -110,7 +111,7 @@ async fn who_cannot_read_the_streams_leaves_its_shards_to_who_can() {
                     _ = tokio::io::copy_bidirectional(&mut near, &mut far) => {}
                     _ = gate.wait_for(|open| !open) => {}
                 }
-            });
+            }));
         }
     });
     let cut_off = Setup {
