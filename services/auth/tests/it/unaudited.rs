@@ -439,6 +439,7 @@ async fn state(harness: &Harness) -> Vec<String> {
     let tables = "SELECT table_name FROM information_schema.tables
                   WHERE table_schema = 'public' AND table_type = 'BASE TABLE'
                     AND table_name NOT LIKE 'event_relay%' AND table_name NOT LIKE 'event_outbox%'
+                    AND table_name NOT LIKE 'event_consumer%'
                     AND table_name NOT IN ('throttles') ORDER BY 1";
     let mut state = Vec::new();
     for row in harness.rows(tables).await.unwrap() {
