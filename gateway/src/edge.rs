@@ -144,7 +144,8 @@ impl Edge {
                 .context("two routes cannot be told apart")
         };
         let (router, staff) = (routed(|route| !route.is_for_staff())?, routed(Route::is_for_staff)?);
-        // Whoever has a place here may wait there.
+        // Whoever has a place here may wait there. That is more than are left besides those at it: who was given a place is still in
+        // the line until he runs.
         let upstreams = upstreams.each_with(limits.upstream_concurrency, limits.concurrency);
         for route in routes {
             upstreams

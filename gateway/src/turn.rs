@@ -1,9 +1,9 @@
 //! Places that requests take, and the short wait for one.
 //!
 //! Refusing costs nearly what answering does: refused at once, and asking again at once, a crowd would leave no time for answers. So
-//! who finds no place waits for a moment, and longer the more wait, so that so many are refused a second and no more. Invariants: no
-//! more than so many have places; no more than so many wait, none longer than [`LONGEST`]. Where those who wait hold places of others,
-//! nobody waits once all were taken for [`WAIT`] and nobody left: who hangs is not waited for.
+//! who finds no place waits for [`WAIT`], and where waiting holds nothing longer the more wait, so that so many are refused a second and no
+//! more. Invariants: no more than so many have places; no more than so many wait, none longer than [`LONGEST`]. Where those who wait hold
+//! places of others, nobody waits once all were taken for [`WAIT`] and nobody left: who hangs is not waited for.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -70,7 +70,7 @@ impl Drop for Place {
 }
 
 impl Places {
-    /// So many, for which so many may wait, unless whoever has them hangs.
+    /// So many, for which so many may wait for a moment, unless whoever has them hangs.
     pub(crate) fn new(most: usize, line: usize) -> Arc<Self> {
         Self::with(most, line, false)
     }
@@ -114,7 +114,8 @@ impl Places {
             return None;
         }
         let (_turn, longest) = self.line.enter()?;
-        timeout(longest, Arc::clone(&self.free).acquire_owned()).await.ok()?.ok()
+        let wait = if self.patient { longest } else { WAIT };
+        timeout(wait, Arc::clone(&self.free).acquire_owned()).await.ok()?.ok()
     }
 
     fn move_on(&self) {

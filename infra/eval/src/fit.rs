@@ -126,7 +126,7 @@ impl Fit {
             dense_leans: leans[0].to_vec(),
             sparse_leans: leans[1].to_vec(),
             leans_source: "tried on made-up pets, petty-scenarios seeds 3 to 8".to_owned(),
-            weights_source: "tried on made-up pets, petty-scenarios seeds 3 to 8".to_owned(),
+            weights_source: "tried on made-up pets, petty-scenarios seeds 3 and 4".to_owned(),
             doings: rows.collect(),
             confidence: (0..CONFIDENCES).map(|nth| (nth as f32 + 0.5) / CONFIDENCES as f32).collect(),
             confidence_source: source(self.confidence_seed),

@@ -35,6 +35,7 @@ struct Rates {
     alone: BTreeMap<usize, Vec<f64>>,
     replicas: BTreeMap<usize, Vec<f64>>,
     details: Vec<Value>,
+    environment: Value,
     largest: usize,
 }
 
@@ -59,6 +60,7 @@ pub(super) async fn run(args: BehaviorBench) -> anyhow::Result<Report> {
             let round = replicas::round(&inputs, usize::try_from(fleet)?, chunk).await?;
             rates.replicas.entry(chunk).or_default().push(round.rate);
             rates.details.push(round.details);
+            rates.environment = round.environment;
             bar.inc(1);
         }
     }
@@ -82,12 +84,11 @@ pub(super) async fn run(args: BehaviorBench) -> anyhow::Result<Report> {
     details.insert("stateless, by round".to_owned(), json!(rates.stateless));
     details.insert("two replicas, by round".to_owned(), json!(rates.replicas));
     details.insert("two replicas".to_owned(), json!(rates.details));
-    Ok(Report {
-        name: "behavior",
-        environment: json!({"pets": pets, "days": days, "fleet": fleet, "rounds": rounds}),
-        checks,
-        details,
-    })
+    let mut environment = rates.environment;
+    for (name, value) in [("pets", pets), ("days", days), ("fleet", fleet), ("rounds", rounds)] {
+        environment[name] = value.into();
+    }
+    Ok(Report { name: "behavior", environment, checks, details })
 }
 
 /// One thread, nothing written.

@@ -29,6 +29,7 @@ use super::spread::quantile_ms;
 use super::{Check, Mesh, Report, Spread};
 use crate::cli::IngestBench;
 use crate::mesh::{GATEWAY, RELAY};
+use crate::process::rss_mib;
 use crate::progress;
 use herd::{COLLARS, Herd};
 use send::Batches;
@@ -339,8 +340,10 @@ impl Scene<'_> {
             json!({"after": after, "behavior": seconds[0], "timeline and feedback": seconds[1], "sums": seconds[2]})
         });
         self.details.insert("drains, s".to_owned(), Value::Array(each.collect()));
+        // All services, the bench and its requests.
+        let resident = rss_mib(std::process::id())?;
         self.details
-            .insert("resident memory of the whole process at the end, MB".to_owned(), json!(resident_mb()));
+            .insert("resident memory of the whole process at the end, MiB".to_owned(), json!(resident));
         self.details.insert("rounds".to_owned(), json!(self.args.rounds));
         self.details.insert("readings of a measurement, about".to_owned(), json!(self.args.readings));
         Ok(Report {
@@ -350,14 +353,6 @@ impl Scene<'_> {
             details: self.details,
         })
     }
-}
-
-/// All services, the bench and its requests.
-fn resident_mb() -> f64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let kilobytes =
-        status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().split(' ').next()?.parse().ok());
-    kilobytes.map_or(0.0, |kilobytes: f64| kilobytes / 1_024.0)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts far below 2^53")]

@@ -25,7 +25,9 @@ use tokio_postgres::NoTls;
 use uuid::Uuid;
 
 use crate::bench::GRACE;
+use crate::bench::report::environment;
 use crate::mesh::{Addresses, Plan, free_address};
+use crate::process::most_rss_mib;
 use crate::up;
 
 /// As many as are fixed where nothing says otherwise.
@@ -46,10 +48,16 @@ pub(super) struct Round {
     /// Readings a second, both replicas together.
     pub(super) rate: f64,
     pub(super) details: Value,
+    pub(super) environment: Value,
 }
 
 /// A fleet whose readings are told with so many of a collar in an entry.
 pub(super) async fn round(inputs: &[Input], pets: usize, chunk: usize) -> anyhow::Result<Round> {
+    ensure!(
+        inputs.iter().all(|input| input.readings.len() >= WARM_UP + TIMED),
+        "a recording has fewer than {} readings: take more --days",
+        WARM_UP + TIMED
+    );
     let stack = Stack::temporary().await.context("start a private PostgreSQL and Redis")?;
     let mut plan = Plan::make(&stack, free_address()?).await?;
     plan.replicas.entry("behavior").or_default().push(Addresses::free()?);
@@ -73,8 +81,10 @@ async fn measure(
     for replica in 0..2 {
         running.push(up::start_one::<petty_behavior::Behavior>(plan, replica, shutdown, tasks).await?);
     }
-    let mut line = Line::open(stack, plan).await?;
+    let mut line = Line::open(stack, plan, tasks).await?;
     line.send(&topics::PET_CHANGED, fleet.pets_changed()).await?;
+    // There is no auth to be asked about a pet that nothing is known of.
+    line.drained().await.context("the pets do not become known")?;
     let warm_up: Vec<Event> = (0..WARM_UP_ENTRIES)
         .flat_map(|nth| fleet.entries(nth * WARM_UP / WARM_UP_ENTRIES, WARM_UP / WARM_UP_ENTRIES))
         .collect();
@@ -98,9 +108,10 @@ async fn measure(
         "episodes": line.count("SELECT count(*) FROM episodes WHERE NOT superseded").await?,
         "told": line.count("SELECT count(*) FROM event_outbox WHERE topic = 'behavior.changed'").await?,
         "shards_by_replica": line.shares().await?,
-        "largest_resident_mb": largest_resident_mb(),
+        // Both replicas, and what sends.
+        "largest_resident_mib": most_rss_mib(std::process::id())?,
     });
-    Ok(Round { rate: readings as f64 / seconds, details })
+    Ok(Round { rate: readings as f64 / seconds, details, environment: environment(stack).await? })
 }
 
 /// Pets with collars, each with the readings of one of the recordings.
@@ -191,14 +202,13 @@ struct Line {
 }
 
 impl Line {
-    async fn open(stack: &Stack, plan: &Plan) -> anyhow::Result<Self> {
+    async fn open(stack: &Stack, plan: &Plan, tasks: &Tasks) -> anyhow::Result<Self> {
         let client = redis::Client::open(stack.redis().url().expose_secret())?;
         let redis = client.get_multiplexed_async_connection().await?;
         let database = plan.databases().get("behavior").context("behavior has a database")?;
         let (postgres, connection) =
             tokio_postgres::connect(database.owner_url.expose_secret(), NoTls).await?;
-        #[expect(clippy::disallowed_methods, reason = "it ends with the client")]
-        tokio::spawn(connection);
+        drop(tasks.spawn("bench-postgres", connection));
         Ok(Self { redis, postgres, numbers: BTreeMap::new() })
     }
 
@@ -238,12 +248,4 @@ impl Line {
         let rows = self.postgres.query(sql, &[]).await?;
         Ok(rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?)
     }
-}
-
-/// Of this program: both replicas, and what sends.
-fn largest_resident_mb() -> Option<f64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    let kilobytes: f64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kilobytes / 1e3)
 }

@@ -51,7 +51,8 @@ struct Reader {
     sources: Vec<Source>,
     queues: Vec<mpsc::Sender<Item>>,
     held: watch::Receiver<Held>,
-    /// What is read, or was until a moment ago.
+    leave: mpsc::UnboundedReceiver<i16>,
+    /// What is read.
     reading: BTreeSet<i16>,
     cut_off: Arc<AtomicBool>,
     pause: Duration,
@@ -63,7 +64,7 @@ pub(super) async fn run(consumer: Arc<Consumer>) {
             (0..consumer.config.shards).map(move |shard| Source { topic, shard, key: topic.stream(shard) })
         })
         .collect();
-    let Shards { held, done_with, cut_off } = shards::start(&consumer);
+    let Shards { held, leave, done_with, cut_off } = shards::start(&consumer);
     let queues: Vec<mpsc::Sender<Item>> = (0..WORKERS)
         .map(|_| {
             let (sender, receiver) = mpsc::channel(QUEUE);
@@ -77,7 +78,7 @@ pub(super) async fn run(consumer: Arc<Consumer>) {
     drop(done_with);
     let shutdown = consumer.context.shutdown.clone();
     let (reading, pause) = (BTreeSet::new(), Duration::from_millis(50));
-    let mut reader = Reader { consumer, sources, queues, held, reading, cut_off, pause };
+    let mut reader = Reader { consumer, sources, queues, held, leave, reading, cut_off, pause };
     loop {
         tokio::select! {
             () = shutdown.draining() => return,
@@ -106,12 +107,12 @@ impl Reader {
         let mut begun = BTreeSet::new();
         let mut claimed = Instant::now();
         loop {
-            let shards = self.held.borrow_and_update().for_at_least(block);
-            for left in self.reading.difference(&shards) {
-                begun.remove(left);
-                let _ = self.queue(*left).send(Item::Left(*left)).await;
+            // First: what is to be left is not held any more, and so is not read after this.
+            while let Ok(left) = self.leave.try_recv() {
+                let _ = self.queue(left).send(Item::Left(left)).await;
             }
-            self.reading = shards;
+            self.reading = self.held.borrow_and_update().for_at_least(block);
+            begun.retain(|shard| self.reading.contains(shard));
             let new: Vec<i16> = self.reading.difference(&begun).copied().collect();
             for shard in new {
                 self.claim(&mut connection, shard, Duration::ZERO).await?;

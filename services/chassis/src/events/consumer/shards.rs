@@ -39,7 +39,9 @@ impl Held {
 pub(super) struct Shards {
     /// To be read.
     pub(super) held: watch::Receiver<Held>,
-    /// Hears of a shard that was to be given up and is handled as far as it was read. Closed once all workers have ended.
+    /// Hears which shards are to be given up: each is no more among those held by then, and is to be answered once.
+    pub(super) leave: mpsc::UnboundedReceiver<i16>,
+    /// Hears of such a shard that it is handled as far as it was read. Closed once all workers have ended.
     pub(super) done_with: mpsc::UnboundedSender<i16>,
     /// Set while streams cannot be read from here: another replica may be able to.
     pub(super) cut_off: Arc<AtomicBool>,
@@ -49,8 +51,11 @@ struct Keeper {
     consumer: Arc<Consumer>,
     held: watch::Sender<Held>,
     done_with: mpsc::UnboundedReceiver<i16>,
-    /// Ours by the table, and no longer read: workers still have some of them.
+    leave: mpsc::UnboundedSender<i16>,
+    /// Ours by the table, and no longer read.
     leaving: BTreeSet<i16>,
+    /// Those of them that no worker has anything of: to be given up.
+    handled: BTreeSet<i16>,
     cut_off: Arc<AtomicBool>,
     cut_off_since: Option<Instant>,
 }
@@ -66,17 +71,20 @@ struct Share {
 pub(super) fn start(consumer: &Arc<Consumer>) -> Shards {
     let (held, seen) = watch::channel(Held { shards: BTreeSet::new(), until: Instant::now() });
     let (done_with, heard) = mpsc::unbounded_channel();
+    let (leave, asked) = mpsc::unbounded_channel();
     let cut_off = Arc::<AtomicBool>::default();
     let keeper = Keeper {
         consumer: consumer.clone(),
         held,
         done_with: heard,
+        leave,
         leaving: BTreeSet::new(),
+        handled: BTreeSet::new(),
         cut_off: cut_off.clone(),
         cut_off_since: None,
     };
     consumer.context.tasks.spawn("event-shards", keeper.run());
-    Shards { held: seen, done_with, cut_off }
+    Shards { held: seen, leave: asked, done_with, cut_off }
 }
 
 impl Keeper {
@@ -95,7 +103,12 @@ impl Keeper {
             loop {
                 tokio::select! {
                     () = shutdown.draining() => break,
-                    Some(shard) = self.done_with.recv() => self.give_up(shard).await,
+                    Some(shard) = self.done_with.recv() => {
+                        if self.leaving.contains(&shard) {
+                            self.handled.insert(shard);
+                            self.give_up().await;
+                        }
+                    }
                     () = tokio::time::sleep_until(next) => break,
                 }
             }
@@ -122,6 +135,7 @@ impl Keeper {
         if self.cut_off_since.is_some_and(|since| since.elapsed() >= lease) {
             self.held.send_replace(Held { shards: BTreeSet::new(), until: now });
             self.leaving.clear();
+            self.handled.clear();
             if let Err(error) = self.leave().await {
                 tracing::debug!(
                     error = crate::error::chain(&error),
@@ -139,9 +153,11 @@ impl Keeper {
             }
         };
         self.leaving.retain(|shard| share.ours.contains(shard));
+        self.handled.retain(|shard| share.ours.contains(shard));
         let mut shards: BTreeSet<i16> = share.ours.difference(&self.leaving).copied().collect();
+        let mut too_many = Vec::new();
         while shards.len() > share.fair {
-            self.leaving.extend(shards.pop_last());
+            too_many.extend(shards.pop_last());
         }
         self.held.send_if_modified(|held| {
             // What merely lasts longer wakes nobody.
@@ -149,6 +165,12 @@ impl Keeper {
             *held = Held { shards, until: now + lease };
             changed
         });
+        for shard in too_many {
+            self.leaving.insert(shard);
+            // Where nobody hears it, the reader has ended, and all is given back.
+            let _ = self.leave.send(shard);
+        }
+        self.give_up().await;
     }
 
     async fn share(&self) -> Result<Share, Error> {
@@ -189,19 +211,20 @@ impl Keeper {
             .await
     }
 
-    /// Lets another replica have a shard.
-    async fn give_up(&mut self, shard: i16) {
-        if !self.leaving.contains(&shard) {
+    /// Lets other replicas have what is handled; in the next round, where that cannot be said now.
+    async fn give_up(&mut self) {
+        if self.handled.is_empty() {
             return;
         }
-        let holder = self.holder();
-        let sql = "-- give_up_shard\nUPDATE event_consumer_shards SET holder = NULL, lease_until = '-infinity' WHERE holder = $1 AND shard = $2";
-        let given = self.consumer.db.transaction("give_up_shard", |tx| async move {
-            tx.execute(sql, &[&holder, &shard]).await.map(|_| ())
+        let (holder, shards) = (self.holder(), &self.handled.iter().copied().collect::<Vec<i16>>());
+        let sql = "-- give_up_shards\nUPDATE event_consumer_shards SET holder = NULL, lease_until = '-infinity' WHERE holder = $1 AND shard = ANY($2)";
+        let given = self.consumer.db.transaction("give_up_shards", |tx| async move {
+            tx.execute(sql, &[&holder, shards]).await.map(|_| ())
         });
-        // Where that failed it is read again from the next round on, and given up again if it is still too much.
-        let _ = given.await;
-        self.leaving.remove(&shard);
+        if given.await.is_ok() {
+            let handled = std::mem::take(&mut self.handled);
+            self.leaving.retain(|shard| !handled.contains(shard));
+        }
     }
 
     /// Gives back all.

@@ -88,6 +88,27 @@ async fn what_is_about_a_pet_is_applied_in_order_whichever_replica_comes_goes_or
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_begins_with_more_than_its_share_gives_up_what_it_never_read() {
+    let world = World::new("too_many").await;
+    let producer = world.producer().await;
+    let (one, other) = (world.consumer(&producer).await, world.consumer(&producer).await);
+    let db = &one.base.db;
+    // As after a crash: it held all, and comes back under its name before its leases end, to find another there.
+    let holders = [&one, &other].map(|node| node.base.context.base.instance.as_str());
+    let before = "-- before\nWITH there AS (INSERT INTO event_consumers SELECT unnest($1::text[]), now() + interval '1 minute')
+                  INSERT INTO event_consumer_shards SELECT generate_series(0, 3), $2, now() + interval '1 minute'";
+    let held = |tx: petty_chassis::postgres::Tx| async move {
+        tx.execute(before, &[&holders.as_slice(), &holders[0]]).await.map(|_| ())
+    };
+    db.transaction("before", held).await.unwrap();
+    one.consume(Arc::new(Notebook::default()));
+    other.consume(Arc::new(Notebook::default()));
+    eventually("two share them out", || async { shares(db).await == [2, 2] }).await;
+    let expected = flush(&producer, &pets(12), 1.0).await;
+    eventually("nothing waits", || async { applied(db).await.len() == expected.len() }).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn who_cannot_read_the_streams_leaves_its_shards_to_who_can() {
     let world = World::new("cut_off").await;
     let producer = world.producer().await;
