@@ -61,6 +61,7 @@ impl Input {
                 at: Timestamp::from_microsecond(reading.at_us).ok()?,
                 heart_rate: reading.heart_rate,
                 activity_level: reading.level,
+                respiratory_rate: reading.respiratory_rate,
                 position: reading.fix.map(position),
             })
         });

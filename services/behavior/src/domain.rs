@@ -38,6 +38,8 @@ pub struct Reading {
     pub heart_rate: Option<f64>,
     /// 0 rest, 1 moderate, 2 high; what the pet did since the reading before.
     pub activity_level: Option<u8>,
+    /// Breaths per minute, where the collar counts them.
+    pub respiratory_rate: Option<f64>,
     /// Where the pet was.
     pub position: Option<Position>,
 }

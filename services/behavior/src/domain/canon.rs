@@ -17,6 +17,7 @@ pub(super) struct Sample {
     pub(super) at: i64,
     pub(super) heart_rate: Option<f64>,
     pub(super) level: Option<u8>,
+    pub(super) breaths: Option<f64>,
     pub(super) position: Option<Position>,
 }
 
@@ -32,6 +33,7 @@ impl From<&Reading> for Sample {
             at: reading.at.as_microsecond(),
             heart_rate: reading.heart_rate,
             level: reading.activity_level,
+            breaths: reading.respiratory_rate,
             position: reading.position,
         }
     }
@@ -100,12 +102,13 @@ pub(super) fn merge_into(list: &mut Vec<Sample>, mut new: Vec<Sample>) -> Merged
 }
 
 /// Two samples of one second as one: the earlier instant, and of each signal the stated over the absent, the greater
-/// heart rate and level, the fix with the better accuracy.
+/// heart rate, level and respiratory rate, the fix with the better accuracy.
 fn merge(a: &Sample, b: &Sample) -> Sample {
     Sample {
         at: a.at.min(b.at),
         heart_rate: pick(a.heart_rate, b.heart_rate, f64::total_cmp),
         level: a.level.max(b.level),
+        breaths: pick(a.breaths, b.breaths, f64::total_cmp),
         position: pick(a.position, b.position, better_fix),
     }
 }

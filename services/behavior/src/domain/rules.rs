@@ -124,6 +124,8 @@ pub struct Priors {
     pub resting: Band,
     /// Mean of an Anxious Pacing window.
     pub pacing: Band,
+    /// Breaths per minute, asleep.
+    pub asleep_breaths: f64,
     /// Walking from here, m/s between fixes.
     pub walking_mps: f64,
     /// Running from here, m/s between fixes.
@@ -140,6 +142,8 @@ pub const DOG: Priors = Priors {
     resting: Band { low: 40.0, high: 100.0 },
     // First system.
     pacing: Band { low: 70.0, high: 110.0 },
+    // domain.md, "Physiology".
+    asleep_breaths: 13.0,
     // A third of a walk of about 1.2 m/s (~): the straight line between fixes is shorter than the way.
     walking_mps: 0.3,
     // Walk turns to trot at Froude number 0.5 (Alexander & Jayes 1983 ~): 1.6 m/s at a hip height of 0.5 m, 2.0 at 0.8 m.
@@ -156,6 +160,8 @@ pub const CAT: Priors = Priors {
     resting: Band { low: 94.0, high: 170.0 },
     // From the mean at home to "stressed to 190".
     pacing: Band { low: 132.0, high: 190.0 },
+    // Mean under 30 (domain.md); half as much again as a dog's (~).
+    asleep_breaths: 20.0,
     // As the dog's, of a walk of about 0.9 m/s (~).
     walking_mps: 0.3,
     // As the dog's: 1.1 m/s at a hip height of 0.25 m, and some margin for hurried walks (~).

@@ -54,6 +54,7 @@ mod tests {
                 at: at(60 * minute),
                 heart_rate: Some(55.0),
                 activity_level: Some(0),
+                respiratory_rate: None,
                 position: None,
             })
             .collect();

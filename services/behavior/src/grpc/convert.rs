@@ -105,17 +105,18 @@ fn reading(reading: &events::AcceptedReading) -> Result<(Reading, Report), Unusa
         (Some(_), None) | (None, Some(_)) => return Err(Unusable("position")),
     };
     let at = Timestamp::from_microsecond(reading.time_us).map_err(|_| Unusable("time_us"))?;
+    let respiratory_rate = within("respiratory_rate", reading.respiratory_rate, 0.0, f64::MAX)?;
     let report = Report {
         at,
         collar: collar(&reading.collar_id),
         heart_rate,
         activity_level,
         position,
-        respiratory_rate: within("respiratory_rate", reading.respiratory_rate, 0.0, f64::MAX)?,
+        respiratory_rate,
         temperature: within("temperature", reading.temperature, f64::MIN, f64::MAX)?,
         battery: within("battery_level", reading.battery_level, 0.0, 100.0)?,
     };
-    Ok((Reading { at, heart_rate, activity_level, position }, report))
+    Ok((Reading { at, heart_rate, activity_level, respiratory_rate, position }, report))
 }
 
 /// Tells a pet's collars apart (FNV-1a).

@@ -250,6 +250,7 @@ fn reading(
     };
     within("heart_rate", asked.heart_rate, 30.0, 300.0);
     within("activity_level", asked.activity_level.map(f64::from), 0.0, 2.0);
+    within("respiratory_rate", asked.respiratory_rate, 1.0, 200.0);
     within("latitude", asked.latitude, -90.0, 90.0);
     within("longitude", asked.longitude, -180.0, 180.0);
     within("accuracy_m", asked.accuracy_m, 0.0, 100_000.0);
@@ -270,6 +271,7 @@ fn reading(
         at: at?,
         heart_rate: asked.heart_rate,
         activity_level: asked.activity_level.and_then(|level| u8::try_from(level).ok()),
+        respiratory_rate: asked.respiratory_rate,
         position,
     })
 }

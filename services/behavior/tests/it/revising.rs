@@ -144,6 +144,7 @@ async fn a_puppys_readings_in_any_order_say_what_all_of_them_say() {
             at: Timestamp::from_microsecond(reading.time_us).unwrap(),
             heart_rate: reading.heart_rate,
             activity_level: reading.activity_level.and_then(|level| u8::try_from(level).ok()),
+            respiratory_rate: reading.respiratory_rate,
             position: None,
         })
         .collect();

@@ -37,9 +37,11 @@ const WARM_UP: usize = 1_440;
 /// In so many entries.
 const WARM_UP_ENTRIES: usize = 4;
 /// So many readings of each pet are timed.
-const TIMED: usize = 200;
+const TIMED: usize = 1_000;
 /// So many entries are sent together.
 const AT_ONCE: usize = 256;
+/// Both replicas must be ready within this time.
+const READY_WITHIN: Duration = Duration::from_secs(60);
 /// All of it must be through within this time.
 const PATIENCE: Duration = Duration::from_secs(600);
 
@@ -80,6 +82,10 @@ async fn measure(
     let mut running: Vec<RunningService> = Vec::new();
     for replica in 0..2 {
         running.push(up::start_one::<petty_behavior::Behavior>(plan, replica, shutdown, tasks).await?);
+    }
+    for service in &mut running {
+        let ready = tokio::time::timeout(READY_WITHIN, service.readiness.ready()).await;
+        ready.with_context(|| format!("behavior is not ready within {} s", READY_WITHIN.as_secs()))?;
     }
     let mut line = Line::open(stack, plan, tasks).await?;
     line.send(&topics::PET_CHANGED, fleet.pets_changed()).await?;

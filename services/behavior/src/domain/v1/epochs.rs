@@ -7,7 +7,7 @@ use super::super::canon::{SECOND, Sample};
 use super::super::movement;
 use super::super::rules::{self as spine, Priors};
 use super::super::{Params, Position};
-use super::beats;
+use super::{beats, breaths};
 
 /// A slot: the shortest that holds a change of level at the 5 s that collars sample at most often (domain.md: 5 to 60 s).
 const SLOT_US: i64 = 15 * SECOND;
@@ -37,6 +37,9 @@ pub(super) struct Epoch {
     pub(super) beats_count: u32,
     /// Their squares' sum.
     pub(super) squares: f64,
+    /// Respiratory rates: their sum in hundredths of a breath per minute, and number.
+    pub(super) breaths: i64,
+    pub(super) breaths_count: u32,
     /// Fixes that count: their mean in ten-millionths of a degree east and north of the run's first, and their number. Whole
     /// numbers, so that sums over windows are the same wherever a run was begun to be read.
     pub(super) east: i64,
@@ -98,6 +101,8 @@ fn run_epochs(samples: &[Sample], priors: &Priors, epochs: &mut Vec<Epoch>) {
             beats: 0.0,
             beats_count: 0,
             squares: 0.0,
+            breaths: 0,
+            breaths_count: 0,
             east: 0,
             north: 0,
             fixes: 0,
@@ -114,6 +119,10 @@ fn run_epochs(samples: &[Sample], priors: &Priors, epochs: &mut Vec<Epoch>) {
                 epoch.beats += bpm;
                 epoch.squares += bpm * bpm;
                 epoch.beats_count += 1;
+            }
+            if let Some(breaths) = breaths(sample) {
+                epoch.breaths += breaths;
+                epoch.breaths_count += 1;
             }
             if let (Some(fix), Some(origin), true) = (&sample.position, &origin, fixes[index]) {
                 let (east, north) = away(origin, fix);

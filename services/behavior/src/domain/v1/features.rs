@@ -17,7 +17,7 @@ pub const CHANNELS: [(&str, usize, &str); COUNT] = [
     ("levels", 8, "which levels the epoch itself has, and how many"),
     ("levels_1m", 17, "shares of levels 0 and 2 within 75 s on each side"),
     ("levels_5m", 17, "shares of levels 0 and 2 within 5 min on each side"),
-    ("heart_rate", 25, "mean heart rate within 40 s on each side, over the sleeping one"),
+    ("breaths", 17, "mean respiratory rate within 60 s on each side, over what its species breathes asleep"),
     ("heart_rate_now", 25, "mean heart rate of the epoch itself, over the sleeping one"),
     ("spread", 9, "how far fixes within 3 min on each side scatter"),
     ("speed", 8, "from the mean fix of the minute before to that of the minute after"),
@@ -57,6 +57,9 @@ const SPEEDS: [f64; 6] = [0.1, 0.25, 0.5, 0.9, 1.5, 2.4];
 /// Edges of the heart rate's change: it sinks over minutes as a pet falls asleep, and leaps as it wakes (~).
 const TRENDS: [f64; 8] = [-0.3, -0.15, -0.08, -0.03, 0.03, 0.08, 0.15, 0.3];
 
+/// Edges of the respiratory rate over what its species breathes asleep: awake half as much again and more (~).
+const BREATHS: [f64; 15] = [0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.3, 1.4, 1.5, 1.6, 1.75, 1.9, 2.1, 2.4, 3.0];
+
 /// The symbol of each hundredth, up to the last edge.
 const RATIO_SYMBOLS: [u8; 321] = {
     let mut symbols = [1_u8; 321];
@@ -86,6 +89,9 @@ struct Sums {
     /// Epochs with a heart rate, and their means over the sleeping one, in ten-thousandths.
     rated: i64,
     ratios: i64,
+    /// Epochs with a respiratory rate, and their means, in hundredths.
+    breathed: i64,
+    breaths: i64,
     fixed: i64,
     east: i64,
     north: i64,
@@ -104,6 +110,10 @@ impl Sums {
             // Each epoch's mean counts once, however dense its readings.
             self.ratios += ten_thousandths(epoch.beats / f64::from(epoch.beats_count) / sleeping_bpm);
             self.rated += 1;
+        }
+        if epoch.breaths_count > 0 {
+            self.breathed += 1;
+            self.breaths += epoch.breaths / i64::from(epoch.breaths_count);
         }
         if epoch.fixes > 0 {
             self.fixed += 1;
@@ -124,6 +134,8 @@ impl Sums {
             high: self.high - earlier.high,
             rated: self.rated - earlier.rated,
             ratios: self.ratios - earlier.ratios,
+            breathed: self.breathed - earlier.breathed,
+            breaths: self.breaths - earlier.breaths,
             fixed: self.fixed - earlier.fixed,
             east: self.east - earlier.east,
             north: self.north - earlier.north,
@@ -185,7 +197,7 @@ pub(super) fn see(run: &[Epoch], baselines: &Baselines, priors: &Priors) -> Vec<
         sum = sum.plus(epoch, steady.at(epoch.to).sleeping_bpm);
         sums.push(sum);
     }
-    let [mut near, mut wide, mut rate, mut place, mut contact] = [75, 300, 40, 180, 360].map(Window::around);
+    let [mut near, mut wide, mut breath, mut place, mut contact] = [75, 300, 60, 180, 360].map(Window::around);
     let [mut past, mut rate_past] = [60, 100].map(Window::before);
     let [mut next, mut rate_next] = [60, 100].map(Window::after);
     let mut all = Vec::with_capacity(run.len());
@@ -201,7 +213,7 @@ pub(super) fn see(run: &[Epoch], baselines: &Baselines, priors: &Priors) -> Vec<
                 levels(epoch),
                 shares(&near),
                 shares(&wide.sums(run, &sums, at)),
-                ratio(&rate.sums(run, &sums, at)),
+                breaths(&breath.sums(run, &sums, at), priors),
                 ratio(&sums[nth + 1].since(&sums[nth])),
                 spread(&place.sums(run, &sums, at), epoch.narrow),
                 speed(&past.sums(run, &sums, at), &next_sums(&mut next, run, &sums, at), epoch.narrow),
@@ -274,6 +286,13 @@ fn ratio(sums: &Sums) -> u8 {
     let hundredths = sums.ratios.checked_div(sums.rated * 100);
     hundredths
         .map_or(0, |nth| RATIO_SYMBOLS[usize::try_from(nth).unwrap_or_default().min(RATIO_SYMBOLS.len() - 1)])
+}
+
+fn breaths(sums: &Sums, priors: &Priors) -> u8 {
+    if sums.breathed <= 0 {
+        return 0;
+    }
+    share_symbol(share(sums.breaths, sums.breathed) / 100.0 / priors.asleep_breaths, &BREATHS, 1)
 }
 
 /// A collar that reports levels and no heart rate may lie on a table; one that has neither says nothing of it.

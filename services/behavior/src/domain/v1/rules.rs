@@ -11,7 +11,7 @@ use super::features::{CHANNELS, COUNT};
 use super::smooth;
 
 /// Name and version of the rules, kept with each episode.
-pub const VERSION: &str = "v1/4";
+pub const VERSION: &str = "v1/5";
 /// The rules that come with this version of Petty.
 const TEXT: &str = include_str!("../../../rules/v1.toml");
 

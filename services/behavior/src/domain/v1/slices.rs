@@ -11,8 +11,10 @@ use super::super::canon::{SECOND, Sample};
 
 /// A slice's length, microseconds.
 pub(super) const SLICE_US: i64 = 300 * SECOND;
-/// The first byte of an encoded slice. Raised when the encoding changes.
+/// The first byte of what is encoded. Raised when the encoding changes.
 const FORMAT: u8 = 1;
+/// That of a slice. Those of format 1 know of no breaths.
+const SLICE_FORMAT: u8 = 2;
 
 /// The slice an instant is in.
 #[must_use]
@@ -40,6 +42,13 @@ pub struct Slice(pub(super) Vec<Sample>);
 
 #[derive(Serialize, Deserialize)]
 struct Packed {
+    known: PackedBefore,
+    breaths: Option<Figure>,
+}
+
+/// As of format 1.
+#[derive(Serialize, Deserialize)]
+struct PackedBefore {
     after: i64,
     heart_rate: Option<Figure>,
     level: Option<u8>,
@@ -87,9 +96,9 @@ impl Steps {
     }
 }
 
-/// Hundredths of a beat, the six decimals of a degree that are kept, tenths of a metre.
-const fn figures() -> [Steps; 4] {
-    [Steps::of(100.0), Steps::of(1e6), Steps::of(1e6), Steps::of(10.0)]
+/// Hundredths of a beat, the six decimals of a degree that are kept, tenths of a metre, hundredths of a breath.
+const fn figures() -> [Steps; 5] {
+    [Steps::of(100.0), Steps::of(1e6), Steps::of(1e6), Steps::of(10.0), Steps::of(100.0)]
 }
 
 impl Slice {
@@ -98,12 +107,12 @@ impl Slice {
     /// # Errors
     /// Never, for plain data into a growing buffer.
     pub fn encode(&self) -> Result<Vec<u8>, SliceError> {
-        let [mut rates, mut easts, mut norths, mut errors] = figures();
+        let [mut rates, mut easts, mut norths, mut errors, mut breaths] = figures();
         let mut before = self.0.first().map_or(0, |sample| slice_of(sample.at) * SLICE_US);
         let packed = self.0.iter().map(|sample| {
             let after = sample.at - before;
             before = sample.at;
-            Packed {
+            let known = PackedBefore {
                 after,
                 heart_rate: sample.heart_rate.map(|bpm| rates.pack(bpm)),
                 level: sample.level,
@@ -111,10 +120,11 @@ impl Slice {
                     let accuracy = fix.accuracy_m.map(|metres| errors.pack(metres));
                     (easts.pack(fix.longitude), norths.pack(fix.latitude), accuracy)
                 }),
-            }
+            };
+            Packed { known, breaths: sample.breaths.map(|rate| breaths.pack(rate)) }
         });
         let packed: Vec<Packed> = packed.collect();
-        postcard::to_extend(&packed, vec![FORMAT]).map_err(SliceError::Corrupt)
+        postcard::to_extend(&packed, vec![SLICE_FORMAT]).map_err(SliceError::Corrupt)
     }
 
     /// From bytes that [`Slice::encode`] made of the slice of this number.
@@ -122,16 +132,23 @@ impl Slice {
     /// # Errors
     /// Where they are none.
     pub fn decode(number: i64, bytes: &[u8]) -> Result<Self, SliceError> {
-        let packed: Vec<Packed> = decoded(bytes)?;
-        let [mut rates, mut easts, mut norths, mut errors] = figures();
+        let packed: Vec<Packed> = match bytes.split_first() {
+            Some((&SLICE_FORMAT, rest)) => postcard::from_bytes(rest).map_err(SliceError::Corrupt)?,
+            _ => {
+                let before: Vec<PackedBefore> = decoded(bytes)?;
+                before.into_iter().map(|known| Packed { known, breaths: None }).collect()
+            }
+        };
+        let [mut rates, mut easts, mut norths, mut errors, mut breaths] = figures();
         let mut at = number.saturating_mul(SLICE_US);
-        let sample = |packed: Packed| {
-            at = at.saturating_add(packed.after);
+        let sample = |Packed { known, breaths: breathed }: Packed| {
+            at = at.saturating_add(known.after);
             Sample {
                 at,
-                heart_rate: packed.heart_rate.map(|bpm| rates.unpack(&bpm)),
-                level: packed.level,
-                position: packed.place.map(|(east, north, accuracy)| Position {
+                heart_rate: known.heart_rate.map(|bpm| rates.unpack(&bpm)),
+                level: known.level,
+                breaths: breathed.map(|rate| breaths.unpack(&rate)),
+                position: known.place.map(|(east, north, accuracy)| Position {
                     longitude: easts.unpack(&east),
                     latitude: norths.unpack(&north),
                     accuracy_m: accuracy.map(|metres| errors.unpack(&metres)),
@@ -171,15 +188,16 @@ mod tests {
         fn what_is_read_is_what_was_written(
             number in -1_000_000_i64..10_000_000,
             samples in prop::collection::vec(
-                (0..SLICE_US, prop::option::of(figure()), prop::option::of(0_u8..3),
+                (0..SLICE_US, prop::option::of(figure()), prop::option::of(0_u8..3), prop::option::of(figure()),
                  prop::option::of((figure(), figure(), prop::option::of(figure())))),
                 0..40,
             ),
         ) {
-            let mut samples: Vec<Sample> = samples.into_iter().map(|(after, heart_rate, level, place)| Sample {
+            let mut samples: Vec<Sample> = samples.into_iter().map(|(after, heart_rate, level, breaths, place)| Sample {
                 at: number * SLICE_US + after,
                 heart_rate,
                 level,
+                breaths,
                 position: place.map(|(longitude, latitude, accuracy_m)| Position { latitude, longitude, accuracy_m }),
             }).collect();
             samples.sort_by_key(|sample| sample.at);
@@ -196,6 +214,7 @@ mod tests {
             at: i64::from(nth) * 5 * SECOND,
             heart_rate: (nth % 2 == 0).then(|| f64::from(60 + nth % 7)),
             level: Some(0),
+            breaths: (nth % 3 == 0).then(|| f64::from(130 + nth % 11) / 10.0),
             position: Some(Position {
                 latitude: f64::from(52_512_345 + nth % 9) / 1e6,
                 longitude: f64::from(13_412_345 - nth % 7) / 1e6,

@@ -35,6 +35,7 @@ fn hours(from_s: i64, hours: i64, every_s: i64, salt: u64) -> Vec<Reading> {
                 at: Timestamp::from_second(at).unwrap(),
                 heart_rate: (noise(nth, 2) < 0.07).then_some(bpm + 8.0 * noise(nth, 3)),
                 activity_level: (noise(nth, 4) < 0.45).then_some(level),
+                respiratory_rate: None,
                 position: (noise(nth, 5) < 0.3).then(|| Position {
                     latitude: 52.0 + (gone + 8.0 * noise(nth, 6)) / 111_195.0,
                     longitude: 13.0 + 8.0 * noise(nth, 7) / 68_000.0,
@@ -108,6 +109,7 @@ fn one_odd_reading_does_not_cut_an_episode_in_two() {
                 at: Timestamp::from_second(nth * 15).unwrap(),
                 heart_rate: Some(if odd && nth == 120 { 160.0 } else { 54.0 + (nth % 3) as f64 }),
                 activity_level: Some(u8::from(odd && nth == 121)),
+                respiratory_rate: None,
                 position: None,
             })
             .collect()
@@ -141,6 +143,7 @@ fn missing_signals_lower_confidence() {
                 at: Timestamp::from_second(nth * 15).unwrap(),
                 heart_rate: heart_rate.then_some(54.0 + (nth % 3) as f64),
                 activity_level: level.then_some(0),
+                respiratory_rate: None,
                 position: Some(Position { latitude: 52.0, longitude: 13.0, accuracy_m: Some(9.0) }),
             })
             .collect();
@@ -158,7 +161,7 @@ fn heart_rates_alone_tell_rest_and_no_more() {
     let alone = |bpm: f64| -> Vec<Reading> {
         let at = |nth: i64| Timestamp::from_second(nth * 15).unwrap();
         (0..240)
-            .map(|nth| Reading { at: at(nth), heart_rate: Some(bpm), activity_level: None, position: None })
+            .map(|nth| Reading { at: at(nth), heart_rate: Some(bpm), activity_level: None, respiratory_rate: None, position: None })
             .collect()
     };
     let asleep = judge(&rules(), &dog(), &alone(54.0));
@@ -174,6 +177,7 @@ fn odd_places_and_single_readings_are_borne() {
         at: Timestamp::from_second(nth * 15).unwrap(),
         heart_rate: None,
         activity_level: None,
+        respiratory_rate: None,
         position: Some(Position { latitude, longitude, accuracy_m: None }),
     };
     assert!(interpret(&rules(), &dog(), &[]).is_empty());
