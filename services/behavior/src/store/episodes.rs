@@ -255,10 +255,11 @@ pub(crate) async fn known_since(
     let instant = |at: i64| Timestamp::from_microsecond(at).unwrap_or(Timestamp::MIN);
     let (pets, since): (Vec<Uuid>, Vec<Timestamp>) =
         since.iter().map(|(pet, since)| (pet.0, instant(*since))).unzip();
+    // OFFSET 0: each pet's own part of the index.
     let sql = "-- known_since\nSELECT e.episode_id, e.version, e.behavior, e.start_at, e.end_at, e.digest, wanted.pet_id
                FROM unnest($1::uuid[], $2::timestamptz[]) AS wanted (pet_id, since),
                     LATERAL (SELECT episode_id, version, behavior, start_at, end_at, digest FROM episodes
-                             WHERE pet_id = wanted.pet_id AND NOT superseded AND end_at > wanted.since) e
+                             WHERE pet_id = wanted.pet_id AND NOT superseded AND end_at > wanted.since OFFSET 0) e
                ORDER BY e.start_at, e.end_at, e.episode_id";
     for row in tx.query(sql, &[&pets, &since]).await? {
         let version: i64 = Error::column(&row, "episodes", 1)?;
