@@ -1,9 +1,10 @@
-//! The pet's own heart rates, asleep and at rest, anew each quarter of a day.
+//! The pet's own heart rates, asleep and at rest, and its breaths asleep, anew each quarter of a day.
 //!
 //! Invariant: the baseline of a quarter comes from the whole quarters of the seven days before it alone, so that a late reading
 //! changes nothing of its own; it begins at what such a pet's is (domain.md; [`Kin`]) and weighs that less with each quarter.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
@@ -11,7 +12,8 @@ use super::super::Species;
 use super::super::canon::SECOND;
 use super::super::canon::Sample;
 use super::super::kin::Kin;
-use super::beats;
+use super::super::rules::priors;
+use super::{beats, breaths};
 
 /// A pet is calibrating until it has this many days (domain.md).
 pub(super) const DAYS_WANTED: u8 = 7;
@@ -30,6 +32,8 @@ const QUANTILE: f64 = 0.35;
 const MIDDLE: f64 = 0.5;
 /// One bin is one bpm.
 const BINS: usize = 301;
+/// After those, one is half a breath per minute: up to 60, beyond which no pet at rest breathes (~).
+const BREATHS: usize = 121;
 
 /// A pet's own, or its species'.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -109,24 +113,32 @@ impl Own {
     }
 }
 
-/// How often each heart rate was seen at rest, by quarters of days.
+/// How often each heart rate, and each respiratory rate, was seen at rest, by quarters of days.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Rest {
-    quarters: BTreeMap<i64, Box<[u32; BINS]>>,
+    quarters: BTreeMap<i64, Box<Bins>>,
 }
+
+type Bins = [u32; BINS + BREATHS];
 
 impl Rest {
     /// Counts a canonical reading in.
     pub(super) fn add(&mut self, sample: &Sample) {
         // A level that is absent says nothing against rest.
-        if sample.level.is_none_or(|level| level == 0)
-            && let Some(bin) = beats(sample).and_then(bin)
-        {
-            self.quarters.entry(quarter(sample.at)).or_insert_with(|| Box::new([0; BINS]))[bin] += 1;
+        if sample.level.is_some_and(|level| level > 0) {
+            return;
+        }
+        let (beat, breath) = (beats(sample).and_then(bin), breaths(sample).and_then(breath_bin));
+        if beat.is_none() && breath.is_none() {
+            return;
+        }
+        let bins = self.quarters.entry(quarter(sample.at)).or_insert_with(none);
+        for bin in [beat, breath].into_iter().flatten() {
+            bins[bin] += 1;
         }
     }
 
-    /// A quarter as it is kept: each heart rate that was seen, and how often.
+    /// A quarter as it is kept: each rate that was seen, and how often.
     pub(super) fn kept(&self, quarter: i64) -> Vec<(u16, u32)> {
         let bins = self.quarters.get(&quarter).into_iter().flat_map(|bins| bins.iter());
         (0_u16..).zip(bins).filter(|(_, count)| **count > 0).map(|(at, count)| (at, *count)).collect()
@@ -134,7 +146,7 @@ impl Rest {
 
     /// Takes a kept quarter back.
     pub(super) fn restore(&mut self, quarter: i64, kept: &[(u16, u32)]) {
-        let bins = self.quarters.entry(quarter).or_insert_with(|| Box::new([0; BINS]));
+        let bins = self.quarters.entry(quarter).or_insert_with(none);
         for (at, count) in kept {
             if let Some(bin) = bins.get_mut(usize::from(*at)) {
                 *bin = *count;
@@ -146,16 +158,33 @@ impl Rest {
     pub(super) fn own(&self, kin: impl Into<Kin>, today: i64) -> Own {
         let kin = kin.into();
         let prior = Own::expected(kin, today.saturating_mul(QUARTER_US));
-        let Baseline { sleeping_bpm, days } = baseline(self.before(today), Baseline::expected(kin, today));
+        let Baseline { sleeping_bpm, days } = self.baseline(kin, today);
         let all = Shares::of(self.before(today));
         let usual = all.towards(MIDDLE, prior.resting_bpm, PRIOR);
         let then = Shares::of(self.before(today).filter(|(at, _)| (today - at) % 4 == 0));
         Own { sleeping_bpm, resting_bpm: then.towards(MIDDLE, usual, 1.0), days }
     }
 
-    fn before(&self, today: i64) -> impl Iterator<Item = (i64, &[u32; BINS])> {
+    fn baseline(&self, kin: Kin, today: i64) -> Baseline {
+        let (prior, shares) = (Baseline::expected(kin, today), Shares::of(self.before(today)));
+        let sleeping_bpm = shares.towards(QUANTILE, prior.sleeping_bpm, PRIOR).max(30.0);
+        Baseline { sleeping_bpm, days: shares.days.min(DAYS_WANTED) }
+    }
+
+    /// Breaths per minute, asleep: found as the sleeping heart rate is.
+    fn breaths(&self, kin: Kin, today: i64) -> f64 {
+        let halves = Shares::of(self.counted(today, BINS..BINS + BREATHS));
+        halves.towards(QUANTILE, 2.0 * priors(kin.species).asleep_breaths, PRIOR).max(2.0) / 2.0
+    }
+
+    fn before(&self, today: i64) -> impl Iterator<Item = (i64, &[u32])> {
+        self.counted(today, 0..BINS)
+    }
+
+    fn counted(&self, today: i64, kind: Range<usize>) -> impl Iterator<Item = (i64, &[u32])> {
         let before = self.quarters.range(today - QUARTERS..today);
-        before.map(|(at, bins)| (*at, &**bins)).filter(|(_, bins)| bins.iter().sum::<u32>() >= LEAST)
+        let of = before.map(move |(at, bins)| (*at, &bins[kind.clone()]));
+        of.filter(|(_, bins)| bins.iter().sum::<u32>() >= LEAST)
     }
 }
 
@@ -163,8 +192,12 @@ impl Rest {
 #[derive(Debug, Clone)]
 pub struct Baselines {
     kin: Kin,
-    quarters: BTreeMap<i64, Baseline>,
+    /// And breaths per minute, asleep.
+    quarters: BTreeMap<i64, (Baseline, f64)>,
 }
+
+/// Those of some quarters, as they are kept.
+pub(super) type KeptBaselines = (Vec<(i64, Baseline)>, Vec<(i64, f64)>);
 
 impl Baselines {
     /// Of the quarters that canonical readings are of, from what was counted before and the readings themselves.
@@ -177,32 +210,46 @@ impl Baselines {
     pub(super) fn over(kin: Kin, rest: &Rest, samples: &[Sample]) -> Self {
         let quarters =
             samples.chunk_by(|a, b| quarter(a.at) == quarter(b.at)).map(|same| quarter(same[0].at));
-        let own = |this| baseline(rest.before(this), Baseline::expected(kin, this));
+        let own = |this| (rest.baseline(kin, this), rest.breaths(kin, this));
         Self { kin, quarters: quarters.map(|this| (this, own(this))).collect() }
     }
 
     /// Those that were kept.
-    pub(super) fn known(kin: Kin, kept: &[(i64, Baseline)]) -> Self {
-        Self { kin, quarters: kept.iter().copied().collect() }
+    pub(super) fn known(kin: Kin, baselines: &[(i64, Baseline)], breaths: &[(i64, f64)]) -> Self {
+        let breaths: BTreeMap<i64, f64> = breaths.iter().copied().collect();
+        let expected = priors(kin.species).asleep_breaths;
+        let of = |(quarter, baseline): &(i64, Baseline)| {
+            (*quarter, (*baseline, breaths.get(quarter).copied().unwrap_or(expected)))
+        };
+        Self { kin, quarters: baselines.iter().map(of).collect() }
     }
 
     /// Those from a quarter on, to be kept.
-    pub(super) fn since(&self, quarter: i64) -> Vec<(i64, Baseline)> {
-        self.quarters.range(quarter..).map(|(quarter, baseline)| (*quarter, *baseline)).collect()
+    pub(super) fn since(&self, quarter: i64) -> KeptBaselines {
+        let since = || self.quarters.range(quarter..);
+        let baselines = since().map(|(quarter, (baseline, _))| (*quarter, *baseline));
+        (baselines.collect(), since().map(|(quarter, (_, breaths))| (*quarter, *breaths)).collect())
     }
 
     /// That of an instant, microseconds since 1970.
     #[must_use]
     pub fn at(&self, at: i64) -> Baseline {
+        self.both_at(at).0
+    }
+
+    fn both_at(&self, at: i64) -> (Baseline, f64) {
         let known = self.quarters.get(&quarter(at)).copied();
-        known.unwrap_or_else(|| Baseline::expected(self.kin, quarter(at)))
+        known.unwrap_or_else(|| {
+            (Baseline::expected(self.kin, quarter(at)), priors(self.kin.species).asleep_breaths)
+        })
     }
 }
 
 impl Baselines {
     /// For instants that mostly follow one another.
     pub(super) fn steady(&self) -> Steady<'_> {
-        Steady { baselines: self, quarter: i64::MIN, baseline: Baseline::prior(self.kin.species) }
+        let baseline = Baseline::prior(self.kin.species);
+        Steady { baselines: self, quarter: i64::MIN, baseline, breaths: priors(self.kin.species).asleep_breaths }
     }
 }
 
@@ -212,15 +259,30 @@ pub(super) struct Steady<'a> {
     baselines: &'a Baselines,
     quarter: i64,
     baseline: Baseline,
+    breaths: f64,
 }
 
 impl Steady<'_> {
     pub(super) fn at(&mut self, at: i64) -> Baseline {
-        if quarter(at) != self.quarter {
-            (self.quarter, self.baseline) = (quarter(at), self.baselines.at(at));
-        }
-        self.baseline
+        self.both_at(at).0
     }
+
+    /// And breaths per minute, asleep.
+    pub(super) fn both_at(&mut self, at: i64) -> (Baseline, f64) {
+        if quarter(at) != self.quarter {
+            (self.quarter, (self.baseline, self.breaths)) = (quarter(at), self.baselines.both_at(at));
+        }
+        (self.baseline, self.breaths)
+    }
+}
+
+fn none() -> Box<Bins> {
+    Box::new([0; BINS + BREATHS])
+}
+
+/// Where a respiratory rate in hundredths is counted.
+fn breath_bin(hundredths: i64) -> Option<usize> {
+    usize::try_from((hundredths + 25) / 50).ok().filter(|half| *half < BREATHS).map(|half| BINS + half)
 }
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "30 to 300")]
@@ -243,7 +305,7 @@ struct Shares {
 }
 
 impl Shares {
-    fn of<'a>(quarters: impl Iterator<Item = (i64, &'a [u32; BINS])>) -> Self {
+    fn of<'a>(quarters: impl Iterator<Item = (i64, &'a [u32])>) -> Self {
         let mut shares = Self { bins: [0.0; BINS], quarters: 0, days: 0 };
         let mut last = i64::MIN;
         for (at, bins) in quarters {
@@ -275,10 +337,4 @@ impl Shares {
         let weight = f64::from(self.quarters);
         (self.quantile(quantile).unwrap_or(prior) * weight + prior * quarters) / (weight + quarters)
     }
-}
-
-fn baseline<'a>(quarters: impl Iterator<Item = (i64, &'a [u32; BINS])>, prior: Baseline) -> Baseline {
-    let shares = Shares::of(quarters);
-    let sleeping_bpm = shares.towards(QUANTILE, prior.sleeping_bpm, PRIOR).max(30.0);
-    Baseline { sleeping_bpm, days: shares.days.min(DAYS_WANTED) }
 }

@@ -6,7 +6,7 @@
 use super::super::Behavior;
 use super::super::canon::SECOND;
 use super::super::rules::{LEG_MIN_US, MAX_GAP_US, NOISE_M, Priors};
-use super::baseline::Baselines;
+use super::baseline::{Baseline, Baselines};
 use super::epochs::{Epoch, UNIT_M, long};
 
 /// How many channels there are.
@@ -17,7 +17,7 @@ pub const CHANNELS: [(&str, usize, &str); COUNT] = [
     ("levels", 8, "which levels the epoch itself has, and how many"),
     ("levels_1m", 17, "shares of levels 0 and 2 within 75 s on each side"),
     ("levels_5m", 17, "shares of levels 0 and 2 within 5 min on each side"),
-    ("breaths", 17, "mean respiratory rate within 60 s on each side, over what its species breathes asleep"),
+    ("breaths", 17, "mean respiratory rate within 60 s on each side, over the sleeping one"),
     ("heart_rate_now", 25, "mean heart rate of the epoch itself, over the sleeping one"),
     ("spread", 9, "how far fixes within 3 min on each side scatter"),
     ("speed", 8, "from the mean fix of the minute before to that of the minute after"),
@@ -57,7 +57,7 @@ const SPEEDS: [f64; 6] = [0.1, 0.25, 0.5, 0.9, 1.5, 2.4];
 /// Edges of the heart rate's change: it sinks over minutes as a pet falls asleep, and leaps as it wakes (~).
 const TRENDS: [f64; 8] = [-0.3, -0.15, -0.08, -0.03, 0.03, 0.08, 0.15, 0.3];
 
-/// Edges of the respiratory rate over what its species breathes asleep: awake half as much again and more (~).
+/// Edges of the respiratory rate over the sleeping one: awake half as much again and more (~).
 const BREATHS: [f64; 15] = [0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.3, 1.4, 1.5, 1.6, 1.75, 1.9, 2.1, 2.4, 3.0];
 
 /// The symbol of each hundredth, up to the last edge.
@@ -89,7 +89,7 @@ struct Sums {
     /// Epochs with a heart rate, and their means over the sleeping one, in ten-thousandths.
     rated: i64,
     ratios: i64,
-    /// Epochs with a respiratory rate, and their means, in hundredths.
+    /// Epochs with a respiratory rate, and their means over the sleeping one, in ten-thousandths.
     breathed: i64,
     breaths: i64,
     fixed: i64,
@@ -100,7 +100,7 @@ struct Sums {
 }
 
 impl Sums {
-    fn plus(mut self, epoch: &Epoch, sleeping_bpm: f64) -> Self {
+    fn plus(mut self, epoch: &Epoch, (asleep, asleep_breaths): (Baseline, f64)) -> Self {
         self.readings += i64::from(epoch.readings);
         self.with_rate += i64::from(epoch.beats_count);
         self.low += i64::from(epoch.levels[0]);
@@ -108,12 +108,13 @@ impl Sums {
         self.levels += i64::from(epoch.levels[0] + epoch.levels[1] + epoch.levels[2]);
         if epoch.beats_count > 0 {
             // Each epoch's mean counts once, however dense its readings.
-            self.ratios += ten_thousandths(epoch.beats / f64::from(epoch.beats_count) / sleeping_bpm);
+            self.ratios += ten_thousandths(epoch.beats / f64::from(epoch.beats_count) / asleep.sleeping_bpm);
             self.rated += 1;
         }
         if epoch.breaths_count > 0 {
             self.breathed += 1;
-            self.breaths += epoch.breaths / i64::from(epoch.breaths_count);
+            let mean = epoch.breaths as f64 / 100.0 / f64::from(epoch.breaths_count);
+            self.breaths += ten_thousandths(mean / asleep_breaths);
         }
         if epoch.fixes > 0 {
             self.fixed += 1;
@@ -194,7 +195,7 @@ pub(super) fn see(run: &[Epoch], baselines: &Baselines, priors: &Priors) -> Vec<
     sums.push(sum);
     let mut steady = baselines.steady();
     for epoch in run {
-        sum = sum.plus(epoch, steady.at(epoch.to).sleeping_bpm);
+        sum = sum.plus(epoch, steady.both_at(epoch.to));
         sums.push(sum);
     }
     let [mut near, mut wide, mut breath, mut place, mut contact] = [75, 300, 60, 180, 360].map(Window::around);
@@ -213,7 +214,7 @@ pub(super) fn see(run: &[Epoch], baselines: &Baselines, priors: &Priors) -> Vec<
                 levels(epoch),
                 shares(&near),
                 shares(&wide.sums(run, &sums, at)),
-                breaths(&breath.sums(run, &sums, at), priors),
+                breaths(&breath.sums(run, &sums, at)),
                 ratio(&sums[nth + 1].since(&sums[nth])),
                 spread(&place.sums(run, &sums, at), epoch.narrow),
                 speed(&past.sums(run, &sums, at), &next_sums(&mut next, run, &sums, at), epoch.narrow),
@@ -288,11 +289,11 @@ fn ratio(sums: &Sums) -> u8 {
         .map_or(0, |nth| RATIO_SYMBOLS[usize::try_from(nth).unwrap_or_default().min(RATIO_SYMBOLS.len() - 1)])
 }
 
-fn breaths(sums: &Sums, priors: &Priors) -> u8 {
+fn breaths(sums: &Sums) -> u8 {
     if sums.breathed <= 0 {
         return 0;
     }
-    share_symbol(share(sums.breaths, sums.breathed) / 100.0 / priors.asleep_breaths, &BREATHS, 1)
+    share_symbol(share(sums.breaths, sums.breathed) / 1e4, &BREATHS, 1)
 }
 
 /// A collar that reports levels and no heart rate may lie on a table; one that has neither says nothing of it.

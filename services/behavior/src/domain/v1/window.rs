@@ -1,7 +1,7 @@
 //! Behaviour as readings arrive, in bounded state: what is kept of a pet, what of it a change needs, and what comes of it.
 //!
 //! A pet's [`Head`] is under 2,000 B and is read and written with each flush. Its readings lie in [`Slice`]s, of which a
-//! flush rewrites those it touches; its quarters of days are summed up once ([`Quarter`]): the heart rates at rest that baselines
+//! flush rewrites those it touches; its quarters of days are summed up once ([`Quarter`]): the rates at rest that baselines
 //! stand on, and the episode that crosses the quarter's end, as far as it.
 //!
 //! Invariant: as long as no reading is more than [`KEPT`] older than the newest one, the episodes told are those that
@@ -66,6 +66,8 @@ pub struct Head {
     forward: Option<Forward>,
     /// What follows the boundary is computed out of readings from here on.
     context: Option<i64>,
+    /// As `baselines`: breaths per minute, asleep.
+    breaths: Vec<(i64, f64)>,
 }
 
 /// What crosses a quarter's end: the episode as far as it, and what is known of the last epoch before it.
@@ -168,7 +170,7 @@ impl Head {
     /// Where they are none.
     pub fn decode(bytes: &[u8]) -> Result<Self, SliceError> {
         // What was added since stands at the end: of an older head it reads as absent.
-        decoded(&[bytes, &[0; 5]].concat())
+        decoded(&[bytes, &[0; 6]].concat())
     }
 
     /// Quarters before this number have no readings any more.
@@ -301,7 +303,7 @@ impl Head {
         let begun = &samples[samples.partition_point(|sample| sample.at < context)..];
         let mut quarters: BTreeMap<i64, Quarter> = BTreeMap::new();
         let baselines = match recount {
-            None => Baselines::known(params.kin(), &self.baselines),
+            None => Baselines::known(params.kin(), &self.baselines, &self.breaths),
             Some(recount) => {
                 let mut rest = Rest::default();
                 for (number, bytes) in &kept.rests {
@@ -372,7 +374,7 @@ impl Head {
         let oldest = touched.earliest.map(quarter);
         self.oldest =
             self.oldest.map_or(oldest, |known| Some(oldest.map_or(known, |oldest| oldest.min(known))));
-        self.baselines = baselines.since(quarter(boundary - BEHIND));
+        (self.baselines, self.breaths) = baselines.since(quarter(boundary - BEHIND));
         let drop_before = recount.and_then(|_| self.drop_before(newest));
         let episodes = chains.iter().filter_map(|chain| chain.episode(newest)).collect();
         Ok(Done { episodes, since, quarters, drop_before })
