@@ -3,9 +3,9 @@
 //! Invariant: the pets that shares are counted on, those that confidence is fitted on and those that judge are of different
 //! seeds; a file that is fitted again with the same seeds is the same file.
 
-use petty_behavior::domain::v1::rules::{CONFIDENCES, DOINGS, File, Row, SINKING_S, VERSION};
+use petty_behavior::domain::v1::rules::{CONFIDENCES, Course, DOINGS, File, Row, SINKING_S, VERSION};
 use petty_behavior::domain::v1::{self, CHANNELS, Doing, Judged, Rules, RulesError};
-use petty_scenarios::{Recording, Setup, record};
+use petty_scenarios::{Recording, Setup, Species, record};
 
 use crate::INTERVALS_S;
 use crate::classifier::Input;
@@ -72,20 +72,12 @@ impl Fit {
         // By sparseness, doing, channel and symbol.
         let empty = || CHANNELS.map(|(_, symbols, _)| vec![0.0_f64; symbols]);
         let mut counts: [Vec<_>; 2] = [0, 1].map(|_| (0..DOINGS).map(|_| empty()).collect());
-        let mut followed = [[0.0_f64; DOINGS]; DOINGS];
-        let (mut lasted, mut begun) = ([0.0_f64; DOINGS], [0.0_f64; DOINGS]);
+        let [mut dogs, mut cats] = [Bouts::default(), Bouts::default()];
         for recording in self.recordings(self.shares_seed) {
-            for same in recording.truth.chunk_by(|a, b| a.doing == b.doing) {
-                let (first, last) = (same[0], same[same.len() - 1]);
-                lasted[first.doing as usize] += (last.end_s - first.start_s) as f64;
-                begun[first.doing as usize] += 1.0;
+            match recording.pet.species {
+                Species::Dog => dogs.count(&recording),
+                Species::Cat => cats.count(&recording),
             }
-            let bouts: Vec<usize> = recording
-                .truth
-                .chunk_by(|a, b| a.doing == b.doing)
-                .map(|same| same[0].doing as usize)
-                .collect();
-            bouts.windows(2).for_each(|pair| followed[pair[0]][pair[1]] += 1.0);
             let input = Input::of(&recording);
             for (from, to, seen) in v1::observe(&input.params, &input.readings).into_iter().flatten() {
                 let Some((doing, since_s)) = doing_at(&recording, from, to) else { continue };
@@ -95,20 +87,12 @@ impl Fit {
                 }
             }
         }
-        let all: f64 = begun.iter().sum();
-        // A bout of sleep has three stages, of which the first is what begins.
-        let stages = [Doing::Asleep, Doing::Nodding, Doing::Dozing].map(|doing| doing as usize);
-        let sunk: f64 = SINKING_S.iter().map(|seconds| *seconds as f64).sum();
-        lasted[stages[0]] -= sunk * begun[stages[0]];
-        for (stage, seconds) in stages[1..].iter().zip(SINKING_S) {
-            (lasted[*stage], begun[*stage]) = (seconds as f64 * begun[stages[0]], begun[stages[0]]);
-        }
-        let begins = |nth: usize| if nth == stages[0] || nth == stages[2] { 0.0 } else { begun[nth] / all };
+        let (dogs_too, cats_too) = (dogs.with_some_of(&cats), cats.with_some_of(&dogs));
+        let (dogs, cats) = (dogs_too.courses(), cats_too.courses());
         let rows = Doing::ALL.into_iter().enumerate().map(|(nth, doing)| Row {
             doing,
-            lasts_s: rounded((lasted[nth] / begun[nth].max(1.0)).max(20.0), 1.0),
-            next: next_row(nth, &followed[nth], &begins),
-            begins: if begins(nth) > 0.0 { rounded(begins(nth), 1e5) } else { 0.0 },
+            dog: dogs[nth].clone(),
+            cat: cats[nth].clone(),
             dense: counts[0][nth].iter().map(|table| row(table)).collect(),
             sparse: counts[1][nth].iter().map(|table| row(table)).collect(),
         });
@@ -131,6 +115,66 @@ impl Fit {
             confidence: (0..CONFIDENCES).map(|nth| (nth as f32 + 0.5) / CONFIDENCES as f32).collect(),
             confidence_source: source(self.confidence_seed),
         }
+    }
+}
+
+/// How often each doing began, for how long it lasted, and what followed it.
+#[derive(Debug, Clone, Default)]
+struct Bouts {
+    lasted_s: [f64; DOINGS],
+    begun: [f64; DOINGS],
+    followed: [[f64; DOINGS]; DOINGS],
+}
+
+/// What one species was seen to do, the other does too, so much more seldom: cats that fetch were never met, and there are some (~).
+const OTHERS: f64 = 0.02;
+
+impl Bouts {
+    fn count(&mut self, recording: &Recording) {
+        let mut last: Option<usize> = None;
+        for same in recording.truth.chunk_by(|a, b| a.doing == b.doing) {
+            let doing = same[0].doing as usize;
+            self.lasted_s[doing] += (same[same.len() - 1].end_s - same[0].start_s) as f64;
+            self.begun[doing] += 1.0;
+            if let Some(before) = last.replace(doing) {
+                self.followed[before][doing] += 1.0;
+            }
+        }
+    }
+
+    fn with_some_of(&self, other: &Self) -> Self {
+        let mut both = self.clone();
+        for doing in 0..DOINGS {
+            both.lasted_s[doing] += OTHERS * other.lasted_s[doing];
+            both.begun[doing] += OTHERS * other.begun[doing];
+            for next in 0..DOINGS {
+                both.followed[doing][next] += OTHERS * other.followed[doing][next];
+            }
+        }
+        both
+    }
+
+    fn courses(mut self) -> Vec<Course> {
+        let all: f64 = self.begun.iter().sum();
+        // A bout of sleep has three stages, of which the first is what begins.
+        let stages = [Doing::Asleep, Doing::Nodding, Doing::Dozing].map(|doing| doing as usize);
+        let sunk: f64 = SINKING_S.iter().map(|seconds| *seconds as f64).sum();
+        self.lasted_s[stages[0]] -= sunk * self.begun[stages[0]];
+        for (stage, seconds) in stages[1..].iter().zip(SINKING_S) {
+            self.lasted_s[*stage] = seconds as f64 * self.begun[stages[0]];
+            self.begun[*stage] = self.begun[stages[0]];
+        }
+        let begins =
+            |nth: usize| if nth == stages[0] || nth == stages[2] { 0.0 } else { self.begun[nth] / all };
+        let course = |nth: usize| {
+            let lasts_s = self.lasted_s[nth] / self.begun[nth].max(f64::MIN_POSITIVE);
+            Course {
+                lasts_s: rounded(lasts_s.max(20.0), 1.0),
+                next: next_row(nth, &self.followed[nth], &begins),
+                begins: if begins(nth) > 0.0 { rounded(begins(nth), 1e5) } else { 0.0 },
+            }
+        };
+        (0..DOINGS).map(course).collect()
     }
 }
 

@@ -105,7 +105,7 @@ pub fn interpret(rules: &Rules, params: &Params, readings: &[Reading]) -> Vec<Ep
     let newest = samples.last().map_or(i64::MIN, |sample| sample.at);
     let mut chains = Vec::new();
     let mut steady = baselines.steady();
-    let mut smoother = Smoother::from(rules, None);
+    let mut smoother = Smoother::from(rules, params.species, None);
     for run in epochs.runs() {
         let seen = features::see(run, &baselines, spine::priors(params.species));
         smoother.smooth(run, &seen, 0, |epoch, said, _| {
@@ -165,7 +165,7 @@ pub fn judge(rules: &Rules, params: &Params, readings: &[Reading]) -> Vec<Judged
 fn judged(rules: &Rules, params: &Params, samples: &[Sample], baselines: &Baselines) -> Vec<Judged> {
     let epochs = epochs::epochs(samples, params);
     let mut all = Vec::new();
-    let mut smoother = Smoother::from(rules, None);
+    let mut smoother = Smoother::from(rules, params.species, None);
     for run in epochs.runs() {
         let seen = features::see(run, baselines, spine::priors(params.species));
         smoother.smooth(run, &seen, 0, |epoch, said, _| {

@@ -19,7 +19,7 @@ pub const CHANNELS: [(&str, usize, &str); COUNT] = [
     ("levels_5m", 17, "shares of levels 0 and 2 within 5 min on each side"),
     ("breaths", 17, "mean respiratory rate within 60 s on each side, over the sleeping one"),
     ("heart_rate_now", 25, "mean heart rate of the epoch itself, over the sleeping one"),
-    ("spread", 9, "how far fixes within 3 min on each side scatter"),
+    ("spread", 57, "how far fixes within 3 min on each side scatter, and how fast the pet goes from one to the next"),
     ("speed", 8, "from the mean fix of the minute before to that of the minute after"),
     ("trend", 10, "heart rate of the 100 s after less that of the 100 s before, over the sleeping one"),
     ("contact", 5, "share of readings with a heart rate within 6 min on each side"),
@@ -52,6 +52,10 @@ const RATIOS: [f64; 23] = [
 ];
 /// Edges of the fixes' scatter, metres: a receiver's noise is 5 to 12.
 const SPREADS: [f64; 7] = [4.0, 7.0, 11.0, 16.0, 25.0, 45.0, 90.0];
+/// Edges of the speed from fix to fix, m/s: a ball is brought faster than puppies chase each other in a heap (~).
+const LEGS: [f64; 5] = [0.3, 0.6, 0.9, 1.2, 1.7];
+/// Fixes further apart than this are no two ends of one leg.
+const LEG_US: i64 = 70 * SECOND;
 /// Edges of speed, m/s: noise, a stroll, a walk, a trot.
 const SPEEDS: [f64; 6] = [0.1, 0.25, 0.5, 0.9, 1.5, 2.4];
 /// Edges of the heart rate's change: it sinks over minutes as a pet falls asleep, and leaps as it wakes (~).
@@ -97,10 +101,13 @@ struct Sums {
     north: i64,
     east_squares: i64,
     north_squares: i64,
+    /// From one epoch with fixes to the next: metres in ten-millionths of a degree, and microseconds.
+    legs: i64,
+    legs_us: i64,
 }
 
 impl Sums {
-    fn plus(mut self, epoch: &Epoch, (asleep, asleep_breaths): (Baseline, f64)) -> Self {
+    fn plus(mut self, epoch: &Epoch, before: Option<&Epoch>, (asleep, asleep_breaths): (Baseline, f64)) -> Self {
         self.readings += i64::from(epoch.readings);
         self.with_rate += i64::from(epoch.beats_count);
         self.low += i64::from(epoch.levels[0]);
@@ -122,6 +129,10 @@ impl Sums {
             self.north += epoch.north;
             self.east_squares = self.east_squares.wrapping_add(epoch.east * epoch.east);
             self.north_squares = self.north_squares.wrapping_add(epoch.north * epoch.north);
+            if let Some(before) = before.filter(|before| epoch.to - before.to <= LEG_US) {
+                self.legs += leg(before, epoch);
+                self.legs_us += epoch.to - before.to;
+            }
         }
         self
     }
@@ -142,6 +153,8 @@ impl Sums {
             north: self.north - earlier.north,
             east_squares: self.east_squares.wrapping_sub(earlier.east_squares),
             north_squares: self.north_squares.wrapping_sub(earlier.north_squares),
+            legs: self.legs - earlier.legs,
+            legs_us: self.legs_us - earlier.legs_us,
         }
     }
 }
@@ -194,9 +207,13 @@ pub(super) fn see(run: &[Epoch], baselines: &Baselines, priors: &Priors) -> Vec<
     let mut sum = Sums::default();
     sums.push(sum);
     let mut steady = baselines.steady();
+    let mut before = None;
     for epoch in run {
-        sum = sum.plus(epoch, steady.both_at(epoch.to));
+        sum = sum.plus(epoch, before, steady.both_at(epoch.to));
         sums.push(sum);
+        if epoch.fixes > 0 {
+            before = Some(epoch);
+        }
     }
     let [mut near, mut wide, mut breath, mut place, mut contact] = [75, 300, 60, 180, 360].map(Window::around);
     let [mut past, mut rate_past] = [60, 100].map(Window::before);
@@ -317,14 +334,28 @@ fn spread(sums: &Sums, narrow: f64) -> u8 {
     if count < 2 {
         return 0;
     }
-    // count × sum of squares − square of the sum is the same wherever zero lies; 128 bits hold any of it.
+    // count × sum of squares − square of the sum is the same wherever zero lies. Six minutes have 25 slots, and no fix is further
+    // than 2^26: 64 bits hold any of it.
     let around = |sum: i64, squares: i64| {
-        (i128::from(count) * i128::from(squares) - i128::from(sum) * i128::from(sum)) as f64
-            / (count * count) as f64
+        count.wrapping_mul(squares).wrapping_sub(sum.wrapping_mul(sum)) as f64 / (count * count) as f64
     };
     let variance =
         around(sums.east, sums.east_squares) * narrow * narrow + around(sums.north, sums.north_squares);
-    share_symbol(variance.max(0.0).sqrt() * UNIT_M, &SPREADS, 1)
+    let far = share_symbol(variance.max(0.0).sqrt() * UNIT_M, &SPREADS, 0);
+    let fast = match sums.legs_us {
+        ..=0 => 0,
+        us => share_symbol(sums.legs as f64 * UNIT_M / super::seconds(us), &LEGS, 1),
+    };
+    1 + SPREADS_COUNT * fast + far
+}
+
+const SPREADS_COUNT: u8 = 8;
+
+/// The way from one epoch's fixes to the next one's, ten-millionths of a degree.
+#[expect(clippy::cast_possible_truncation, reason = "at most 2^28")]
+fn leg(before: &Epoch, epoch: &Epoch) -> i64 {
+    let (east, north) = (epoch.east - before.east, epoch.north - before.north);
+    (long(east as f64 * epoch.narrow, north as f64) / UNIT_M).round() as i64
 }
 
 fn speed(past: &Sums, next: &Sums, narrow: f64) -> u8 {

@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::super::Behavior;
+use super::super::{Behavior, Species};
 use super::features::{CHANNELS, COUNT};
 use super::smooth;
 
@@ -136,16 +136,36 @@ pub struct File {
 pub struct Row {
     /// Which.
     pub doing: Doing,
+    /// How it comes and goes in a dog's days.
+    pub dog: Course,
+    /// The same, in a cat's.
+    pub cat: Course,
+    /// Readings at most 20 s apart: by channel, the share of its epochs with each symbol but the first, "nothing seen".
+    pub dense: Vec<Vec<f32>>,
+    /// The same, further apart.
+    pub sparse: Vec<Vec<f32>>,
+}
+
+/// How a doing comes and goes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Course {
     /// Mean seconds from its begin to its end.
     pub lasts_s: f32,
     /// Of all begins, the share that is its.
     pub begins: f32,
     /// What comes after it, by doing: shares.
     pub next: Vec<f32>,
-    /// Readings at most 20 s apart: by channel, the share of its epochs with each symbol but the first, "nothing seen".
-    pub dense: Vec<Vec<f32>>,
-    /// The same, further apart.
-    pub sparse: Vec<Vec<f32>>,
+}
+
+impl Row {
+    /// Of a species.
+    const fn course(&self, species: Species) -> &Course {
+        match species {
+            Species::Dog => &self.dog,
+            Species::Cat => &self.cat,
+        }
+    }
 }
 
 /// Rules do not hold together.
@@ -164,7 +184,19 @@ pub enum RulesError {
 pub struct Rules {
     /// By sparseness, channel and symbol: how likely each doing makes it look so, its weight applied.
     pub(super) looks: [Vec<Vec<Lanes>>; 2],
-    /// Likewise: how much that speaks for each behaviour against the rest, nats.
+    pub(super) dog: Days,
+    pub(super) cat: Days,
+    /// By sparseness and behaviour.
+    pub(super) leans: [Spoken; 2],
+    /// By the signals at hand and doing, what behaviour it may be said to be.
+    pub(super) says: [[u8; DOINGS]; 8],
+    pub(super) confidence: Vec<f32>,
+}
+
+/// A species' days.
+#[derive(Debug, Clone)]
+pub(super) struct Days {
+    /// By sparseness, channel and symbol: how much that speaks for each behaviour against the rest, nats.
     pub(super) speaks: [Vec<Vec<Spoken>>; 2],
     /// By whole seconds: the chance of still being at it.
     pub(super) stays: Vec<Lanes>,
@@ -172,13 +204,8 @@ pub struct Rules {
     pub(super) next: [Lanes; LANES],
     /// The same, by what comes after.
     pub(super) comes_after: [Lanes; LANES],
-    /// By sparseness and behaviour.
-    pub(super) leans: [Spoken; 2],
-    /// By the signals at hand and doing, what behaviour it may be said to be.
-    pub(super) says: [[u8; DOINGS]; 8],
     /// How common each is: what is likely before anything was seen.
     pub(super) common: Lanes,
-    pub(super) confidence: Vec<f32>,
 }
 
 impl Rules {
@@ -207,54 +234,66 @@ impl Rules {
         if !faults.is_empty() {
             return Err(RulesError::Faults(faults));
         }
-        let lanes = |figure: &dyn Fn(&Row) -> f32| {
-            let mut lanes = [0.0; LANES];
-            lanes.iter_mut().zip(&file.doings).for_each(|(lane, row)| *lane = figure(row));
-            lanes
-        };
         let looks = |weights: &[f32], of: &dyn Fn(&Row) -> &Vec<Vec<f32>>| {
             let channel = |(nth, (_, symbols, _)): (usize, &(&str, usize, &str))| {
                 let weight = weights[nth];
                 // Of what was not seen every doing is as likely.
                 let mut table = vec![[1.0; LANES]];
-                table.extend((1..*symbols).map(|symbol| lanes(&|row| of(row)[nth][symbol - 1].powf(weight))));
+                table.extend((1..*symbols).map(|symbol| lanes(file, &|row| of(row)[nth][symbol - 1].powf(weight))));
                 table
             };
             CHANNELS.iter().enumerate().map(channel).collect::<Vec<_>>()
         };
         let looks =
             [looks(&file.dense_weights, &|row| &row.dense), looks(&file.sparse_weights, &|row| &row.sparse)];
-        let speaks = looks.each_ref().map(|channels| {
-            let spoken = |table: &Vec<Lanes>| table.iter().map(|look| speaks(file, look)).collect();
-            channels.iter().map(spoken).collect()
-        });
-        let (mut next, mut comes_after) = ([[0.0; LANES]; LANES], [[0.0; LANES]; LANES]);
-        for (from, row) in file.doings.iter().enumerate() {
-            for (to, share) in row.next.iter().enumerate() {
-                (next[from][to], comes_after[to][from]) = (*share, *share);
-            }
-        }
         let leans = |leans: &[f32]| {
             let mut all = [1.0; Behavior::ALL.len()];
             all.iter_mut().zip(leans).for_each(|(all, lean)| *all = *lean);
             all
         };
         Ok(Self {
+            dog: days(file, &looks, Species::Dog),
+            cat: days(file, &looks, Species::Cat),
             looks,
-            speaks,
-            stays: (0..=LONGEST_S).map(|s| lanes(&|row| (-f32::from(s) / row.lasts_s).exp())).collect(),
-            next,
-            comes_after,
             leans: [leans(&file.dense_leans), leans(&file.sparse_leans)],
             says: std::array::from_fn(smooth::says),
-            common: lanes(&|row| common(file, row)),
             confidence: file.confidence.clone(),
         })
     }
+
+    /// A species' days.
+    pub(super) const fn days(&self, species: Species) -> &Days {
+        match species {
+            Species::Dog => &self.dog,
+            Species::Cat => &self.cat,
+        }
+    }
+}
+
+fn lanes(file: &File, figure: &dyn Fn(&Row) -> f32) -> Lanes {
+    let mut lanes = [0.0; LANES];
+    lanes.iter_mut().zip(&file.doings).for_each(|(lane, row)| *lane = figure(row));
+    lanes
+}
+
+fn days(file: &File, looks: &[Vec<Vec<Lanes>>; 2], species: Species) -> Days {
+    let common = lanes(file, &|row| common(file, row, species));
+    let speaks = looks.each_ref().map(|channels| {
+        let spoken = |table: &Vec<Lanes>| table.iter().map(|look| speaks(file, &common, look)).collect();
+        channels.iter().map(spoken).collect()
+    });
+    let (mut next, mut comes_after) = ([[0.0; LANES]; LANES], [[0.0; LANES]; LANES]);
+    for (from, row) in file.doings.iter().enumerate() {
+        for (to, share) in row.course(species).next.iter().enumerate() {
+            (next[from][to], comes_after[to][from]) = (*share, *share);
+        }
+    }
+    let stays = |s: u16| lanes(file, &|row| (-f32::from(s) / row.course(species).lasts_s).exp());
+    Days { speaks, stays: (0..=LONGEST_S).map(stays).collect(), next, comes_after, common }
 }
 
 /// The share of all time, but for a factor that all have.
-fn common(file: &File, row: &Row) -> f32 {
+fn common(file: &File, row: &Row, species: Species) -> f32 {
     let mut first = row;
     // What is entered from one doing alone begins as often as that.
     for (from, to) in SINKING.iter().rev() {
@@ -262,16 +301,15 @@ fn common(file: &File, row: &Row) -> f32 {
             first = file.doings.iter().find(|row| row.doing == *from).unwrap_or(first);
         }
     }
-    first.begins * row.lasts_s
+    first.course(species).begins * row.course(species).lasts_s
 }
 
 /// How much likelier a behaviour's doings look so than the others', each as common as it is.
-fn speaks(file: &File, look: &Lanes) -> Spoken {
+fn speaks(file: &File, common: &Lanes, look: &Lanes) -> Spoken {
     let mut spoken = [0.0; Behavior::ALL.len()];
     for behavior in Behavior::ALL {
         let (mut own, mut rest) = ((0.0, 0.0), (0.0, 0.0));
-        for (row, look) in file.doings.iter().zip(look) {
-            let common = common(file, row);
+        for (row, (common, look)) in file.doings.iter().zip(common.iter().zip(look)) {
             let sums = if row.doing.behavior() == behavior { &mut own } else { &mut rest };
             *sums = (sums.0 + common * look, sums.1 + common);
         }
@@ -316,18 +354,23 @@ fn faults(file: &File) -> Vec<String> {
     check(file.confidence.is_sorted(), "confidences do not rise".to_owned());
     let doings: Vec<Doing> = file.doings.iter().map(|row| row.doing).collect();
     check(doings == Doing::ALL, format!("doings are {doings:?}, not all in order"));
-    let begins: f32 = file.doings.iter().map(|row| row.begins).sum();
-    check((begins - 1.0).abs() < 0.01, format!("begins sum to {begins}"));
+    for species in [Species::Dog, Species::Cat] {
+        let begins: f32 = file.doings.iter().map(|row| row.course(species).begins).sum();
+        check((begins - 1.0).abs() < 0.01, format!("{species:?}: begins sum to {begins}"));
+        for row in &file.doings {
+            let (name, Course { lasts_s, begins, next }) = (row.doing, row.course(species));
+            check(*lasts_s >= 5.0 && lasts_s.is_finite(), format!("{species:?} {name:?} lasts {lasts_s} s"));
+            check((0.0..=1.0).contains(begins), format!("{species:?} {name:?} begins {begins}"));
+            let sum: f32 = next.iter().sum();
+            let shares = next.iter().all(|share| (0.0..=1.0).contains(share));
+            check(
+                shares && next.len() == DOINGS && (sum - 1.0).abs() < 0.01,
+                format!("{species:?} {name:?}: what comes next is {} shares that sum to {sum}", next.len()),
+            );
+        }
+    }
     for row in &file.doings {
         let name = row.doing;
-        check(row.lasts_s >= 5.0 && row.lasts_s.is_finite(), format!("{name:?} lasts {} s", row.lasts_s));
-        check((0.0..=1.0).contains(&row.begins), format!("{name:?} begins {}", row.begins));
-        let sum: f32 = row.next.iter().sum();
-        let shares = row.next.iter().all(|share| (0.0..=1.0).contains(share));
-        check(
-            shares && row.next.len() == DOINGS && (sum - 1.0).abs() < 0.01,
-            format!("{name:?}: what comes next is {} shares that sum to {sum}", row.next.len()),
-        );
         for (kind, tables) in [("dense", &row.dense), ("sparse", &row.sparse)] {
             check(tables.len() == COUNT, format!("{name:?} {kind}: {} channels", tables.len()));
             for (table, (channel, symbols, _)) in tables.iter().zip(CHANNELS) {

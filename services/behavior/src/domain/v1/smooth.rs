@@ -6,11 +6,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::super::Behavior;
 use super::super::canon::SECOND;
+use super::super::{Behavior, Species};
 use super::epochs::Epoch;
 use super::features::{COUNT, SPEED, Seen};
-use super::rules::{DOINGS, Doing, LANES, Lanes, Rules};
+use super::rules::{DOINGS, Days, Doing, LANES, Lanes, Rules};
 
 /// What is looked back upon together.
 pub(super) const BLOCK_US: i64 = 900 * SECOND;
@@ -47,6 +47,7 @@ pub(super) struct Forward {
 #[derive(Debug)]
 pub(super) struct Smoother<'a> {
     rules: &'a Rules,
+    days: &'a Days,
     /// Of the last epoch.
     forward: Option<Forward>,
     alphas: Vec<Lanes>,
@@ -56,8 +57,9 @@ pub(super) struct Smoother<'a> {
 
 impl<'a> Smoother<'a> {
     /// One that goes on from what was kept, where a run goes on from there.
-    pub(super) const fn from(rules: &'a Rules, forward: Option<Forward>) -> Self {
-        Self { rules, forward, alphas: Vec::new(), looks: Vec::new(), said: Vec::new() }
+    pub(super) const fn from(rules: &'a Rules, species: Species, forward: Option<Forward>) -> Self {
+        let days = rules.days(species);
+        Self { rules, days, forward, alphas: Vec::new(), looks: Vec::new(), said: Vec::new() }
     }
 
     /// Says it of each epoch of a run, but the first `skipped`, to `each`: with its number, and what is known of its end.
@@ -71,7 +73,7 @@ impl<'a> Smoother<'a> {
         let Some(first) = run.get(skipped) else { return };
         let mut alpha = match self.forward.filter(|forward| forward.at == first.from) {
             Some(forward) => forward.lanes,
-            None => self.rules.common,
+            None => self.days.common,
         };
         let mut start = skipped;
         // Of the epochs from `start` on.
@@ -101,7 +103,7 @@ impl<'a> Smoother<'a> {
     fn onward(&mut self, block: &[Epoch], alpha: &mut Lanes) {
         self.alphas.clear();
         for (epoch, looks) in block.iter().zip(&self.looks) {
-            *alpha = onward(alpha, stays(self.rules, epoch.to - epoch.from), &self.rules.next);
+            *alpha = onward(alpha, stays(self.days, epoch.to - epoch.from), &self.days.next);
             alpha.iter_mut().zip(looks).for_each(|(lane, look)| *lane *= look);
             scale(alpha);
             self.alphas.push(*alpha);
@@ -113,17 +115,17 @@ impl<'a> Smoother<'a> {
         let mut beta = [1.0_f32; LANES];
         for (nth, (epoch, looks)) in ahead.iter().zip(&self.looks).enumerate().rev() {
             if let (Some(alpha), Some(seen)) = (self.alphas.get(nth), seen.get(nth)) {
-                self.said.push(say(self.rules, seen, alpha, &beta));
+                self.said.push(say((self.rules, self.days), seen, alpha, &beta));
             }
-            beta = back(&beta, looks, stays(self.rules, epoch.to - epoch.from), &self.rules.comes_after);
+            beta = back(&beta, looks, stays(self.days, epoch.to - epoch.from), &self.days.comes_after);
         }
     }
 }
 
 /// The chances of staying, for a time: to the second, what a tenth more would change nobody can see.
-fn stays(rules: &Rules, span: i64) -> &Lanes {
+fn stays(days: &Days, span: i64) -> &Lanes {
     let seconds = usize::try_from((span + SECOND / 2).div_euclid(SECOND)).unwrap_or_default();
-    &rules.stays[seconds.min(rules.stays.len() - 1)]
+    &days.stays[seconds.min(days.stays.len() - 1)]
 }
 
 /// How likely each doing makes an epoch look as it does.
@@ -177,7 +179,7 @@ fn scale(lanes: &mut Lanes) {
     }
 }
 
-fn say(rules: &Rules, seen: &Seen, alpha: &Lanes, beta: &Lanes) -> Said {
+fn say((rules, days): (&Rules, &Days), seen: &Seen, alpha: &Lanes, beta: &Lanes) -> Said {
     let says = &rules.says[signals(seen)];
     let mut by_behavior = [0.0_f32; Behavior::ALL.len()];
     let mut all = 0.0;
@@ -196,7 +198,7 @@ fn say(rules: &Rules, seen: &Seen, alpha: &Lanes, beta: &Lanes) -> Said {
     }
     let chance = by_behavior[best as usize] / all;
     let mut weights = [0.0; COUNT];
-    let tables = &rules.speaks[usize::from(seen.sparse)];
+    let tables = &days.speaks[usize::from(seen.sparse)];
     for ((weight, table), symbol) in weights.iter_mut().zip(tables).zip(seen.symbols) {
         *weight = table[usize::from(symbol)][best as usize];
     }

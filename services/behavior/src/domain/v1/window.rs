@@ -337,7 +337,7 @@ impl Head {
         let mut chains: Vec<Chain> = carry.into_iter().collect();
         let mut crossing: BTreeMap<i64, Crossing> = BTreeMap::new();
         let mut last = forward;
-        let mut smoother = Smoother::from(rules, forward);
+        let mut smoother = Smoother::from(rules, params.species, forward);
         let mut steady = baselines.steady();
         let all = epochs::epochs(begun, params);
         let looks_from = from.saturating_sub(LOOKS_BEHIND);
