@@ -14,12 +14,12 @@ use petty_scenarios::Recording;
 
 /// Where it begins: where it ended before.
 const START: Weights = [
-    [1.254, 0.06392, 0.09772, 0.3, 0.32, 0.0475, 0.04687, 0.1593, 0.02727],
-    [0.8527, 0.3764, 0.3063, 0.4, 0.4034, 0.1024, 0.078, 0.3109, 0.4223],
+    [1.254, 0.06392, 0.09772, 0.3, 0.32, 0.0527, 0.04493, 0.2121, 0.0239],
+    [0.7366, 0.3764, 0.3127, 0.4234, 0.4034, 0.0752, 0.08745, 0.3109, 0.4807],
 ];
 /// Likewise, of the behaviours' leans.
 const LEANS: Leans =
-    [[1.51, 1.963, 0.9412, 2.937, 0.4, 1.376, 0.6429], [0.9378, 1.268, 1.096, 0.7239, 1.109, 1.0, 1.132]];
+    [[1.62, 1.963, 1.851, 2.937, 0.45, 0.915, 0.7264], [0.75, 1.268, 1.096, 0.7239, 1.1, 0.9, 1.077]];
 /// Precision and recall wanted, a little beyond the goals.
 const WANTED: [(Behavior, f64, f64); 3] = [
     (Behavior::DeepSleep, 0.955, 0.934),
@@ -57,7 +57,15 @@ impl Tried {
                 .collect();
             (recording.interval_s, score::score(recording, &claims))
         };
-        Ok(self.animals.iter().map(tally).collect())
+        // On two cores, the tallies in the animals' order.
+        let halves = self.animals.split_at(self.animals.len() / 2);
+        Ok(std::thread::scope(|scope| {
+            let first = scope.spawn(|| halves.0.iter().map(tally).collect::<Vec<_>>());
+            let second: Vec<_> = halves.1.iter().map(tally).collect();
+            let mut all = first.join().unwrap_or_default();
+            all.extend(second);
+            all
+        }))
     }
 
     fn worth(&self, tried: &(Weights, Leans)) -> Result<(f64, Vec<Measure>), v1::RulesError> {

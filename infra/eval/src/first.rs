@@ -93,6 +93,7 @@ mod tests {
             at: Timestamp::from_second(second).unwrap(),
             heart_rate: Some(bpm),
             activity_level: Some(level),
+            respiratory_rate: None,
             position: Some(Position {
                 latitude: 50.0 + north_m / 111_195.0,
                 longitude: 0.0,

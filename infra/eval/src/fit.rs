@@ -87,8 +87,7 @@ impl Fit {
                 }
             }
         }
-        let (dogs_too, cats_too) = (dogs.with_some_of(&cats), cats.with_some_of(&dogs));
-        let (dogs, cats) = (dogs_too.courses(), cats_too.courses());
+        let [dogs, cats] = [dogs.with_some_of(&cats), cats.with_some_of(&dogs)].map(Bouts::courses);
         let rows = Doing::ALL.into_iter().enumerate().map(|(nth, doing)| Row {
             doing,
             dog: dogs[nth].clone(),
@@ -110,7 +109,7 @@ impl Fit {
             dense_leans: leans[0].to_vec(),
             sparse_leans: leans[1].to_vec(),
             leans_source: "tried on made-up pets, petty-scenarios seeds 3 to 8".to_owned(),
-            weights_source: "tried on made-up pets, petty-scenarios seeds 3 and 4".to_owned(),
+            weights_source: "tried on made-up pets, petty-scenarios seeds 3 to 8".to_owned(),
             doings: rows.collect(),
             confidence: (0..CONFIDENCES).map(|nth| (nth as f32 + 0.5) / CONFIDENCES as f32).collect(),
             confidence_source: source(self.confidence_seed),

@@ -70,10 +70,11 @@ impl Db {
         let mut address: tokio_postgres::Config = config.runtime_url.expose_secret().parse()?;
         address.connect_timeout(std::time::Duration::from_secs(2));
         // A statement or lock that takes longer than any deadline helps nobody, and holds what others wait for. What is sent
-        // behind a BEGIN that failed must not write by itself: transactions that write say so.
+        // behind a BEGIN that failed must not write by itself: transactions that write say so. Compiling a statement pays where it runs for
+        // seconds; over many partitions PostgreSQL takes short ones for such.
         address.options(
             "-c statement_timeout=30s -c lock_timeout=10s -c idle_in_transaction_session_timeout=60s \
-             -c default_transaction_read_only=on",
+             -c default_transaction_read_only=on -c jit=off",
         );
         address.keepalives_idle(std::time::Duration::from_secs(30));
         let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };

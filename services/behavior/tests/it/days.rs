@@ -68,7 +68,7 @@ async fn a_day_is_told_six_hours_after_its_end_in_the_pets_own_zone() {
     assert!((day.covered_minutes - 59.0).abs() < 1e-9);
     assert!((day.resting_heart_rate.unwrap() - 55.0).abs() < 1e-9);
     assert_eq!(day.distance_m, None);
-    assert_eq!(day.rule_version, "v1/4");
+    assert_eq!(day.rule_version, "v1/5");
     // Told is told.
     bench.clock.set(due() + SignedDuration::from_hours(100));
     assert_eq!(closer.close_due().await.unwrap(), 0);

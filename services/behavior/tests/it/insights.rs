@@ -232,6 +232,7 @@ async fn readings_are_analysed_and_not_kept() {
         readings: vec![
             Reading { heart_rate: Some(f64::NAN), ..request.readings[0] },
             Reading { timestamp: None, latitude: Some(1.0), ..request.readings[0] },
+            Reading { respiratory_rate: Some(0.9), ..request.readings[0] },
         ],
     };
     let refused = bench.grpc.analyze_readings(bench.request(account, bad)).await.unwrap_err();
@@ -241,6 +242,7 @@ async fn readings_are_analysed_and_not_kept() {
         "readings[0].heart_rate",
         "readings[1].timestamp",
         "readings[1].longitude",
+        "readings[2].respiratory_rate",
     ];
     assert_eq!(fields(&refused), expected);
 }

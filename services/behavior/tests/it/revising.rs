@@ -69,7 +69,7 @@ async fn sleep_is_told_as_it_begins_grows_and_ends() {
     let evidence = sleep.evidence.as_ref().unwrap();
     assert_eq!(
         (evidence.rule.as_str(), evidence.rule_version.as_str(), evidence.readings, evidence.mean_heart_rate),
-        ("deep_sleep", "v1/4", 30, Some(55.0))
+        ("deep_sleep", "v1/5", 30, Some(55.0))
     );
     assert!(sleep.confidence > 0.5);
 }

@@ -209,6 +209,21 @@ mod tests {
     }
 
     #[test]
+    fn a_slice_from_before_breaths_were_kept_is_read() {
+        let known = |after| PackedBefore {
+            after,
+            heart_rate: Some(Figure::Steps(100)),
+            level: Some(1),
+            place: Some((Figure::Exact(0.1), Figure::Steps(7), None)),
+        };
+        let bytes = postcard::to_extend(&vec![known(0), known(SECOND)], vec![FORMAT]).unwrap();
+        let read = Slice::decode(3, &bytes).unwrap();
+        let Sample { at, heart_rate, breaths, .. } = read.0[1];
+        assert_eq!((at, heart_rate, breaths), (3 * SLICE_US + SECOND, Some(2.0), None));
+        assert!(matches!(Slice::decode(3, &[9]), Err(SliceError::Format(9))));
+    }
+
+    #[test]
     fn a_slice_of_a_busy_collar_is_small() {
         let sample = |nth: i32| Sample {
             at: i64::from(nth) * 5 * SECOND,

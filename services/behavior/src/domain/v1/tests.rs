@@ -35,7 +35,8 @@ fn hours(from_s: i64, hours: i64, every_s: i64, salt: u64) -> Vec<Reading> {
                 at: Timestamp::from_second(at).unwrap(),
                 heart_rate: (noise(nth, 2) < 0.07).then_some(bpm + 8.0 * noise(nth, 3)),
                 activity_level: (noise(nth, 4) < 0.45).then_some(level),
-                respiratory_rate: None,
+                respiratory_rate: (level == 0 && noise(nth, 8) < 0.0)
+                    .then_some(if part == 1 { 23.0 } else { 14.0 } + 3.0 * noise(nth, 9)),
                 position: (noise(nth, 5) < 0.3).then(|| Position {
                     latitude: 52.0 + (gone + 8.0 * noise(nth, 6)) / 111_195.0,
                     longitude: 13.0 + 8.0 * noise(nth, 7) / 68_000.0,
@@ -168,6 +169,28 @@ fn heart_rates_alone_tell_rest_and_no_more() {
     assert!(asleep.iter().all(|judged| judged.behavior == Behavior::DeepSleep && judged.confidence <= 0.6));
     for bpm in [70.0, 120.0, 200.0] {
         assert!(judge(&rules(), &dog(), &alone(bpm)).iter().all(|judged| !judged.behavior.moves()), "{bpm}");
+    }
+}
+
+#[test]
+fn breaths_tell_sleep_from_lying_awake_by_what_the_pet_itself_breathes() {
+    // A heart rate between those of sleep and of lying awake.
+    let lying = |from_s: i64, hours: i64, breaths: f64| {
+        (0..240 * hours).map(move |nth| Reading {
+            at: Timestamp::from_second(from_s + nth * 15).unwrap(),
+            heart_rate: (nth % 3 == 0).then_some(61.0),
+            activity_level: Some(0),
+            respiratory_rate: (nth % 4 == 0).then_some(breaths),
+            position: None,
+        })
+    };
+    let said = |readings: Vec<Reading>| judge(&rules(), &dog(), &readings).last().unwrap().behavior;
+    assert_eq!(said(lying(0, 1, 13.0).collect()), Behavior::DeepSleep);
+    assert_eq!(said(lying(0, 1, 24.0).collect()), Behavior::Resting);
+    // One that breathes 20 times asleep and 33 awake, of which it has seven days of its own.
+    let own = (0..7).flat_map(|day| lying(day * 86_400, 8, 20.0).chain(lying(day * 86_400 + 28_800, 4, 33.0)));
+    for (breaths, behavior) in [(20.0, Behavior::DeepSleep), (33.0, Behavior::Resting)] {
+        assert_eq!(said(own.clone().chain(lying(7 * 86_400, 1, breaths)).collect()), behavior, "{breaths}");
     }
 }
 
