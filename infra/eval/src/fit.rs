@@ -4,7 +4,7 @@
 //! seeds; a file that is fitted again with the same seeds is the same file.
 
 use petty_behavior::domain::v1::rules::{CONFIDENCES, Course, DOINGS, File, Row, SINKING_S, VERSION};
-use petty_behavior::domain::v1::{self, CHANNELS, Doing, Judged, Rules, RulesError};
+use petty_behavior::domain::v1::{self, CHANNELS, Doing, Judged, Rules, RulesError, SPACINGS};
 use petty_scenarios::{Recording, Setup, Species, record};
 
 use crate::INTERVALS_S;
@@ -24,11 +24,11 @@ pub struct Fit {
     pub days: u32,
 }
 
-/// How much each channel counts, where readings are dense and where they are sparse.
-pub type Weights = [[f32; CHANNELS.len()]; 2];
+/// By spacing, how much each channel counts.
+pub type Weights = [[f32; CHANNELS.len()]; SPACINGS.len()];
 
 /// What each behaviour's chance counts for, likewise.
-pub type Leans = [[f32; BEHAVIORS]; 2];
+pub type Leans = [[f32; BEHAVIORS]; SPACINGS.len()];
 
 impl Fit {
     /// The fitted file.
@@ -69,9 +69,9 @@ impl Fit {
     /// What is counted, before chances are held against anything.
     #[must_use]
     pub fn shares(&self, weights: Weights, leans: Leans) -> File {
-        // By sparseness, doing, channel and symbol.
+        // By spacing, doing, channel and symbol.
         let empty = || CHANNELS.map(|(_, symbols, _)| vec![0.0_f64; symbols]);
-        let mut counts: [Vec<_>; 2] = [0, 1].map(|_| (0..DOINGS).map(|_| empty()).collect());
+        let mut counts = SPACINGS.map(|_| (0..DOINGS).map(|_| empty()).collect::<Vec<_>>());
         let [mut dogs, mut cats] = [Bouts::default(), Bouts::default()];
         for recording in self.recordings(self.shares_seed) {
             match recording.pet.species {
@@ -81,7 +81,7 @@ impl Fit {
             let input = Input::of(&recording);
             for (from, to, seen) in v1::observe(&input.params, &input.readings).into_iter().flatten() {
                 let Some((doing, since_s)) = doing_at(&recording, from, to) else { continue };
-                let tables = &mut counts[usize::from(seen.sparse)][stage(doing, since_s) as usize];
+                let tables = &mut counts[usize::from(seen.spacing)][stage(doing, since_s) as usize];
                 for (table, symbol) in tables.iter_mut().zip(seen.symbols) {
                     table[usize::from(symbol)] += 1.0;
                 }
@@ -92,8 +92,7 @@ impl Fit {
             doing,
             dog: dogs[nth].clone(),
             cat: cats[nth].clone(),
-            dense: counts[0][nth].iter().map(|table| row(table)).collect(),
-            sparse: counts[1][nth].iter().map(|table| row(table)).collect(),
+            looks: counts.iter().map(|of| of[nth].iter().map(|table| row(table)).collect()).collect(),
         });
         let source = |seed: u64| {
             format!(
@@ -104,10 +103,8 @@ impl Fit {
         File {
             version: VERSION.to_owned(),
             source: source(self.shares_seed),
-            dense_weights: weights[0].to_vec(),
-            sparse_weights: weights[1].to_vec(),
-            dense_leans: leans[0].to_vec(),
-            sparse_leans: leans[1].to_vec(),
+            weights: weights.map(|of| of.to_vec()).to_vec(),
+            leans: leans.map(|of| of.to_vec()).to_vec(),
             leans_source: "tried on made-up pets, petty-scenarios seeds 3 to 8".to_owned(),
             weights_source: "tried on made-up pets, petty-scenarios seeds 3 to 8".to_owned(),
             doings: rows.collect(),
@@ -277,8 +274,8 @@ mod tests {
     #[test]
     fn what_is_fitted_holds_together_and_comes_out_the_same_again() {
         let fit = Fit { shares_seed: 1, confidence_seed: 2, pets: 3, days: 2 };
-        let file = fit.file([[1.0; CHANNELS.len()]; 2], [[1.0; BEHAVIORS]; 2]).unwrap();
+        let file = fit.file([[1.0; CHANNELS.len()]; 4], [[1.0; BEHAVIORS]; 4]).unwrap();
         assert!(Rules::of(&file).is_ok());
-        assert_eq!(fit.file([[1.0; CHANNELS.len()]; 2], [[1.0; BEHAVIORS]; 2]).unwrap(), file);
+        assert_eq!(fit.file([[1.0; CHANNELS.len()]; 4], [[1.0; BEHAVIORS]; 4]).unwrap(), file);
     }
 }

@@ -37,7 +37,13 @@ impl Animal {
 
     fn push(&mut self, at_us: i64, heart_rate: Option<f64>, position: Option<Position>) {
         if let Ok(at) = Timestamp::from_microsecond(at_us) {
-            self.readings.push(Reading { at, heart_rate, activity_level: None, respiratory_rate: None, position });
+            self.readings.push(Reading {
+                at,
+                heart_rate,
+                activity_level: None,
+                respiratory_rate: None,
+                position,
+            });
         }
     }
 }

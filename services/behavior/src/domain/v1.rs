@@ -34,7 +34,7 @@ use baseline::Rest;
 use smooth::Smoother;
 
 pub use baseline::{Baseline, Baselines, Own};
-pub use features::{CHANNELS, Seen};
+pub use features::{CHANNELS, SPACINGS, Seen};
 pub use revision::{Known, revise};
 pub use rules::{Doing, Rules, RulesError};
 pub use slices::{Slice, SliceError, slice_of};

@@ -236,7 +236,11 @@ impl Line {
         let deadline = Instant::now() + BEGUN_WITHIN;
         let there = "SELECT count(to_regclass('event_consumer_shards'))";
         while self.count(there).await? == 0 || self.shares().await?.len() < 2 {
-            ensure!(Instant::now() < deadline, "two replicas do not begin within {} s", BEGUN_WITHIN.as_secs());
+            ensure!(
+                Instant::now() < deadline,
+                "two replicas do not begin within {} s",
+                BEGUN_WITHIN.as_secs()
+            );
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         Ok(())

@@ -21,7 +21,13 @@ pub(super) fn place(north_m: f64, east_m: f64) -> Position {
 
 /// A reading that says nothing yet.
 pub(super) fn read(seconds: f64) -> Reading {
-    Reading { at: at(seconds), heart_rate: None, activity_level: None, respiratory_rate: None, position: None }
+    Reading {
+        at: at(seconds),
+        heart_rate: None,
+        activity_level: None,
+        respiratory_rate: None,
+        position: None,
+    }
 }
 
 impl Reading {

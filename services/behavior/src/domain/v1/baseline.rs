@@ -249,7 +249,12 @@ impl Baselines {
     /// For instants that mostly follow one another.
     pub(super) fn steady(&self) -> Steady<'_> {
         let baseline = Baseline::prior(self.kin.species);
-        Steady { baselines: self, quarter: i64::MIN, baseline, breaths: priors(self.kin.species).asleep_breaths }
+        Steady {
+            baselines: self,
+            quarter: i64::MIN,
+            baseline,
+            breaths: priors(self.kin.species).asleep_breaths,
+        }
     }
 }
 

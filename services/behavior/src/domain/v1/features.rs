@@ -19,7 +19,11 @@ pub const CHANNELS: [(&str, usize, &str); COUNT] = [
     ("levels_5m", 17, "shares of levels 0 and 2 within 5 min on each side"),
     ("breaths", 17, "mean respiratory rate within 60 s on each side, over the sleeping one"),
     ("heart_rate_now", 25, "mean heart rate of the epoch itself, over the sleeping one"),
-    ("spread", 57, "how far fixes within 3 min on each side scatter, and how fast the pet goes from one to the next"),
+    (
+        "spread",
+        57,
+        "how far fixes within 3 min on each side scatter, and how fast the pet goes from one to the next",
+    ),
     ("speed", 8, "from the mean fix of the minute before to that of the minute after"),
     ("trend", 10, "heart rate of the 100 s after less that of the 100 s before, over the sleeping one"),
     ("contact", 5, "share of readings with a heart rate within 6 min on each side"),
@@ -28,13 +32,13 @@ pub const CHANNELS: [(&str, usize, &str); COUNT] = [
 /// Where speed stands among them.
 pub(super) const SPEED: usize = 6;
 
-/// An epoch's symbols, and whether its readings are sparse.
+/// An epoch's symbols, and how far its readings are apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Seen {
     /// By channel.
     pub symbols: [u8; COUNT],
-    /// At most 20 s apart: 0; further: 1.
-    pub sparse: u8,
+    /// How far its readings are apart: which of [`SPACINGS`].
+    pub spacing: u8,
     /// Whether there is any within 6 min on each side: heart rate.
     pub rates: bool,
     /// The same of levels.
@@ -43,8 +47,9 @@ pub struct Seen {
     pub gait: Option<Behavior>,
 }
 
-/// Readings further apart than this are sparse: between 15 and 30 s.
-const SPARSE_US: i64 = 22 * SECOND;
+/// How far readings are apart: collars measure each 5, 10, 15, 30 or 60 s (domain.md), and what an epoch looks like depends on that.
+pub const SPACINGS: [&str; 4] = ["to 8 s", "to 22 s", "to 45 s", "further"];
+const SPACED_US: [i64; 3] = [8 * SECOND, 22 * SECOND, 45 * SECOND];
 /// Edges of heart rate over the sleeping one: asleep about 1, lying awake 1.25, walking 1.8 (domain.md's rates by each other).
 const RATIOS: [f64; 23] = [
     0.80, 0.88, 0.93, 0.97, 1.01, 1.05, 1.09, 1.13, 1.17, 1.21, 1.26, 1.31, 1.37, 1.44, 1.52, 1.62, 1.75,
@@ -107,7 +112,12 @@ struct Sums {
 }
 
 impl Sums {
-    fn plus(mut self, epoch: &Epoch, before: Option<&Epoch>, (asleep, asleep_breaths): (Baseline, f64)) -> Self {
+    fn plus(
+        mut self,
+        epoch: &Epoch,
+        before: Option<&Epoch>,
+        (asleep, asleep_breaths): (Baseline, f64),
+    ) -> Self {
         self.readings += i64::from(epoch.readings);
         self.with_rate += i64::from(epoch.beats_count);
         self.low += i64::from(epoch.levels[0]);
@@ -215,7 +225,8 @@ pub(super) fn see(run: &[Epoch], baselines: &Baselines, priors: &Priors) -> Vec<
             before = Some(epoch);
         }
     }
-    let [mut near, mut wide, mut breath, mut place, mut contact] = [75, 300, 60, 180, 360].map(Window::around);
+    let [mut near, mut wide, mut breath, mut place, mut contact] =
+        [75, 300, 60, 180, 360].map(Window::around);
     let [mut past, mut rate_past] = [60, 100].map(Window::before);
     let [mut next, mut rate_next] = [60, 100].map(Window::after);
     let mut all = Vec::with_capacity(run.len());
@@ -225,7 +236,6 @@ pub(super) fn see(run: &[Epoch], baselines: &Baselines, priors: &Priors) -> Vec<
         let gait = gait(&mut last, epoch, priors);
         let near = near.sums(run, &sums, at);
         let around = contact.sums(run, &sums, at);
-        let sparse = spacing(epoch) > SPARSE_US;
         all.push(Seen {
             symbols: [
                 levels(epoch),
@@ -238,7 +248,7 @@ pub(super) fn see(run: &[Epoch], baselines: &Baselines, priors: &Priors) -> Vec<
                 trend(&rate_past.sums(run, &sums, at), &next_sums(&mut rate_next, run, &sums, at)),
                 worn(&around),
             ],
-            sparse: u8::from(sparse),
+            spacing: spacing(epoch),
             rates: around.with_rate > 0,
             levels: around.levels > 0,
             gait,
@@ -271,9 +281,10 @@ fn gait<'a>(last: &mut Option<&'a Epoch>, epoch: &'a Epoch, priors: &Priors) -> 
     }
 }
 
-/// Mean time between its readings.
-fn spacing(epoch: &Epoch) -> i64 {
-    (epoch.to - epoch.from) / i64::from(epoch.readings.max(1))
+/// By the mean time between its readings.
+fn spacing(epoch: &Epoch) -> u8 {
+    let apart = (epoch.to - epoch.from) / i64::from(epoch.readings.max(1));
+    SPACED_US.iter().map(|edge| u8::from(apart > *edge)).sum()
 }
 
 fn levels(epoch: &Epoch) -> u8 {

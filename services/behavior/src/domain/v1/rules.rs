@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::super::{Behavior, Species};
-use super::features::{CHANNELS, COUNT};
+use super::features::{CHANNELS, COUNT, SPACINGS};
 use super::smooth;
 
 /// Name and version of the rules, kept with each episode.
@@ -109,17 +109,13 @@ pub struct File {
     pub version: String,
     /// Where the shares come from.
     pub source: String,
-    /// By channel, how much it counts where readings are dense: neighbouring windows say the same again, so each says less.
-    pub dense_weights: Vec<f32>,
-    /// The same, where they are sparse.
-    pub sparse_weights: Vec<f32>,
+    /// By spacing ([`SPACINGS`]) and channel, how much it counts: neighbouring windows say the same again, so each says less.
+    pub weights: Vec<Vec<f32>>,
     /// Where the weights come from.
     pub weights_source: String,
-    /// By behaviour, what its chance counts for when it is weighed against the others': more than 1 claims it more easily. Where readings
-    /// are dense; the confidence stated is of the chance itself.
-    pub dense_leans: Vec<f32>,
-    /// The same, where they are sparse.
-    pub sparse_leans: Vec<f32>,
+    /// By spacing and behaviour, what its chance counts for when it is weighed against the others': more than 1 claims it more easily.
+    /// The confidence stated is of the chance itself.
+    pub leans: Vec<Vec<f32>>,
     /// Where the leans come from.
     pub leans_source: String,
     /// By doing.
@@ -140,10 +136,8 @@ pub struct Row {
     pub dog: Course,
     /// The same, in a cat's.
     pub cat: Course,
-    /// Readings at most 20 s apart: by channel, the share of its epochs with each symbol but the first, "nothing seen".
-    pub dense: Vec<Vec<f32>>,
-    /// The same, further apart.
-    pub sparse: Vec<Vec<f32>>,
+    /// By spacing and channel, the share of its epochs with each symbol but the first, "nothing seen".
+    pub looks: Vec<Vec<Vec<f32>>>,
 }
 
 /// How a doing comes and goes.
@@ -182,12 +176,12 @@ pub enum RulesError {
 /// Rules ready to be used.
 #[derive(Debug, Clone)]
 pub struct Rules {
-    /// By sparseness, channel and symbol: how likely each doing makes it look so, its weight applied.
-    pub(super) looks: [Vec<Vec<Lanes>>; 2],
+    /// By spacing, channel and symbol: how likely each doing makes it look so, its weight applied.
+    pub(super) looks: Vec<Vec<Vec<Lanes>>>,
     pub(super) dog: Days,
     pub(super) cat: Days,
-    /// By sparseness and behaviour.
-    pub(super) leans: [Spoken; 2],
+    /// By spacing and behaviour.
+    pub(super) leans: Vec<Spoken>,
     /// By the signals at hand and doing, what behaviour it may be said to be.
     pub(super) says: [[u8; DOINGS]; 8],
     pub(super) confidence: Vec<f32>,
@@ -196,8 +190,8 @@ pub struct Rules {
 /// A species' days.
 #[derive(Debug, Clone)]
 pub(super) struct Days {
-    /// By sparseness, channel and symbol: how much that speaks for each behaviour against the rest, nats.
-    pub(super) speaks: [Vec<Vec<Spoken>>; 2],
+    /// By spacing, channel and symbol: how much that speaks for each behaviour against the rest, nats.
+    pub(super) speaks: Vec<Vec<Vec<Spoken>>>,
     /// By whole seconds: the chance of still being at it.
     pub(super) stays: Vec<Lanes>,
     /// By doing, what comes after it.
@@ -234,18 +228,17 @@ impl Rules {
         if !faults.is_empty() {
             return Err(RulesError::Faults(faults));
         }
-        let looks = |weights: &[f32], of: &dyn Fn(&Row) -> &Vec<Vec<f32>>| {
+        let looks = |(spacing, weights): (usize, &Vec<f32>)| {
             let channel = |(nth, (_, symbols, _)): (usize, &(&str, usize, &str))| {
-                let weight = weights[nth];
+                let look = |symbol: usize| {
+                    lanes(file, &|row| row.looks[spacing][nth][symbol - 1].powf(weights[nth]))
+                };
                 // Of what was not seen every doing is as likely.
-                let mut table = vec![[1.0; LANES]];
-                table.extend((1..*symbols).map(|symbol| lanes(file, &|row| of(row)[nth][symbol - 1].powf(weight))));
-                table
+                std::iter::once([1.0; LANES]).chain((1..*symbols).map(look)).collect()
             };
-            CHANNELS.iter().enumerate().map(channel).collect::<Vec<_>>()
+            CHANNELS.iter().enumerate().map(channel).collect()
         };
-        let looks =
-            [looks(&file.dense_weights, &|row| &row.dense), looks(&file.sparse_weights, &|row| &row.sparse)];
+        let looks: Vec<Vec<Vec<Lanes>>> = file.weights.iter().enumerate().map(looks).collect();
         let leans = |leans: &[f32]| {
             let mut all = [1.0; Behavior::ALL.len()];
             all.iter_mut().zip(leans).for_each(|(all, lean)| *all = *lean);
@@ -255,7 +248,7 @@ impl Rules {
             dog: days(file, &looks, Species::Dog),
             cat: days(file, &looks, Species::Cat),
             looks,
-            leans: [leans(&file.dense_leans), leans(&file.sparse_leans)],
+            leans: file.leans.iter().map(|of| leans(of)).collect(),
             says: std::array::from_fn(smooth::says),
             confidence: file.confidence.clone(),
         })
@@ -276,12 +269,10 @@ fn lanes(file: &File, figure: &dyn Fn(&Row) -> f32) -> Lanes {
     lanes
 }
 
-fn days(file: &File, looks: &[Vec<Vec<Lanes>>; 2], species: Species) -> Days {
+fn days(file: &File, looks: &[Vec<Vec<Lanes>>], species: Species) -> Days {
     let common = lanes(file, &|row| common(file, row, species));
-    let speaks = looks.each_ref().map(|channels| {
-        let spoken = |table: &Vec<Lanes>| table.iter().map(|look| speaks(file, &common, look)).collect();
-        channels.iter().map(spoken).collect()
-    });
+    let spoken = |table: &Vec<Lanes>| table.iter().map(|look| speaks(file, &common, look)).collect();
+    let speaks = looks.iter().map(|channels| channels.iter().map(spoken).collect()).collect();
     let (mut next, mut comes_after) = ([[0.0; LANES]; LANES], [[0.0; LANES]; LANES]);
     for (from, row) in file.doings.iter().enumerate() {
         for (to, share) in row.course(species).next.iter().enumerate() {
@@ -335,11 +326,14 @@ fn faults(file: &File) -> Vec<String> {
     ] {
         check(!source.trim().is_empty(), format!("{name} names none"));
     }
-    for weights in [&file.dense_weights, &file.sparse_weights] {
+    for (name, count) in [("weights", file.weights.len()), ("leans", file.leans.len())] {
+        check(count == SPACINGS.len(), format!("{name} are for {count} spacings, not {}", SPACINGS.len()));
+    }
+    for weights in &file.weights {
         check(weights.len() == COUNT, format!("{} weights for {COUNT} channels", weights.len()));
         check(weights.iter().all(|weight| (0.0..=2.0).contains(weight)), "a weight is not 0 to 2".to_owned());
     }
-    for leans in [&file.dense_leans, &file.sparse_leans] {
+    for leans in &file.leans {
         check(leans.len() == Behavior::ALL.len(), format!("{} leans", leans.len()));
         check(leans.iter().all(|lean| (0.1..=10.0).contains(lean)), "a lean is not 0.1 to 10".to_owned());
     }
@@ -371,7 +365,8 @@ fn faults(file: &File) -> Vec<String> {
     }
     for row in &file.doings {
         let name = row.doing;
-        for (kind, tables) in [("dense", &row.dense), ("sparse", &row.sparse)] {
+        check(row.looks.len() == SPACINGS.len(), format!("{name:?} looks at {} spacings", row.looks.len()));
+        for (kind, tables) in SPACINGS.iter().zip(&row.looks) {
             check(tables.len() == COUNT, format!("{name:?} {kind}: {} channels", tables.len()));
             for (table, (channel, symbols, _)) in tables.iter().zip(CHANNELS) {
                 check(

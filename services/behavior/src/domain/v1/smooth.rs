@@ -130,7 +130,7 @@ fn stays(days: &Days, span: i64) -> &Lanes {
 
 /// How likely each doing makes an epoch look as it does.
 fn looks(rules: &Rules, seen: &Seen) -> Lanes {
-    let tables = &rules.looks[usize::from(seen.sparse)];
+    let tables = &rules.looks[usize::from(seen.spacing)];
     let mut product = [1.0_f32; LANES];
     for (table, symbol) in tables.iter().zip(seen.symbols) {
         product.iter_mut().zip(&table[usize::from(symbol)]).for_each(|(lane, look)| *lane *= look);
@@ -188,7 +188,7 @@ fn say((rules, days): (&Rules, &Days), seen: &Seen, alpha: &Lanes, beta: &Lanes)
         all += a * b;
     }
     // What is claimed too easily, or too rarely, is leant upon: precision against recall is stated in the rules.
-    let leans = &rules.leans[usize::from(seen.sparse)];
+    let leans = &rules.leans[usize::from(seen.spacing)];
     let mut best = Behavior::Unknown;
     for behavior in Behavior::ALL {
         let weighed = |one: Behavior| by_behavior[one as usize] * leans[one as usize];
@@ -198,7 +198,7 @@ fn say((rules, days): (&Rules, &Days), seen: &Seen, alpha: &Lanes, beta: &Lanes)
     }
     let chance = by_behavior[best as usize] / all;
     let mut weights = [0.0; COUNT];
-    let tables = &days.speaks[usize::from(seen.sparse)];
+    let tables = &days.speaks[usize::from(seen.spacing)];
     for ((weight, table), symbol) in weights.iter_mut().zip(tables).zip(seen.symbols) {
         *weight = table[usize::from(symbol)][best as usize];
     }

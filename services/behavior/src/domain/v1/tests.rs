@@ -58,15 +58,22 @@ fn the_built_in_rules_hold_together_and_broken_ones_are_refused_with_every_fault
     assert!(Rules::of(&good).is_ok());
     let mut bad = good.clone();
     bad.version = "v0".into();
-    bad.dense_weights[0] = 9.0;
-    bad.doings[2].dense[1][0] = 0.9;
+    bad.weights[0][0] = 9.0;
+    bad.leans.pop();
+    bad.doings[2].looks[0][1][0] = 0.9;
     bad.doings.swap(0, 1);
     bad.confidence[3] = 0.99;
     bad.source.clear();
     let message = Rules::of(&bad).unwrap_err().to_string();
-    for fault in
-        ["version", "a weight", "levels_1m: sums to", "not all in order", "do not rise", "source names none"]
-    {
+    for fault in [
+        "version",
+        "leans are for 3 spacings",
+        "a weight",
+        "levels_1m: sums to",
+        "not all in order",
+        "do not rise",
+        "source names none",
+    ] {
         assert!(message.contains(fault), "{fault}: {message}");
     }
     assert!(matches!(Rules::read("version = 1"), Err(RulesError::Text(_))));
@@ -162,7 +169,13 @@ fn heart_rates_alone_tell_rest_and_no_more() {
     let alone = |bpm: f64| -> Vec<Reading> {
         let at = |nth: i64| Timestamp::from_second(nth * 15).unwrap();
         (0..240)
-            .map(|nth| Reading { at: at(nth), heart_rate: Some(bpm), activity_level: None, respiratory_rate: None, position: None })
+            .map(|nth| Reading {
+                at: at(nth),
+                heart_rate: Some(bpm),
+                activity_level: None,
+                respiratory_rate: None,
+                position: None,
+            })
             .collect()
     };
     let asleep = judge(&rules(), &dog(), &alone(54.0));
@@ -188,7 +201,8 @@ fn breaths_tell_sleep_from_lying_awake_by_what_the_pet_itself_breathes() {
     assert_eq!(said(lying(0, 1, 13.0).collect()), Behavior::DeepSleep);
     assert_eq!(said(lying(0, 1, 24.0).collect()), Behavior::Resting);
     // One that breathes 20 times asleep and 33 awake, of which it has seven days of its own.
-    let own = (0..7).flat_map(|day| lying(day * 86_400, 8, 20.0).chain(lying(day * 86_400 + 28_800, 4, 33.0)));
+    let own =
+        (0..7).flat_map(|day| lying(day * 86_400, 8, 20.0).chain(lying(day * 86_400 + 28_800, 4, 33.0)));
     for (breaths, behavior) in [(20.0, Behavior::DeepSleep), (33.0, Behavior::Resting)] {
         assert_eq!(said(own.clone().chain(lying(7 * 86_400, 1, breaths)).collect()), behavior, "{breaths}");
     }
