@@ -62,6 +62,7 @@ fn readings(stored: &[(String, Measured)]) -> Vec<Reading> {
         at: Timestamp::from_microsecond(measured.at_us).unwrap(),
         heart_rate: measured.heart_rate,
         activity_level: None,
+        respiratory_rate: None,
         position: measured.position.map(|(latitude, longitude, accuracy_m)| Position {
             latitude,
             longitude,

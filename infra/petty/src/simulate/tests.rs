@@ -45,6 +45,7 @@ fn as_domain(reading: &Reading) -> domain::Reading {
         at: reading.timestamp,
         heart_rate: reading.heart_rate,
         activity_level: reading.activity_level,
+        respiratory_rate: reading.respiratory_rate,
         position: reading.location.map(|fix| Position {
             latitude: fix.latitude,
             longitude: fix.longitude,

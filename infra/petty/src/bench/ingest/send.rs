@@ -209,8 +209,8 @@ pub(super) async fn reads(
             let answer = connection.send(&request).await?;
             taken.push(since.elapsed());
             ensure!(answer.status == 200, "a read was answered {}", answer.status);
-            let answer: Value = serde_json::from_slice(&answer.body)?;
-            let points = answer["readings"].as_array().map_or(0, Vec::len);
+            // Counted, not read: a client's work is not to take the services' processors.
+            let points = std::str::from_utf8(&answer.body)?.matches("\"timestamp\":").count();
             ensure!((1..=1_000).contains(&points), "{points} points of {query}");
         }
         anyhow::Ok(taken)
