@@ -19,6 +19,7 @@ use petty_proto::auth::v1::pet::Species;
 use petty_proto::events::v1::{AcceptedReading, Envelope, PetChanged, PetReadings, ReadingsAccepted};
 use petty_provision::Stack;
 use prost_reflect::prost::Message;
+use redis::AsyncConnectionConfig;
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use tokio_postgres::NoTls;
@@ -207,7 +208,9 @@ struct Line {
 impl Line {
     async fn open(stack: &Stack, plan: &Plan, tasks: &Tasks) -> anyhow::Result<Self> {
         let client = redis::Client::open(stack.redis().url().expose_secret())?;
-        let redis = client.get_multiplexed_async_connection().await?;
+        // Redis writes what is sent to disk before it answers, beside all that it does for the replicas.
+        let patient = AsyncConnectionConfig::new().set_response_timeout(Some(PATIENCE));
+        let redis = client.get_multiplexed_async_connection_with_config(&patient).await?;
         let database = plan.databases().get("behavior").context("behavior has a database")?;
         let (postgres, connection) =
             tokio_postgres::connect(database.owner_url.expose_secret(), NoTls).await?;

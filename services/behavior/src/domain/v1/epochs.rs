@@ -40,6 +40,8 @@ pub(super) struct Epoch {
     /// Respiratory rates: their sum in hundredths of a breath per minute, and number.
     pub(super) breaths: i64,
     pub(super) breaths_count: u32,
+    /// Readings with either: the collar is on a pet.
+    pub(super) worn: u32,
     /// Fixes that count: their mean in ten-millionths of a degree east and north of the run's first, and their number. Whole
     /// numbers, so that sums over windows are the same wherever a run was begun to be read.
     pub(super) east: i64,
@@ -103,6 +105,7 @@ fn run_epochs(samples: &[Sample], priors: &Priors, epochs: &mut Vec<Epoch>) {
             squares: 0.0,
             breaths: 0,
             breaths_count: 0,
+            worn: 0,
             east: 0,
             north: 0,
             fixes: 0,
@@ -115,12 +118,15 @@ fn run_epochs(samples: &[Sample], priors: &Priors, epochs: &mut Vec<Epoch>) {
             if let Some(level) = sample.level {
                 epoch.levels[usize::from(level.min(2))] += 1;
             }
-            if let Some(bpm) = beats(sample).filter(|_| rates[index]) {
+            let beats = beats(sample).filter(|_| rates[index]);
+            let breaths = breaths(sample);
+            epoch.worn += u32::from(beats.is_some() || breaths.is_some());
+            if let Some(bpm) = beats {
                 epoch.beats += bpm;
                 epoch.squares += bpm * bpm;
                 epoch.beats_count += 1;
             }
-            if let Some(breaths) = breaths(sample) {
+            if let Some(breaths) = breaths {
                 epoch.breaths += breaths;
                 epoch.breaths_count += 1;
             }

@@ -26,7 +26,7 @@ pub const CHANNELS: [(&str, usize, &str); COUNT] = [
     ),
     ("speed", 8, "from the mean fix of the minute before to that of the minute after"),
     ("trend", 10, "heart rate of the 100 s after less that of the 100 s before, over the sleeping one"),
-    ("contact", 5, "share of readings with a heart rate within 6 min on each side"),
+    ("contact", 5, "share of readings with a heart rate or a respiratory rate within 6 min on each side"),
 ];
 
 /// Where speed stands among them.
@@ -92,6 +92,7 @@ const RATIO_SYMBOLS: [u8; 321] = {
 struct Sums {
     readings: i64,
     with_rate: i64,
+    worn: i64,
     low: i64,
     levels: i64,
     high: i64,
@@ -120,6 +121,7 @@ impl Sums {
     ) -> Self {
         self.readings += i64::from(epoch.readings);
         self.with_rate += i64::from(epoch.beats_count);
+        self.worn += i64::from(epoch.worn);
         self.low += i64::from(epoch.levels[0]);
         self.high += i64::from(epoch.levels[2]);
         self.levels += i64::from(epoch.levels[0] + epoch.levels[1] + epoch.levels[2]);
@@ -151,6 +153,7 @@ impl Sums {
         Self {
             readings: self.readings - earlier.readings,
             with_rate: self.with_rate - earlier.with_rate,
+            worn: self.worn - earlier.worn,
             low: self.low - earlier.low,
             levels: self.levels - earlier.levels,
             high: self.high - earlier.high,
@@ -324,12 +327,12 @@ fn breaths(sums: &Sums) -> u8 {
     share_symbol(share(sums.breaths, sums.breathed) / 1e4, &BREATHS, 1)
 }
 
-/// A collar that reports levels and no heart rate may lie on a table; one that has neither says nothing of it.
+/// A collar that reports levels and neither heart rates nor breaths may lie on a table; one that has neither says nothing of it.
 fn worn(sums: &Sums) -> u8 {
     if sums.levels <= 0 {
         0
     } else {
-        share_symbol(share(sums.with_rate, sums.readings), &[0.02, 0.25, 0.6], 1)
+        share_symbol(share(sums.worn, sums.readings), &[0.02, 0.25, 0.6], 1)
     }
 }
 

@@ -187,25 +187,28 @@ fn heart_rates_alone_tell_rest_and_no_more() {
 
 #[test]
 fn breaths_tell_sleep_from_lying_awake_by_what_the_pet_itself_breathes() {
-    // A heart rate between those of sleep and of lying awake.
-    let lying = |from_s: i64, hours: i64, breaths: f64| {
+    let lying = |from_s: i64, hours: i64, breaths: f64, bpm: Option<f64>| {
         (0..240 * hours).map(move |nth| Reading {
             at: Timestamp::from_second(from_s + nth * 15).unwrap(),
-            heart_rate: (nth % 3 == 0).then_some(61.0),
+            heart_rate: bpm.filter(|_| nth % 3 == 0),
             activity_level: Some(0),
             respiratory_rate: (nth % 4 == 0).then_some(breaths),
             position: None,
         })
     };
     let said = |readings: Vec<Reading>| judge(&rules(), &dog(), &readings).last().unwrap().behavior;
-    assert_eq!(said(lying(0, 1, 13.0).collect()), Behavior::DeepSleep);
-    assert_eq!(said(lying(0, 1, 24.0).collect()), Behavior::Resting);
-    // One that breathes 20 times asleep and 33 awake, of which it has seven days of its own.
-    let own =
-        (0..7).flat_map(|day| lying(day * 86_400, 8, 20.0).chain(lying(day * 86_400 + 28_800, 4, 33.0)));
+    // A heart rate between those of sleep and of lying awake.
+    assert_eq!(said(lying(0, 1, 13.0, Some(61.0)).collect()), Behavior::DeepSleep);
+    assert_eq!(said(lying(0, 1, 24.0, Some(61.0)).collect()), Behavior::Resting);
+    // One that breathes 20 times asleep and 33 awake, of which it has seven days of its own, without a heart rate.
+    let day =
+        |day: i64| lying(day * 86_400, 8, 20.0, None).chain(lying(day * 86_400 + 28_800, 4, 33.0, None));
     for (breaths, behavior) in [(20.0, Behavior::DeepSleep), (33.0, Behavior::Resting)] {
-        assert_eq!(said(own.clone().chain(lying(7 * 86_400, 1, breaths)).collect()), behavior, "{breaths}");
+        let today = lying(7 * 86_400, 1, breaths, None);
+        assert_eq!(said((0..7).flat_map(day).chain(today).collect()), behavior, "{breaths}");
     }
+    let (stranger, resting) = (lying(0, 1, 20.0, None).collect(), Behavior::Resting);
+    assert_eq!(said(stranger), resting, "of a dog of which nothing is known that is no sleep");
 }
 
 #[test]
