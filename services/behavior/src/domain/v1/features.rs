@@ -148,27 +148,19 @@ impl Sums {
         }
         self
     }
+}
 
-    fn since(&self, earlier: &Self) -> Self {
-        Self {
-            readings: self.readings - earlier.readings,
-            with_rate: self.with_rate - earlier.with_rate,
-            worn: self.worn - earlier.worn,
-            low: self.low - earlier.low,
-            levels: self.levels - earlier.levels,
-            high: self.high - earlier.high,
-            rated: self.rated - earlier.rated,
-            ratios: self.ratios - earlier.ratios,
-            breathed: self.breathed - earlier.breathed,
-            breaths: self.breaths - earlier.breaths,
-            fixed: self.fixed - earlier.fixed,
-            east: self.east - earlier.east,
-            north: self.north - earlier.north,
-            east_squares: self.east_squares.wrapping_sub(earlier.east_squares),
-            north_squares: self.north_squares.wrapping_sub(earlier.north_squares),
-            legs: self.legs - earlier.legs,
-            legs_us: self.legs_us - earlier.legs_us,
-        }
+/// Sums over the epochs between two places. What is asked for is subtracted, and no more.
+#[derive(Debug, Clone, Copy)]
+struct Span<'a> {
+    upto: &'a Sums,
+    from: &'a Sums,
+}
+
+impl Span<'_> {
+    /// Wraps as squares' sums do: the difference is right.
+    fn of(&self, one: impl Fn(&Sums) -> i64) -> i64 {
+        one(self.upto).wrapping_sub(one(self.from))
     }
 }
 
@@ -201,16 +193,15 @@ impl Window {
         Self { before: -1, after: seconds * SECOND, from: 0, to: 0 }
     }
 
-    /// The sums over the epochs that end within it, about an instant. Inlined, so that only those are made that are asked for.
-    #[inline]
-    fn sums(&mut self, run: &[Epoch], sums: &[Sums], at: i64) -> Sums {
+    /// The sums over the epochs that end within it, about an instant.
+    fn span<'a>(&mut self, run: &[Epoch], sums: &'a [Sums], at: i64) -> Span<'a> {
         while run[self.from].to < at - self.before {
             self.from += 1;
         }
         while self.to < run.len() && run[self.to].to <= at + self.after {
             self.to += 1;
         }
-        sums[self.to].since(&sums[self.from])
+        Span { upto: &sums[self.to], from: &sums[self.from] }
     }
 }
 
@@ -237,32 +228,35 @@ pub(super) fn see(run: &[Epoch], baselines: &Baselines, priors: &Priors) -> Vec<
     for (nth, epoch) in run.iter().enumerate() {
         let at = epoch.to;
         let gait = gait(&mut last, epoch, priors);
-        let near = near.sums(run, &sums, at);
-        let around = contact.sums(run, &sums, at);
+        let near = near.span(run, &sums, at);
+        let around = contact.span(run, &sums, at);
         all.push(Seen {
             symbols: [
                 levels(epoch),
                 shares(&near),
-                shares(&wide.sums(run, &sums, at)),
-                breaths(&breath.sums(run, &sums, at)),
-                ratio(&sums[nth + 1].since(&sums[nth])),
-                spread(&place.sums(run, &sums, at), epoch.narrow),
-                speed(&past.sums(run, &sums, at), &next_sums(&mut next, run, &sums, at), epoch.narrow),
-                trend(&rate_past.sums(run, &sums, at), &next_sums(&mut rate_next, run, &sums, at)),
+                shares(&wide.span(run, &sums, at)),
+                breaths(&breath.span(run, &sums, at)),
+                ratio(&Span { upto: &sums[nth + 1], from: &sums[nth] }),
+                spread(&place.span(run, &sums, at), epoch.narrow),
+                speed(&past.span(run, &sums, at), &next_span(&mut next, run, &sums, at), epoch.narrow),
+                trend(&rate_past.span(run, &sums, at), &next_span(&mut rate_next, run, &sums, at)),
                 worn(&around),
             ],
             spacing: spacing(epoch),
-            rates: around.with_rate > 0,
-            levels: around.levels > 0,
+            rates: around.of(|sums| sums.with_rate) > 0,
+            levels: around.of(|sums| sums.levels) > 0,
             gait,
         });
     }
     all
 }
 
-fn next_sums(window: &mut Window, run: &[Epoch], sums: &[Sums], at: i64) -> Sums {
+fn next_span<'a>(window: &mut Window, run: &[Epoch], sums: &'a [Sums], at: i64) -> Span<'a> {
     // Of the last epoch of a run nothing comes after.
-    if run.last().is_some_and(|last| last.to <= at) { Sums::default() } else { window.sums(run, sums, at) }
+    if run.last().is_some_and(|last| last.to <= at) {
+        return Span { upto: &sums[0], from: &sums[0] };
+    }
+    window.span(run, sums, at)
 }
 
 /// The gait of the straight way since the fix before, where that is long enough ago.
@@ -305,46 +299,49 @@ fn share(part: i64, whole: i64) -> f64 {
     part as f64 / whole as f64
 }
 
-fn shares(sums: &Sums) -> u8 {
-    if sums.levels <= 0 {
+fn shares(span: &Span<'_>) -> u8 {
+    let levels = span.of(|sums| sums.levels);
+    if levels <= 0 {
         return 0;
     }
-    let quarter = |part: i64| share_symbol(share(part, sums.levels), &[0.06, 0.3, 0.75], 0);
-    1 + 4 * quarter(sums.low) + quarter(sums.high)
+    let quarter = |part: i64| share_symbol(share(part, levels), &[0.06, 0.3, 0.75], 0);
+    1 + 4 * quarter(span.of(|sums| sums.low)) + quarter(span.of(|sums| sums.high))
 }
 
-fn ratio(sums: &Sums) -> u8 {
+fn ratio(span: &Span<'_>) -> u8 {
     // In hundredths, rounded down: every edge is one.
-    let hundredths = sums.ratios.checked_div(sums.rated * 100);
+    let hundredths = span.of(|sums| sums.ratios).checked_div(span.of(|sums| sums.rated) * 100);
     hundredths
         .map_or(0, |nth| RATIO_SYMBOLS[usize::try_from(nth).unwrap_or_default().min(RATIO_SYMBOLS.len() - 1)])
 }
 
-fn breaths(sums: &Sums) -> u8 {
-    if sums.breathed <= 0 {
+fn breaths(span: &Span<'_>) -> u8 {
+    let breathed = span.of(|sums| sums.breathed);
+    if breathed <= 0 {
         return 0;
     }
-    share_symbol(share(sums.breaths, sums.breathed) / 1e4, &BREATHS, 1)
+    share_symbol(share(span.of(|sums| sums.breaths), breathed) / 1e4, &BREATHS, 1)
 }
 
-/// A collar that reports levels and neither heart rates nor breaths may lie on a table; one that has neither says nothing of it.
-fn worn(sums: &Sums) -> u8 {
-    if sums.levels <= 0 {
-        0
-    } else {
-        share_symbol(share(sums.worn, sums.readings), &[0.02, 0.25, 0.6], 1)
-    }
-}
-
-fn trend(past: &Sums, next: &Sums) -> u8 {
-    if past.rated <= 0 || next.rated <= 0 {
+/// A collar that reports levels and neither heart rates nor breaths may lie on a table; one that reports no levels says nothing of it.
+fn worn(span: &Span<'_>) -> u8 {
+    if span.of(|sums| sums.levels) <= 0 {
         return 0;
     }
-    share_symbol((share(next.ratios, next.rated) - share(past.ratios, past.rated)) / 1e4, &TRENDS, 1)
+    share_symbol(share(span.of(|sums| sums.worn), span.of(|sums| sums.readings)), &[0.02, 0.25, 0.6], 1)
 }
 
-fn spread(sums: &Sums, narrow: f64) -> u8 {
-    let count = sums.fixed;
+fn trend(past: &Span<'_>, next: &Span<'_>) -> u8 {
+    let [before, after] = [past, next].map(|span| span.of(|sums| sums.rated));
+    if before <= 0 || after <= 0 {
+        return 0;
+    }
+    let mean = |span: &Span<'_>, rated: i64| share(span.of(|sums| sums.ratios), rated);
+    share_symbol((mean(next, after) - mean(past, before)) / 1e4, &TRENDS, 1)
+}
+
+fn spread(span: &Span<'_>, narrow: f64) -> u8 {
+    let count = span.of(|sums| sums.fixed);
     if count < 2 {
         return 0;
     }
@@ -353,12 +350,13 @@ fn spread(sums: &Sums, narrow: f64) -> u8 {
     let around = |sum: i64, squares: i64| {
         count.wrapping_mul(squares).wrapping_sub(sum.wrapping_mul(sum)) as f64 / (count * count) as f64
     };
-    let variance =
-        around(sums.east, sums.east_squares) * narrow * narrow + around(sums.north, sums.north_squares);
+    let east = around(span.of(|sums| sums.east), span.of(|sums| sums.east_squares));
+    let north = around(span.of(|sums| sums.north), span.of(|sums| sums.north_squares));
+    let variance = east * narrow * narrow + north;
     let far = share_symbol(variance.max(0.0).sqrt() * UNIT_M, &SPREADS, 0);
-    let fast = match sums.legs_us {
+    let fast = match span.of(|sums| sums.legs_us) {
         ..=0 => 0,
-        us => share_symbol(sums.legs as f64 * UNIT_M / super::seconds(us), &LEGS, 1),
+        us => share_symbol(span.of(|sums| sums.legs) as f64 * UNIT_M / super::seconds(us), &LEGS, 1),
     };
     1 + SPREADS_COUNT * fast + far
 }
@@ -372,16 +370,17 @@ fn leg(before: &Epoch, epoch: &Epoch) -> i64 {
     (long(east as f64 * epoch.narrow, north as f64) / UNIT_M).round() as i64
 }
 
-fn speed(past: &Sums, next: &Sums, narrow: f64) -> u8 {
-    if past.fixed <= 0 || next.fixed <= 0 {
+fn speed(past: &Span<'_>, next: &Span<'_>, narrow: f64) -> u8 {
+    let [before, after] = [past, next].map(|span| span.of(|sums| sums.fixed));
+    if before <= 0 || after <= 0 {
         return 0;
     }
     // Of whole numbers too: the difference of two means, over both counts.
     let between = |past_sum: i64, next_sum: i64| {
-        (next_sum * past.fixed - past_sum * next.fixed) as f64 / (past.fixed * next.fixed) as f64
+        (next_sum * before - past_sum * after) as f64 / (before * after) as f64
     };
-    let east = between(past.east, next.east) * narrow;
-    let north = between(past.north, next.north);
+    let east = between(past.of(|sums| sums.east), next.of(|sums| sums.east)) * narrow;
+    let north = between(past.of(|sums| sums.north), next.of(|sums| sums.north));
     // From the middle of the one minute to that of the other.
     share_symbol(long(east, north) / 60.0, &SPEEDS, 1)
 }
