@@ -150,15 +150,19 @@ fn is_erasing(event: &Event) -> bool {
     [&topics::PET_ERASING, &topics::ACCOUNT_ERASING].contains(&event.topic)
 }
 
-/// Notes the events' numbers, in one order for everybody.
+/// Notes the events' numbers, in one order for everybody: each run of them as one.
 pub(super) async fn mark_handled(tx: &Tx, events: &[&Event]) -> Result<(), Error> {
     let topics: Vec<&str> = events.iter().map(|event| event.topic.name).collect();
     let sources: Vec<&str> = events.iter().map(|event| event.source.as_str()).collect();
     let shards: Vec<i16> = events.iter().map(|event| event.shard).collect();
     let numbers: Vec<i64> = events.iter().map(|event| event.number).collect();
     let sql = "-- mark_handled
-        SELECT event_mark_handled(topic, source, shard, number)
-        FROM (SELECT * FROM unnest($1::text[], $2::text[], $3::int2[], $4::int8[]) AS e (topic, source, shard, number)
-              ORDER BY topic, source, shard, number) e";
+        SELECT event_mark_handled(topic, source, shard, first, last)
+        FROM (SELECT topic, source, shard, min(number) AS first, max(number) AS last
+              FROM (SELECT topic, source, shard, number,
+                           number - row_number() OVER (PARTITION BY topic, source, shard ORDER BY number) AS island
+                    FROM (SELECT DISTINCT * FROM unnest($1::text[], $2::text[], $3::int2[], $4::int8[])
+                              AS e (topic, source, shard, number)) e) e
+              GROUP BY topic, source, shard, island ORDER BY topic, source, shard, first) run";
     tx.query(sql, &[&topics, &sources, &shards, &numbers]).await.map(|_| ())
 }
