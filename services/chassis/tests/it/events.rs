@@ -18,6 +18,7 @@ use uuid::Uuid;
 use crate::world::{HANDLING_DEADLINE, Node, Setup, eventually};
 
 mod backlog;
+mod numbers;
 mod sharing;
 
 /// Notes every part that it applies; refuses the poisoned pet's.
