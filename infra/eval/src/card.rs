@@ -29,7 +29,7 @@ fn write(out: &mut String, outcome: &Outcome) -> std::fmt::Result {
         out,
         "# Model card: what behaviours are told from\n\n\
          Written by `cargo petty eval behavior`; do not edit. Judged here: `{name}`. Petty informs; it does not diagnose.\n\n\
-         **Data.** {} made-up pets (three of five are dogs) over {} days each, seed {}, heart rate missing {:.0} % of the time, collars \
+         **Data.** {} made-up pets (three of five are dogs) over {} days each, seed {}, heart rate missing {:.0} % of the time, breaths counted in half of the readings of a still pet with good contact, collars \
          at 5, 10, 15, 30 or 60 s; see `infra/scenarios` for every parameter and its source. It was written before the interpreter and is \
          not changed for its sake. Being made up, it can show that rules are wrong, not that they are right on every animal. The order in which \
          its doings follow each other is made up too, and the rules know it (ADR 39).\n\n\
@@ -55,7 +55,7 @@ fn write(out: &mut String, outcome: &Outcome) -> std::fmt::Result {
         out,
         "\n## Not measured\n\nAlerts that need weeks (heart rate's trend), batteries and temperatures, which the made-up collars do not \
          report, and lying about and restless nights, which the service reckons from its tables. Eating and drinking, and being alert, \
-         are in the data as things to be mistaken for others; no rule claims them, since heart rate, level and position do not tell \
+         are in the data as things to be mistaken for others; no rule claims them, since heart rate, breaths, level and position do not tell \
          them. No public recording holds heart rate, activity and position of one animal."
     )
 }

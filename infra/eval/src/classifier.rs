@@ -21,6 +21,8 @@ pub enum Classifier {
     First(u32),
     /// Petty's rules `spine/1`, which the service ran.
     Today,
+    /// Petty's rules `v1`, of collars that count no breaths: of the signals that the first system had.
+    Breathless,
     /// Petty's rules `v1`, which the service runs.
     Next,
 }
@@ -85,15 +87,15 @@ pub fn episodes(input: &Input) -> Vec<domain::v1::Episode> {
 
 impl Classifier {
     /// All, the judged one last.
-    pub const ALL: [Self; 5] =
-        [Self::First(10), Self::First(60), Self::First(1_440), Self::Today, Self::Next];
+    pub const ALL: [Self; 6] =
+        [Self::First(10), Self::First(60), Self::First(1_440), Self::Today, Self::Breathless, Self::Next];
 
     /// Whether it is one of the first system's.
     #[must_use]
     pub const fn is_first(self) -> bool {
         match self {
             Self::First(_) => true,
-            Self::Today | Self::Next => false,
+            Self::Today | Self::Breathless | Self::Next => false,
         }
     }
 
@@ -105,6 +107,7 @@ impl Classifier {
             Self::First(60) => "first system, by hour".to_owned(),
             Self::First(minutes) => format!("first system, by {minutes} min"),
             Self::Today => domain::rules::RULE_SET.to_owned(),
+            Self::Breathless => format!("{} without breaths", domain::v1::rules::VERSION),
             Self::Next => domain::v1::rules::VERSION.to_owned(),
         }
     }
@@ -124,16 +127,23 @@ impl Classifier {
                     confidence: episode.confidence,
                 })
                 .collect(),
-            Self::Next => episodes(input)
-                .into_iter()
-                .filter(|episode| episode.behavior.is_known())
-                .map(|episode| Claim {
-                    behavior: episode.behavior,
-                    start_us: episode.start.as_microsecond(),
-                    end_us: episode.end.as_microsecond(),
-                    confidence: episode.confidence,
-                })
-                .collect(),
+            Self::Breathless => {
+                let mut input = input.clone();
+                input.readings.iter_mut().for_each(|reading| reading.respiratory_rate = None);
+                told(&episodes(&input))
+            }
+            Self::Next => told(&episodes(input)),
         }
     }
+}
+
+fn told(episodes: &[domain::v1::Episode]) -> Vec<Claim> {
+    let known = episodes.iter().filter(|episode| episode.behavior.is_known());
+    let claim = |episode: &domain::v1::Episode| Claim {
+        behavior: episode.behavior,
+        start_us: episode.start.as_microsecond(),
+        end_us: episode.end.as_microsecond(),
+        confidence: episode.confidence,
+    };
+    known.map(claim).collect()
 }

@@ -30,6 +30,26 @@ pub type Weights = [[f32; CHANNELS.len()]; SPACINGS.len()];
 /// What each behaviour's chance counts for, likewise.
 pub type Leans = [[f32; BEHAVIORS]; SPACINGS.len()];
 
+/// Who the rules that come with Petty are counted on.
+pub const FIT: Fit = Fit { shares_seed: 1, confidence_seed: 2, pets: 240, days: 10 };
+
+/// Those of the rules that come with Petty: tried on petty-scenarios seeds 3 to 8, 60 pets of each over 8 days (`tune`). In the order of
+/// [`CHANNELS`].
+pub const WEIGHTS: Weights = [
+    [1.254, 0.07045, 0.09772, 0.3, 0.32, 0.0527, 0.04493, 0.2121, 0.02842],
+    [1.254, 0.0553, 0.09772, 0.2301, 0.32, 0.0527, 0.04493, 0.2121, 0.0239],
+    [0.7366, 0.3498, 0.3127, 0.5128, 0.4034, 0.0752, 0.08745, 0.3109, 0.4807],
+    [0.7366, 0.3127, 0.3127, 0.4234, 0.4034, 0.0752, 0.08745, 0.2379, 0.4807],
+];
+
+/// Likewise; behaviours in the order of `Behavior::ALL`.
+pub const LEANS: Leans = [
+    [1.62, 1.874, 1.991, 3.044, 0.45, 1.2, 0.8444],
+    [1.62, 1.963, 1.694, 2.937, 0.3921, 0.7504, 0.7264],
+    [0.75, 1.268, 1.096, 0.7239, 1.1, 0.9, 1.077],
+    [0.75, 1.259, 1.045, 0.7239, 1.1, 1.069, 1.053],
+];
+
 impl Fit {
     /// The fitted file.
     ///

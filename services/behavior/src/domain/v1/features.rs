@@ -361,7 +361,9 @@ fn spread(span: &Span<'_>, narrow: f64) -> u8 {
     1 + SPREADS_COUNT * fast + far
 }
 
+/// Symbols of the scatter alone.
 const SPREADS_COUNT: u8 = 8;
+const _: () = assert!(SPREADS_COUNT as usize == SPREADS.len() + 1);
 
 /// The way from one epoch's fixes to the next one's, ten-millionths of a degree.
 #[expect(clippy::cast_possible_truncation, reason = "at most 2^28")]

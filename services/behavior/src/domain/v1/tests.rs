@@ -212,6 +212,12 @@ fn breaths_tell_sleep_from_lying_awake_by_what_the_pet_itself_breathes() {
 }
 
 #[test]
+fn a_head_from_before_breaths_were_kept_is_read() {
+    let bytes = Head::default().encode().unwrap();
+    assert_eq!(Head::decode(&bytes[..bytes.len() - 1]).unwrap(), Head::default());
+}
+
+#[test]
 fn odd_places_and_single_readings_are_borne() {
     let at = |latitude: f64, longitude: f64, nth: i64| Reading {
         at: Timestamp::from_second(nth * 15).unwrap(),
