@@ -1,4 +1,4 @@
--- Marks a run of numbers as handled. What is handled together is mostly a run, and a row that is
+-- Marks a run of numbers as handled, as `event_mark_handled` marks one: what is handled together is mostly a run, and a row that is
 -- changed a hundred times in a transaction is found through a hundred versions of it.
 CREATE FUNCTION event_mark_handled(the_topic text, the_source text, the_shard smallint, the_first bigint, the_last bigint)
 RETURNS void LANGUAGE plpgsql AS $$
@@ -37,10 +37,4 @@ BEGIN
     UPDATE event_progress SET frontier = reached
     WHERE topic = the_topic AND source = the_source AND shard = the_shard;
 END
-$$;
-
--- One number is a run of one.
-CREATE OR REPLACE FUNCTION event_mark_handled(the_topic text, the_source text, the_shard smallint, the_number bigint)
-RETURNS void LANGUAGE sql AS $$
-    SELECT event_mark_handled(the_topic, the_source, the_shard, the_number, the_number)
 $$;
