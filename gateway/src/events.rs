@@ -63,7 +63,7 @@ where
     let (policy, form) = (exchange.route.policy, exchange.form);
     let request = request::<Req>(&exchange)?;
     let mut client = Grpc::new(exchange.channel).max_decoding_message_size(MOST_UPDATE_BYTES);
-    let call = async {
+    let call = std::pin::pin!(async {
         client.ready().await?;
         let path = PathAndQuery::from_static(policy.path);
         let response = client.server_streaming(request, path, Lean::<Req, Resp>::default()).await?;
@@ -73,7 +73,7 @@ where
             return Err(status);
         }
         Ok((first, updates))
-    };
+    });
     let (first, updates): (_, Streaming<Resp>) = within(policy, exchange.scope, call).await?;
     Ok(match first {
         // Open, and nothing has come yet.

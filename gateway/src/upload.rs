@@ -204,11 +204,11 @@ impl Upload<'_> {
         let policy = self.exchange.route.policy;
         let mut client = Grpc::new(self.exchange.channel.clone());
         let request = carrying(self.exchange, request);
-        let call = async {
+        let call = std::pin::pin!(async {
             client.ready().await?;
             let path = PathAndQuery::from_static(policy.path);
             client.unary(request, path, ProstCodec::default()).await
-        };
+        });
         Ok(within(policy, self.exchange.scope.clone(), call).await?.into_inner())
     }
 

@@ -207,11 +207,12 @@ where
     };
     let request = carrying(&exchange, message);
     let mut client = Grpc::new(exchange.channel).max_decoding_message_size(MOST_ANSWER_BYTES);
-    let call = async {
+    // Pinned where it is made: what takes it by value would hold it once more, and it is large.
+    let call = std::pin::pin!(async {
         client.ready().await?;
         let path = PathAndQuery::from_static(policy.path);
         client.unary(request, path, ProstCodec::<Req, Resp>::default()).await
-    };
+    });
     let response = within(policy, exchange.scope, call).await?;
     if let Some(sending) = sending {
         Box::pin(sending.answered(policy)).await;

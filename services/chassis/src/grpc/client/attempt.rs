@@ -143,7 +143,8 @@ impl Target {
         let call = Call { parts, body: body.to_bytes(), deadline, repeatable, streams };
         self.budget.deposit();
         let since = Instant::now();
-        let answered = tokio::time::timeout_at(deadline.0, self.attempts(&call)).await;
+        let attempts = std::pin::pin!(self.attempts(&call));
+        let answered = tokio::time::timeout_at(deadline.0, attempts).await;
         answered.map_or_else(
             |_| {
                 if since.elapsed() >= TELLING {
