@@ -136,7 +136,7 @@ async fn compare(binary: &Path, shutdown: &Shutdown, tasks: &Tasks) -> anyhow::R
     for case in cases {
         let mut outcomes = Vec::new();
         for address in [petty, envoy] {
-            service.answers(case.answer);
+            service.answers(case.answer, &case.route.method);
             let reply = client::send(address, &case, &token).await;
             let reply = reply.with_context(|| format!("{}: {} {}", case.shape, case.verb, case.target))?;
             outcomes.push(Outcome { reply, asked: service.asked() });

@@ -51,6 +51,8 @@ pub(super) struct Service {
 
 struct State {
     answer: Answer,
+    /// Whether it is asked for keys. The gateway asks for them on its own account too, at any time, which is nobody's call.
+    keys: bool,
     asked: VecDeque<Asked>,
 }
 
@@ -64,7 +66,7 @@ impl Service {
     ) -> anyhow::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let keys = petty_message(&Jwks { keys: vec![jwk] });
-        let state = State { answer: Answer::Full, asked: VecDeque::new() };
+        let state = State { answer: Answer::Full, keys: false, asked: VecDeque::new() };
         let service =
             Self { pool, keys, state: Arc::new(Mutex::new(state)), address: listener.local_addr()? };
         let answering = service.clone();
@@ -82,10 +84,11 @@ impl Service {
         Ok(service)
     }
 
-    /// From now on it answers that.
-    pub(super) fn answers(&self, answer: Answer) {
+    /// From now on it answers that to calls of a method.
+    pub(super) fn answers(&self, answer: Answer, method: &MethodDescriptor) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.answer = answer;
+        state.keys = method.full_name() == KEYS;
         state.asked.clear();
     }
 
@@ -116,8 +119,7 @@ impl Service {
             DynamicMessage::decode(method.input(), body).context("a message").map_err(Refused::Bad)?;
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let keys = method.full_name() == KEYS;
-        // The gateway asks for them on its own account too, which is nobody's call.
-        if !keys || state.asked.is_empty() {
+        if !keys || state.keys {
             state.asked.push_back(Asked { method: method.full_name().to_owned(), message });
         }
         if keys {
