@@ -75,6 +75,11 @@ class Token:
         case.headers["Authorization"] = f"Bearer {data}"
 
 
+@schemathesis.auth(refresh_interval=None).apply_to(path="/v1/auth/logout")
+class Ended(Token):
+    """Each call ends the session of its token, so each has one of its own."""
+
+
 # What a JSON schema cannot say: each the reason of a refusal, and why no schema would have told.
 NOT_IN_A_SCHEMA = {
     r"must be next_page_token of the page before": "tokens are the server's own",

@@ -27,6 +27,8 @@ use regex::Regex;
 pub(crate) struct Bounds {
     pub(crate) minimum: Option<f64>,
     pub(crate) maximum: Option<f64>,
+    /// Where 0 may be as well: the least besides.
+    pub(crate) least_but_zero: Option<f64>,
     pub(crate) min_length: Option<i64>,
     pub(crate) max_length: Option<i64>,
     pub(crate) min_items: Option<i64>,
@@ -122,6 +124,7 @@ fn number(comment: &str, bounds: &mut Bounds) -> Result<()> {
         bounds.minimum = Some(float(&found[1])?);
     }
     if regex(&ZERO_TOO)?.is_match(comment) {
+        bounds.least_but_zero = bounds.minimum.filter(|minimum| *minimum > 0.0);
         bounds.minimum = bounds.minimum.map(|minimum| minimum.min(0.0));
     }
     Ok(())
@@ -202,6 +205,11 @@ mod tests {
             let bounds = read(comment, Of::Number, false);
             assert_eq!((bounds.minimum, bounds.maximum), (minimum, maximum), "{comment}");
         }
+        let removed = read("New label energy, 1 to 950; 0 removes it.", Of::Number, false);
+        assert_eq!(
+            (removed.minimum, removed.least_but_zero, removed.maximum),
+            (Some(0.0), Some(1.0), Some(950.0))
+        );
     }
 
     #[test]

@@ -157,8 +157,8 @@ impl<'a> Schemas<'a> {
             Kind::Bool => typed("boolean"),
             Kind::String => text(bounds, role),
             Kind::Bytes => typed("string").with("contentEncoding", "base64"),
-            Kind::Double => within(typed("number").with("format", "double"), bounds),
-            Kind::Float => within(typed("number").with("format", "float"), bounds),
+            Kind::Double => zero_or_within(typed("number").with("format", "double"), bounds),
+            Kind::Float => zero_or_within(typed("number").with("format", "float"), bounds),
             Kind::Int32 | Kind::Sint32 | Kind::Sfixed32 => {
                 within(typed("integer").with("format", "int32"), bounds)
             }
@@ -322,6 +322,13 @@ fn text(bounds: &Bounds, role: Role) -> Object {
 
 fn within(schema: Object, bounds: &Bounds) -> Object {
     schema.with_some("minimum", bounds.minimum).with_some("maximum", bounds.maximum)
+}
+
+/// Where 0 is apart from the others. (Between 0 and 1, from which on whole numbers that may be 0 are counted, there is none of those.)
+fn zero_or_within(schema: Object, bounds: &Bounds) -> Object {
+    let Some(least) = bounds.least_but_zero else { return within(schema, bounds) };
+    let others = Bounds { minimum: Some(least), ..bounds.clone() };
+    schema.with("anyOf", [Object::new().with("const", 0_i64), within(Object::new(), &others)])
 }
 
 /// Of these members one at most.
