@@ -2,13 +2,15 @@
 //!
 //! Each shard is read by one replica at a time, and handed to the worker of its shard. A worker takes what waits, splits it by pet and runs one
 //! transaction for all, in order of pet id: first the inbox rows, then the handler's effects; where that fails, one for each
-//! half of the pets, and so on, down to one for each event and pet. Entries are acknowledged after the last commit. Where a reader
+//! half of the pets, and so on, down to one for each event and pet. Workers take turns as long as they are not behind. Entries are
+//! acknowledged after the last commit. Where a reader
 //! dies its shards are another's after twice the handling deadline, who begins with what is not acknowledged.
 
 mod reader;
 mod redrive;
 mod shards;
 mod together;
+mod turns;
 mod worker;
 
 use std::sync::Arc;

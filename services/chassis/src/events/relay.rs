@@ -6,9 +6,10 @@
 
 mod trim;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use jiff::civil::Date;
 use prost::Message as _;
 use redis::aio::ConnectionManager;
@@ -26,6 +27,9 @@ const LEASE: Duration = Duration::from_secs(3);
 const RENEW_INTERVAL: Duration = Duration::from_millis(1_000);
 /// The longest wait for a commit of another replica's.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
+/// So many times as long as a round took it rests after one during which more was written, and how long at most. What comes together
+/// costs little more, here and with all who hear of it, than one alone; what comes after a quiet moment waits for nothing.
+const REST: (u32, Duration) = (10, Duration::from_secs(1));
 /// How long it goes on after a drain began.
 const LINGER: Duration = Duration::from_millis(300);
 const TRIM_INTERVAL: Duration = Duration::from_secs(2);
@@ -58,12 +62,17 @@ pub(super) struct Relay {
     beaten: Option<Instant>,
     trimmed: Instant,
     topics: Vec<&'static Topic>,
+    /// Whether it rests. Not where somebody waits for an answer until something is sent.
+    patient: bool,
+    /// Whether the last round took as much as a round may, and so may have left some.
+    full: bool,
     /// Whether there may be rows with a number that were not sent.
     unsent: bool,
 }
 
 impl Relay {
     pub(super) fn start(context: &Context, db: &Db, redis: &Connector, shards: i16) {
+        let topics: Vec<_> = topics::produced_by(context.service).collect();
         let relay = Self {
             context: context.clone(),
             db: db.clone(),
@@ -75,7 +84,9 @@ impl Relay {
             renewed: None,
             beaten: None,
             trimmed: Instant::now(),
-            topics: topics::produced_by(context.service).collect(),
+            patient: !topics.contains(&&topics::ACCESS_CHANGED),
+            topics,
+            full: false,
             unsent: true,
         };
         if !relay.topics.is_empty() {
@@ -89,15 +100,24 @@ impl Relay {
         let mut pause = POLL_INTERVAL;
         let mut draining: Option<Instant> = None;
         loop {
+            let began = Instant::now();
             let round = tokio::select! {
                 () = shutdown.cancelled() => break,
                 round = self.round() => round,
             };
+            let took = began.elapsed();
             // Requests that are being finished may still write events: a little longer, then until all is sent.
             if draining.is_some_and(|since| since.elapsed() > LINGER)
                 && !matches!(round, Ok(sent) if sent > 0)
             {
                 break;
+            }
+            let rests = self.patient && !self.full && matches!(round, Ok(sent) if sent > 0);
+            if rests && draining.is_none() && written.notified().now_or_never().is_some() {
+                tokio::select! {
+                    () = shutdown.draining() => draining = Some(Instant::now()),
+                    () = tokio::time::sleep((took * REST.0).min(REST.1)) => {}
+                }
             }
             pause = match round {
                 // More may be waiting: no pause.
@@ -184,12 +204,14 @@ impl Relay {
         let held = &self.held;
         let any =
             self.db.read("any_unnumbered", |tx| async move { tx.query_opt(waiting, &[held]).await }).await?;
+        self.full = false;
         if any.is_none() {
             return Ok(());
         }
         self.unsent = true;
         let holder = &self.holder;
-        self.db
+        let numbered = self
+            .db
             .transaction("number_events", |tx| async move {
                 let sql = "-- hold_shards\nSELECT shard FROM event_relay_shards WHERE holder = $1 AND lease_until > now()
                            ORDER BY shard FOR UPDATE";
@@ -203,14 +225,26 @@ impl Relay {
                     let id = (Error::column(&row, "event_outbox", 0)?, Error::column(&row, "event_outbox", 1)?);
                     groups.entry(key).or_default().push(id);
                 }
+                let (mut topics, mut shards, mut counts) = (Vec::new(), Vec::new(), Vec::new());
+                for ((topic, shard), rows) in &groups {
+                    topics.push(topic.as_str());
+                    shards.push(*shard);
+                    counts.push(i64::try_from(rows.len()).unwrap_or(i64::MAX));
+                }
+                let sql = "-- take_numbers\nINSERT INTO event_relay_numbers (topic, shard, last_number)
+                           SELECT topic, shard, count FROM unnest($1::text[], $2::int2[], $3::int8[]) AS n (topic, shard, count)
+                           ON CONFLICT (topic, shard) DO UPDATE
+                           SET last_number = event_relay_numbers.last_number + EXCLUDED.last_number
+                           RETURNING topic, shard, last_number";
+                let mut lasts: HashMap<(String, i16), i64> = HashMap::new();
+                for row in tx.query(sql, &[&topics, &shards, &counts]).await? {
+                    let key = (Error::column(&row, "event_relay_numbers", 0)?, Error::column(&row, "event_relay_numbers", 1)?);
+                    lasts.insert(key, Error::column(&row, "event_relay_numbers", 2)?);
+                }
                 let (mut ids, mut days, mut numbers) = (Vec::new(), Vec::new(), Vec::new());
-                for ((topic, shard), rows) in groups {
+                for (key, rows) in groups {
+                    let Some(last) = lasts.get(&key) else { continue };
                     let count = i64::try_from(rows.len()).unwrap_or(i64::MAX);
-                    let sql = "-- take_numbers\nINSERT INTO event_relay_numbers (topic, shard, last_number) VALUES ($1, $2, $3)
-                               ON CONFLICT (topic, shard) DO UPDATE
-                               SET last_number = event_relay_numbers.last_number + EXCLUDED.last_number RETURNING last_number";
-                    let row = tx.query_one(sql, &[&topic, &shard, &count]).await?;
-                    let last: i64 = Error::column(&row, "event_relay_numbers", 0)?;
                     for ((id, day), number) in rows.into_iter().zip(last - count + 1..) {
                         ids.push(id);
                         days.push(day);
@@ -220,9 +254,11 @@ impl Relay {
                 let sql = "-- number_events\nUPDATE event_outbox o SET number = n.number
                            FROM unnest($1::uuid[], $2::date[], $3::int8[]) AS n (id, day, number)
                            WHERE o.id = n.id AND o.day = n.day";
-                tx.execute(sql, &[&ids, &days, &numbers]).await.map(|_| ())
+                tx.execute(sql, &[&ids, &days, &numbers]).await
             })
-            .await
+            .await?;
+        self.full = numbered >= BATCH.unsigned_abs();
+        Ok(())
     }
 
     /// Sends what has a number and was not sent, in the order of the numbers.
@@ -247,6 +283,8 @@ impl Relay {
             let shard = Error::column(row, "event_outbox", 10)?;
             streams.entry((topic.name, shard)).or_insert_with(|| (topic, Vec::new())).1.push(row);
         }
+        let most = usize::try_from(STREAM_BATCH).unwrap_or(usize::MAX);
+        self.full |= streams.values().any(|(_, rows)| rows.len() >= most);
         let (mut ids, mut days) = (Vec::<Uuid>::new(), Vec::<Date>::new());
         let mut waiting = false;
         let lengths =

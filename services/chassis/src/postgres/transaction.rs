@@ -16,6 +16,8 @@ use crate::types::Entropy;
 
 /// Connections read only but within this: nothing is written outside of a transaction.
 pub(super) const BEGIN: &str = "BEGIN READ WRITE";
+const BEGIN_READ_ONLY: &str = "BEGIN READ ONLY";
+const BEGIN_READ_PARTITIONS: &str = "BEGIN READ ONLY; SET LOCAL plan_cache_mode = force_custom_plan";
 /// A transaction that loses a race is run again this often.
 const ATTEMPTS: u32 = 8;
 
@@ -151,7 +153,7 @@ impl Db {
         F: Fn(Tx) -> W,
         W: Future<Output = Result<T, E>>,
     {
-        self.run(name, false, work).await
+        self.run(name, BEGIN, work).await
     }
 
     /// As [`Db::transaction`], but reads only.
@@ -164,10 +166,25 @@ impl Db {
         F: Fn(Tx) -> W,
         W: Future<Output = Result<T, E>>,
     {
-        self.run(name, true, work).await
+        self.run(name, BEGIN_READ_ONLY, work).await
     }
 
-    async fn run<T, E, F, W>(&self, name: &'static str, read_only: bool, work: F) -> Result<T, E>
+    /// As [`Db::read`], each statement planned for what is asked: for tables of many partitions, where what is asked names few of them. A
+    /// plan for whatever may be asked is one over all of them, which PostgreSQL once makes of each statement on each connection, to compare,
+    /// and is busy with for a tenth of a second where there are a hundred.
+    ///
+    /// # Errors
+    /// As [`Db::transaction`].
+    pub async fn read_partitions<T, E, F, W>(&self, name: &'static str, work: F) -> Result<T, E>
+    where
+        E: TransactionError,
+        F: Fn(Tx) -> W,
+        W: Future<Output = Result<T, E>>,
+    {
+        self.run(name, BEGIN_READ_PARTITIONS, work).await
+    }
+
+    async fn run<T, E, F, W>(&self, name: &'static str, begin: &'static str, work: F) -> Result<T, E>
     where
         E: TransactionError,
         F: Fn(Tx) -> W,
@@ -176,7 +193,7 @@ impl Db {
         let mut attempt = 0;
         loop {
             attempt += 1;
-            let error = match self.attempt(read_only, &work).await {
+            let error = match self.attempt(begin, &work).await {
                 Ok(value) => return Ok(value),
                 Err(error) => error,
             };
@@ -192,7 +209,7 @@ impl Db {
         }
     }
 
-    async fn attempt<T, E, F, W>(&self, read_only: bool, work: &F) -> Result<T, E>
+    async fn attempt<T, E, F, W>(&self, begin: &'static str, work: &F) -> Result<T, E>
     where
         E: TransactionError,
         F: Fn(Tx) -> W,
@@ -209,7 +226,6 @@ impl Db {
         let tx = Tx { inner: Arc::new(inner) };
         // From here on the connection goes down with a future that is dropped: a `BEGIN` that is on its way would begin the
         // transaction of whoever got the connection next.
-        let begin = if read_only { "BEGIN READ ONLY" } else { BEGIN };
         tx.client()?.batch_execute(begin).await.map_err(Error::from)?;
         let value = match work(tx.clone()).await {
             Ok(value) => value,

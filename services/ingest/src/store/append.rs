@@ -1,15 +1,16 @@
 //! A flush: stamped readings onto disk, each once, with everything that follows from the new ones.
 //!
 //! Invariants: a flush is first tried as if all of it were new: COPY straight into the table, one pipeline, and the database
-//! refuses it whole where one is there already, or its pet is erased. Then, and while duplicates keep coming, it goes the
-//! careful way, which finds out about each. A reading that the database refuses takes no other with it.
+//! refuses it whole where one is there already, or its pet is erased. Then, and while duplicates keep coming, what is there is looked
+//! for first, and the rest is new; where that turns out wrong too, it goes the careful way, which finds out about each. A reading
+//! that the database refuses takes no other with it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use jiff::Timestamp;
-use petty_chassis::events::shard_of;
+use petty_chassis::events::{inbox, shard_of};
 use petty_chassis::postgres::{Class, Error, Step, ToSql, Tx};
 use petty_chassis::types::{CollarId, PetId};
 use uuid::Uuid;
@@ -23,7 +24,7 @@ use crate::domain::reading::{Signals, Stamped};
 
 /// The class of the locks that a flush holds on its shards, against the erasure of a pet. Any number, the same everywhere.
 pub(super) const SHARD_LOCKS: i32 = 7_239;
-/// After a flush with duplicates so many more go the careful way at once.
+/// After a flush with duplicates so many more are looked for at once.
 const DOUBTED: u32 = 16;
 
 const DAY_US: i64 = 86_400_000_000;
@@ -76,7 +77,7 @@ enum Verdict {
     Lost(Unwritten),
 }
 
-/// How many flushes are still to go the careful way at once. Clones share it.
+/// How many flushes are still to be looked for at once. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Doubt(Arc<AtomicU32>);
 
@@ -146,6 +147,13 @@ impl Store {
                 Err(_) => {}
             }
         }
+        match self.all_but_duplicates(rows).await {
+            Ok(Some(verdicts)) => return verdicts,
+            Err(error) if error.class() == Class::Away => {
+                return vec![Verdict::Lost(error.into()); rows.len()];
+            }
+            Ok(None) | Err(_) => {}
+        }
         let mut verdicts = Vec::with_capacity(rows.len());
         // The halves of a flush that was refused, the next one last.
         let mut parts = vec![rows];
@@ -193,6 +201,32 @@ impl Store {
         self.db.pipeline(&steps).await?;
         follow.committed(self);
         Ok(())
+    }
+
+    /// Looks which rows are there, and stores all others at once. `None` where a pet is erased.
+    async fn all_but_duplicates(&self, rows: &[&Keyed<'_>]) -> Result<Option<Vec<Verdict>>, Error> {
+        let pets = &self.shards_and_pets(rows).1;
+        let looked = self.db.read_partitions("find_readings", |tx| async move {
+            // First: who sees no tombstone sees the readings as they were before it.
+            let there = find(&tx, rows).await?;
+            let erased = inbox::erased_of(&tx, pets.iter().copied().map(PetId)).await?;
+            Ok::<_, Error>((there, !erased.is_empty()))
+        });
+        let (there, erased) = looked.await?;
+        if erased {
+            return Ok(None);
+        }
+        let new: Vec<&Keyed<'_>> =
+            rows.iter().copied().filter(|row| !there.contains_key(&row.key())).collect();
+        if !new.is_empty() {
+            self.at_once(&new).await?;
+        }
+        if !there.is_empty() {
+            self.doubt.raise();
+        }
+        let verdict =
+            |row: &&Keyed<'_>| there.get(&row.key()).map_or(Verdict::New, |signals| Verdict::There(*signals));
+        Ok(Some(rows.iter().map(verdict).collect()))
     }
 
     /// Stores those rows that are not there and whose pets are not erased.

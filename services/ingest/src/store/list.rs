@@ -36,7 +36,7 @@ impl Store {
             ) r
             WHERE p.pet_id = $1 ORDER BY r.measured_at DESC, r.collar_key DESC LIMIT $5";
         self.db
-            .read("list_readings", |tx| async move {
+            .read_partitions("list_readings", |tx| async move {
                 let rows = tx.query(sql, &[&pet.0, &start, &below.time, &below.id, &limit]).await?;
                 rows.iter().map(|row| listed(row, pet)).collect()
             })
@@ -58,7 +58,7 @@ impl Store {
         let (start, below, limit) = (floor(page.span.start, seconds), below(page), page.limit());
         let sql = if seconds % 3_600 == 0 { HOURS } else { MINUTES };
         self.db
-            .read("list_means", |tx| async move {
+            .read_partitions("list_means", |tx| async move {
                 let rows = tx.query(sql, &[&pet.0, &start, &below.time, &seconds, &limit]).await?;
                 let listed = rows.iter().map(|row| {
                     let (stored, place) = listed(row, pet)?;

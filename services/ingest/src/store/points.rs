@@ -32,7 +32,7 @@ impl Store {
             )";
         let each = self
             .db
-            .read("fitting_points", |tx| async move {
+            .read_partitions("fitting_points", |tx| async move {
                 let row = tx.query_one(sql, &[&pet.0, &start, &end, &most]).await?;
                 if Error::column::<i64>(&row, "readings", 0)? > Points::MOST {
                     return Ok(false);

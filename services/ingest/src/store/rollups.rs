@@ -14,8 +14,10 @@ use super::append::{Keyed, SHARD_LOCKS};
 
 /// Who holds it sums. Any number, the same everywhere.
 const ROLLUP_LOCK: i64 = 7_239_403;
-/// So many flushes' notes are taken at once.
-const NOTES: i64 = 64;
+/// Notes are taken until they name about so many minutes: a minute that many flushes wrote into is summed once for all of them.
+const MINUTES: i64 = 16_384;
+/// But so many at most.
+const NOTES: i64 = 2_048;
 const MINUTE_US: i64 = 60_000_000;
 
 /// The minutes that a flush wrote into.
@@ -60,34 +62,43 @@ impl Store {
                 if !Error::column::<bool>(&tx.query_one(sql, &[&ROLLUP_LOCK]).await?, "locks", 0)? {
                     return Ok(false);
                 }
+                // For the partitions of these minutes, not for whichever there may be: see `Db::read_partitions`.
+                tx.execute("SET LOCAL plan_cache_mode = force_custom_plan", &[]).await?;
                 // As a flush holds its pets: what is erased meanwhile must not come back.
                 let sql = "-- hold_all_shards
                     SELECT pg_advisory_xact_lock_shared($1, shard) FROM generate_series(0, $2 - 1) AS shard";
                 tx.query(sql, &[&SHARD_LOCKS, &shards]).await?;
-                let (taken, dirty) = take_notes(&tx).await?;
+                let (dirty, more) = take_notes(&tx).await?;
                 if !dirty.is_empty() {
                     sum_minutes(&tx, &dirty).await?;
                     sum_hours(&tx, &dirty).await?;
                 }
-                Ok(taken == NOTES)
+                Ok(more)
             })
             .await
     }
 }
 
-/// How many notes were taken, and the collars and minutes that they name.
-async fn take_notes(tx: &Tx) -> Result<(i64, BTreeSet<(i32, i32)>), Error> {
+/// The collars and minutes that notes name, and whether these were as many as are taken at once.
+async fn take_notes(tx: &Tx) -> Result<(BTreeSet<(i32, i32)>, bool), Error> {
+    // All but those that begin beyond so many minutes: at least the first.
     let sql = "-- take_notes
-        DELETE FROM readings_dirty WHERE id IN (SELECT id FROM readings_dirty ORDER BY id LIMIT $1)
-        RETURNING collar_keys, minutes";
-    let rows = tx.query(sql, &[&NOTES]).await?;
-    let mut dirty = BTreeSet::new();
+        DELETE FROM readings_dirty WHERE id IN (
+            SELECT id FROM (
+                SELECT id, sum(cardinality(minutes)) OVER (ORDER BY id) - cardinality(minutes) AS before
+                FROM (SELECT id, minutes FROM readings_dirty ORDER BY id LIMIT $2) d
+            ) d WHERE before < $1
+        ) RETURNING collar_keys, minutes";
+    let rows = tx.query(sql, &[&MINUTES, &NOTES]).await?;
+    let (mut dirty, mut named) = (BTreeSet::new(), 0);
     for row in &rows {
         let collar_keys: Vec<i32> = Error::column(row, "readings_dirty", 0)?;
         let minutes: Vec<i32> = Error::column(row, "readings_dirty", 1)?;
+        named += minutes.len();
         dirty.extend(collar_keys.into_iter().zip(minutes));
     }
-    Ok((i64::try_from(rows.len()).unwrap_or(NOTES), dirty))
+    let most = |taken: usize, most: i64| i64::try_from(taken).is_ok_and(|taken| taken >= most);
+    Ok((dirty, most(named, MINUTES) || most(rows.len(), NOTES)))
 }
 
 /// A statement that sums spans anew: into which table, and what of each span.

@@ -8,10 +8,11 @@ use std::time::Duration;
 use redis::aio::MultiplexedConnection;
 use redis::streams::{StreamAutoClaimOptions, StreamAutoClaimReply, StreamId, StreamReadReply};
 use redis::{AsyncCommands as _, RedisError, RedisResult, Value};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::time::Instant;
 
 use super::shards::{self, Held, Shards};
+use super::turns::Turns;
 use super::{Consumer, worker};
 use crate::events::{Topic, topics};
 
@@ -19,6 +20,8 @@ use crate::events::{Topic, topics};
 const BATCH: usize = 32;
 /// So many wait for a worker at most.
 const QUEUE: usize = worker::TOGETHER;
+/// So many bytes of entries wait for workers and are worked on, about.
+const BYTES: usize = 16 << 20;
 /// So long is waited for what comes, at most: a quarter of a lease.
 const BLOCK: Duration = Duration::from_secs(1);
 /// Shards are handled side by side by so many workers, each in order.
@@ -37,6 +40,8 @@ pub(super) struct Entry {
     pub(super) source: Source,
     pub(super) id: String,
     pub(super) bytes: Vec<u8>,
+    /// Its part of what may be in memory at once.
+    _room: OwnedSemaphorePermit,
 }
 
 /// What a worker is handed.
@@ -50,6 +55,7 @@ struct Reader {
     consumer: Arc<Consumer>,
     sources: Vec<Source>,
     queues: Vec<mpsc::Sender<Item>>,
+    room: Arc<Semaphore>,
     held: watch::Receiver<Held>,
     leave: mpsc::UnboundedReceiver<i16>,
     /// What is read.
@@ -65,11 +71,12 @@ pub(super) async fn run(consumer: Arc<Consumer>) {
         })
         .collect();
     let Shards { held, leave, done_with, cut_off } = shards::start(&consumer);
+    let turns = Turns::default();
     let queues: Vec<mpsc::Sender<Item>> = (0..WORKERS)
         .map(|_| {
             let (sender, receiver) = mpsc::channel(QUEUE);
             // Requests come first: what follows from events may come a moment later.
-            let worker = worker::run(consumer.clone(), receiver, done_with.clone());
+            let worker = worker::run(consumer.clone(), receiver, turns.clone(), done_with.clone());
             consumer.context.tasks.spawn_behind("event-worker", worker);
             sender
         })
@@ -77,8 +84,9 @@ pub(super) async fn run(consumer: Arc<Consumer>) {
     // The workers' ones alone say that none of them runs any more.
     drop(done_with);
     let shutdown = consumer.context.shutdown.clone();
+    let room = Arc::new(Semaphore::new(BYTES));
     let (reading, pause) = (BTreeSet::new(), Duration::from_millis(50));
-    let mut reader = Reader { consumer, sources, queues, held, leave, reading, cut_off, pause };
+    let mut reader = Reader { consumer, sources, queues, room, held, leave, reading, cut_off, pause };
     loop {
         tokio::select! {
             () = shutdown.draining() => return,
@@ -206,7 +214,10 @@ impl Reader {
                 Some(Value::BulkString(bytes)) => bytes.clone(),
                 _ => Vec::new(),
             };
-            let entry = Entry { source: source.clone(), id: entry.id, bytes };
+            // One that is larger than all of it comes alone.
+            let weight = u32::try_from(bytes.len().min(BYTES)).unwrap_or(u32::MAX);
+            let Ok(room) = self.room.clone().acquire_many_owned(weight).await else { return };
+            let entry = Entry { source: source.clone(), id: entry.id, bytes, _room: room };
             // A worker that is gone is shutting down; the entry stays pending and is claimed later.
             let _ = queue.send(Item::Entry(entry)).await;
         }

@@ -19,7 +19,7 @@ use crate::postgres::{Error, Tx};
 use crate::types::PetId;
 
 /// So many parts are one transaction's at most, and as many more as its last pet has: others wait for the pets it holds.
-const PARTS: usize = 2_048;
+const PARTS: usize = 8_192;
 /// The pause before the next attempt while what this depends on is away, and the longest it becomes.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
 

@@ -11,14 +11,15 @@ use tokio::sync::mpsc;
 use tracing::Instrument as _;
 
 use super::reader::{Entry, Item};
+use super::turns::{Turn, Turns};
 use super::{Consumer, Failure, Part, together};
 use crate::events::dead_letters::{self, Reason};
 use crate::events::{Event, decode, inbox, topics};
 use crate::postgres::{Error, Tx};
-use crate::types::PetId;
+use crate::types::{Clock, PetId};
 
 /// So many entries are handled together at most: of a pet with readings in many of them all are one part of the work.
-pub(super) const TOGETHER: usize = 128;
+pub(super) const TOGETHER: usize = 512;
 /// The pause before a poisoned part is tried again: short, because it will fail alike, but not none.
 const POISON_PAUSE: Duration = Duration::from_millis(20);
 /// However short the handling deadline: a transaction that takes longer than this is not coming back.
@@ -27,6 +28,7 @@ const SHORTEST_PATIENCE: Duration = Duration::from_secs(15);
 pub(super) async fn run(
     consumer: Arc<Consumer>,
     mut items: mpsc::Receiver<Item>,
+    turns: Turns,
     done_with: mpsc::UnboundedSender<i16>,
 ) {
     let shutdown = consumer.context.shutdown.clone();
@@ -40,7 +42,18 @@ pub(super) async fn run(
         if count == 0 {
             return;
         }
-        let (mut entries, mut left) = (Vec::with_capacity(count), Vec::new());
+        let came = waiting.first().and_then(came);
+        let turn = tokio::select! {
+            () = shutdown.draining() => return,
+            turn = turns.take(|| behind(came, &consumer.context.clock)) => turn,
+        };
+        // What came meanwhile is handled with it.
+        while waiting.len() < TOGETHER
+            && let Ok(item) = items.try_recv()
+        {
+            waiting.push(item);
+        }
+        let (mut entries, mut left) = (Vec::with_capacity(waiting.len()), Vec::new());
         for item in waiting {
             match item {
                 Item::Entry(entry) => entries.push(entry),
@@ -49,7 +62,7 @@ pub(super) async fn run(
         }
         tokio::select! {
             () = shutdown.cancelled() => return,
-            () = consumer.handle_entries(entries) => {}
+            () = consumer.handle_in_turn(entries, turn) => {}
         }
         for shard in left {
             let _ = done_with.send(shard);
@@ -57,7 +70,28 @@ pub(super) async fn run(
     }
 }
 
+/// When an entry came into its stream, by its id.
+fn came(item: &Item) -> Option<i64> {
+    let Item::Entry(Entry { id, .. }) = item else { return None };
+    id.split('-').next()?.parse().ok()
+}
+
+/// For how long an entry of that instant, milliseconds since 1970, has been waiting.
+fn behind(came: Option<i64>, clock: &Clock) -> Duration {
+    let behind = came.map(|came| clock.now().as_millisecond().saturating_sub(came));
+    Duration::from_millis(behind.and_then(|behind| u64::try_from(behind).ok()).unwrap_or_default())
+}
+
 impl Consumer {
+    /// Handles entries, and gives the turn back: once they are handled, or have taken as long as that may take.
+    async fn handle_in_turn(&self, entries: Vec<Entry>, turn: Turn) {
+        let mut handling = std::pin::pin!(self.handle_entries(entries));
+        if tokio::time::timeout(self.config.handling_deadline, &mut handling).await.is_err() {
+            drop(turn);
+            handling.await;
+        }
+    }
+
     async fn handle_entries(&self, entries: Vec<Entry>) {
         let mut events = Vec::with_capacity(entries.len());
         for entry in &entries {
