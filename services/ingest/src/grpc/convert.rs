@@ -122,7 +122,7 @@ pub(super) fn draft(reading: wire::Reading) -> Draft {
 pub(super) fn reading(stored: Stored, precision: Precision) -> wire::Reading {
     let signals = stored.signals;
     wire::Reading {
-        collar_id: stored.collar.to_string(),
+        collar_id: stored.collar.as_str().to_owned(),
         timestamp: Some(stored.measured_at.into()),
         heart_rate: signals.heart_rate,
         activity_level: signals.activity_level.map(i32::from),

@@ -120,7 +120,7 @@ fn listed(row: &Row, pet: PetId) -> Result<(Stored, Place), Error> {
     const TABLE: &str = "readings";
     let time: Timestamp = Error::column(row, TABLE, 0)?;
     let place = Place { time, id: Error::column(row, TABLE, 1)? };
-    let collar: String = Error::column(row, "collars", 2)?;
+    let collar: &str = Error::column(row, "collars", 2)?;
     let collar: CollarId = collar
         .parse()
         .map_err(|_| Error::Inconsistent { table: "collars", column: "collar_id".to_owned() })?;

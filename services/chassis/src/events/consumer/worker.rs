@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt as _;
+use opentelemetry::KeyValue;
 use tokio::sync::mpsc;
 use tracing::Instrument as _;
 
@@ -16,6 +17,7 @@ use super::{Consumer, Failure, Part, together};
 use crate::events::dead_letters::{self, Reason};
 use crate::events::{Event, decode, inbox, topics};
 use crate::postgres::{Error, Tx};
+use crate::telemetry::meter;
 use crate::types::{Clock, PetId};
 
 /// So many entries are handled together at most: of a pet with readings in many of them all are one part of the work.
@@ -32,6 +34,14 @@ pub(super) async fn run(
     done_with: mpsc::UnboundedSender<i16>,
 ) {
     let shutdown = consumer.context.shutdown.clone();
+    let lag = meter()
+        .f64_histogram("petty_events_lag")
+        .with_unit("s")
+        .with_description(
+            "How long the first of some entries was in its stream when they began to be handled",
+        )
+        .build();
+    let service = [KeyValue::new("service", consumer.context.service)];
     loop {
         let mut waiting = Vec::new();
         let count = tokio::select! {
@@ -47,6 +57,7 @@ pub(super) async fn run(
             () = shutdown.draining() => return,
             turn = turns.take(|| behind(came, &consumer.context.clock)) => turn,
         };
+        lag.record(behind(came, &consumer.context.clock).as_secs_f64(), &service);
         // What came meanwhile is handled with it.
         while waiting.len() < TOGETHER
             && let Ok(item) = items.try_recv()
