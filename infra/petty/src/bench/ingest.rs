@@ -305,6 +305,7 @@ impl Scene<'_> {
                 ));
             }
         }
+        self.tables.settle().await?;
         // The first day, or as much of it as there is.
         let start = self.herd.at(first);
         let end = self.herd.at(self.next.min(first + 86_400));

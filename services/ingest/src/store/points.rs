@@ -18,11 +18,17 @@ impl Store {
         let most = Points::MOST + 1;
         let (start, end) = (span.start, span.end);
         let dropped_before = self.clock.now().checked_sub(kept).unwrap_or(Timestamp::MIN);
+        // In order, so that it walks an index until it has enough of them, instead of finding all first.
         let sql = "-- count_readings
             SELECT count(*) FROM (
                 SELECT FROM pet_collars p
-                JOIN readings r ON r.collar_key = p.collar_key AND r.pet_id = p.pet_id
-                WHERE p.pet_id = $1 AND r.measured_at >= $2 AND r.measured_at < $3 LIMIT $4
+                CROSS JOIN LATERAL (
+                    SELECT FROM readings r
+                    WHERE r.collar_key = p.collar_key AND r.pet_id = p.pet_id
+                      AND r.measured_at >= $2 AND r.measured_at < $3
+                    ORDER BY r.measured_at DESC LIMIT $4
+                ) r
+                WHERE p.pet_id = $1 LIMIT $4
             ) r";
         let older = "-- older_hours
             SELECT EXISTS (

@@ -32,8 +32,10 @@ use crate::bench::edge;
 use crate::cli::Part;
 use crate::mesh::SERVICES;
 
-/// Is this part, until it is ended.
+/// Is this part, until it is ended, or the bench is that it is a part of.
 pub(super) async fn run(part: &Part) -> anyhow::Result<ExitCode> {
+    #[cfg(target_os = "linux")]
+    nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL)?;
     match part {
         Part::Backend { listen, jwk } => backend(*listen, serde_json::from_str(jwk)?).await?,
         // The very service, with its own runtime, configured by the environment as everywhere.

@@ -122,6 +122,19 @@ impl Tables {
     }
 }
 
+impl Tables {
+    /// Does at once what PostgreSQL does some time after so much was filled in: nobody fills in ten million readings and reads them in the next
+    /// second.
+    pub(super) async fn settle(&self) -> anyhow::Result<()> {
+        let client = connect(&self.url).await?;
+        for table in ["readings", "readings_minute", "readings_hour"] {
+            client.batch_execute(&format!("VACUUM (ANALYZE) {table}")).await?;
+        }
+        client.batch_execute("CHECKPOINT").await.ok();
+        Ok(())
+    }
+}
+
 /// Whether all that a source told of a topic is handled by its consumers.
 async fn is_handled(topic: &str, source: &str, from: &Client, by: &[&Client]) -> anyhow::Result<bool> {
     let sql = "SELECT (SELECT count(*) FROM event_outbox WHERE topic = $1 AND number IS NULL),
