@@ -276,15 +276,13 @@ impl Store {
 
     /// Keeps the pets from being erased until the transaction ends, and says which are erased already. The lock is on the
     /// pets' shards: few, however many pets.
-    async fn hold_pets(&self, tx: &Tx, rows: &[&Keyed<'_>]) -> Result<BTreeSet<PetId>, Error> {
+    async fn hold_pets(&self, tx: &Tx, rows: &[&Keyed<'_>]) -> Result<HashSet<PetId>, Error> {
         let (shards, pets) = self.shards_and_pets(rows);
         let sql =
             "-- hold_shards\nSELECT pg_advisory_xact_lock_shared($1, shard) FROM unnest($2::int4[]) AS shard";
         tx.query(sql, &[&SHARD_LOCKS, &shards]).await?;
         // A statement of its own: it sees what was committed while the locks were waited for.
-        let sql = "-- erased_pets\nSELECT pet_id FROM event_tombstones WHERE pet_id = ANY($1)";
-        let rows = tx.query(sql, &[&pets]).await?;
-        rows.iter().map(|row| Ok(PetId(Error::column(row, "event_tombstones", 0)?))).collect()
+        inbox::erased_of(tx, pets.into_iter().map(PetId)).await
     }
 }
 
