@@ -79,6 +79,13 @@ impl Process {
         Ok(())
     }
 
+    /// Asks it to end, and waits until it has: what it holds it gives back.
+    pub(crate) async fn end(mut self) -> anyhow::Result<()> {
+        ask_to_end(self.pid)?;
+        self.child.wait().await?;
+        Ok(())
+    }
+
     /// What it wrote, once it has ended well.
     pub(crate) async fn output(self) -> anyhow::Result<Vec<u8>> {
         let output = self.child.wait_with_output().await?;
@@ -118,6 +125,19 @@ fn parse_cpu(stat: &str) -> Option<Duration> {
 fn parse_mib(status: &str, name: &str) -> Option<f64> {
     let line = status.lines().find_map(|line| line.strip_prefix(name))?;
     Some(line.trim().strip_suffix(" kB")?.trim().parse::<f64>().ok()? / 1_024.0)
+}
+
+#[cfg(target_os = "linux")]
+fn ask_to_end(pid: u32) -> anyhow::Result<()> {
+    use nix::sys::signal::{Signal, kill};
+    use nix::unistd::Pid;
+
+    Ok(kill(Pid::from_raw(i32::try_from(pid)?), Signal::SIGTERM)?)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn ask_to_end(_: u32) -> anyhow::Result<()> {
+    anyhow::bail!("this bench needs Linux")
 }
 
 #[cfg(target_os = "linux")]

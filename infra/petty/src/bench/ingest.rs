@@ -7,6 +7,7 @@
 
 mod floor;
 pub(super) mod herd;
+mod overload;
 mod profile;
 mod send;
 mod stream;
@@ -32,6 +33,7 @@ use crate::mesh::{GATEWAY, RELAY};
 use crate::process::rss_mib;
 use crate::progress;
 use herd::{COLLARS, Herd};
+use overload::Replicas;
 use send::Batches;
 use tables::{Drain, Tables};
 
@@ -43,6 +45,9 @@ const OF_COPY_GRPC: f64 = 0.85;
 const OF_PGBENCH: f64 = 1.0;
 /// A single reading is acknowledged within this time at four fifths of the peak, at the 99th percentile.
 const SINGLE_MS: f64 = 30.0;
+/// A service's memory while ten times as many send as are enough, in MB; and how much of it is not there while the first half of that passes.
+const MEMORY_MB: f64 = 150.0;
+const MEMORY_GROWS: f64 = 1.1;
 /// What is stored makes it at most so much slower, in percent.
 const SLOWER_PERCENT: f64 = 8.0;
 /// A day is read within this time at the 99th percentile.
@@ -103,7 +108,7 @@ async fn measure(mesh: &Mesh, args: IngestBench) -> anyhow::Result<Report> {
         checks: Vec::new(),
         details: Map::new(),
     };
-    let bar = progress::steps(4 + u64::from(args.stored > 0))?;
+    let bar = progress::steps(5 + u64::from(args.stored > 0))?;
     // Before anything counts: caches fill, pools connect.
     scene.batches(1_000, 1, 0).await?;
     scene.singles_for(Duration::from_secs(1), None).await?;
@@ -113,6 +118,8 @@ async fn measure(mesh: &Mesh, args: IngestBench) -> anyhow::Result<Report> {
     scene.against_pgbench().await?;
     bar.inc(1);
     scene.profiled().await?;
+    bar.inc(1);
+    scene.overloaded().await?;
     bar.inc(1);
     if args.stored > 0 {
         scene.growing().await?;
@@ -268,6 +275,48 @@ impl Scene<'_> {
         self.next = sent?.2;
         self.details.insert("profile: single readings".to_owned(), Value::Array(seen));
         self.drain("profile: single readings").await?;
+        Ok(())
+    }
+
+    /// What memory comes to where far too much is sent. All of it must be there in the end, once.
+    async fn overloaded(&mut self) -> anyhow::Result<()> {
+        let rounds = (i64::from(self.args.readings) / 256_000).max(1) * 2;
+        let batches = Batches::make(&self.herd, self.next, rounds, 1_000, 0);
+        self.next += rounds * 1_000;
+        let stored = self.tables.stored().await?;
+        let replicas = Replicas::start(&self.mesh.plan).await?;
+        let (took, counts, memories) = replicas.overload(&batches).await?;
+        // Who was refused after all may have sent again what was stored.
+        ensure!(
+            counts.accepted + counts.duplicates == batches.readings,
+            "{counts:?} of {}",
+            batches.readings
+        );
+        ensure!(
+            self.tables.stored().await? == stored + batches.readings,
+            "what is stored is not what was sent"
+        );
+        self.drain("ten times as many as are enough").await?;
+        replicas.end().await?;
+        self.details.insert(
+            "ten times as many as are enough".to_owned(),
+            json!({"readings/s": per_second(batches.readings, took), "refused": counts.refused}),
+        );
+        for memory in memories {
+            let of = memory.service;
+            let most = memory.first.max(memory.second);
+            self.checks.extend([
+                Check::at_most(&format!("memory of {of} at 10 x"), most, "MB", MEMORY_MB),
+                Check::at_most(
+                    &format!("memory of {of} at 10 x, second half over first"),
+                    memory.second / memory.first,
+                    "x",
+                    MEMORY_GROWS,
+                ),
+            ]);
+            let before = format!("memory of {of} before that, MB");
+            self.details.insert(before, json!(memory.before));
+        }
         Ok(())
     }
 

@@ -39,7 +39,7 @@ pub enum Bench {
     /// What clients of the gateway notice of trouble beside them, how much is still answered when there is far too much, and
     /// what idle streams weigh.
     Edge(EdgeBench),
-    /// One of the processes that `bench gateway` and `bench edge` start.
+    /// One of the processes that benches start.
     #[command(hide = true)]
     Part(PartArgs),
 }
@@ -80,7 +80,7 @@ pub struct PartArgs {
     pub part: Part,
 }
 
-/// The processes of `petty bench gateway` and `petty bench edge`.
+/// The processes of benches.
 #[derive(Debug, Clone, Subcommand)]
 pub enum Part {
     /// The service behind.
@@ -94,6 +94,10 @@ pub enum Part {
     },
     /// The gateway, as it runs.
     Gateway,
+    /// Ingest, as it runs.
+    Ingest,
+    /// And behavior.
+    Behavior,
     /// Its translation alone.
     Bare {
         /// Where it listens.

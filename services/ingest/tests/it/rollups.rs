@@ -180,3 +180,32 @@ pub(crate) fn summed(readings: &[(String, i64, f64)], seconds: i64) -> Sums {
     }
     sums
 }
+
+#[tokio::test]
+async fn more_minutes_than_are_summed_at_once_are_summed_all_the_same() {
+    const BATCHES: i64 = 18;
+    let world = World::new("rollups_many").await;
+    let owner = world.person();
+    world.owned(&owner, "collar-1");
+    world.clock.set(ago(0));
+    // A minute each, twelve days and a half: a note for each day of a batch.
+    for batch in 0..BATCHES {
+        let minutes = batch * 1_000..(batch + 1) * 1_000;
+        let readings = minutes.map(|minute| beat("collar-1", minute * 60, 60.0)).collect();
+        world.ingest_batch(&owner, readings).await.unwrap();
+    }
+    let notes = "-- notes\nSELECT count(*) FROM readings_dirty";
+    let minutes = "-- minutes\nSELECT coalesce(sum(readings), 0)::int8 FROM readings_minute";
+    let hours = "-- hours\nSELECT coalesce(sum(readings), 0)::int8 FROM readings_hour";
+    assert!(world.store.roll_up().await.unwrap(), "there is more");
+    let first = world.count(minutes).await;
+    assert!(
+        (16_384..17_384).contains(&first),
+        "as many as are taken at once, and what the last note names: {first}"
+    );
+    assert_eq!(world.count(hours).await, first);
+    assert!(world.count(notes).await > 0);
+    world.rolled_up().await;
+    assert_eq!((world.count(minutes).await, world.count(hours).await), (BATCHES * 1_000, BATCHES * 1_000));
+    assert_eq!(world.count(notes).await, 0);
+}

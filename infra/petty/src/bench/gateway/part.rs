@@ -40,6 +40,12 @@ pub(super) async fn run(part: &Part) -> anyhow::Result<ExitCode> {
         Part::Backend { listen, jwk } => backend(*listen, serde_json::from_str(jwk)?).await?,
         // The very service, with its own runtime, configured by the environment as everywhere.
         Part::Gateway => return Ok(tokio::task::spawn_blocking(petty_chassis::main::<Gateway>).await?),
+        Part::Ingest => {
+            return Ok(tokio::task::spawn_blocking(petty_chassis::main::<petty_ingest::Ingest>).await?);
+        }
+        Part::Behavior => {
+            return Ok(tokio::task::spawn_blocking(petty_chassis::main::<petty_behavior::Behavior>).await?);
+        }
         Part::Bare { listen, upstream } => bare(*listen, upstream).await?,
         Part::ByHand { listen, upstream } => by_hand(*listen, upstream).await?,
         Part::Load(load) => super::load::run(load).await?,

@@ -21,6 +21,8 @@ pub(super) const CONNECTIONS: usize = 8;
 pub(super) struct Counts {
     pub(super) accepted: u64,
     pub(super) duplicates: u64,
+    /// Requests that had to be sent again.
+    pub(super) refused: u64,
 }
 
 /// Requests made beforehand: of a collar each, of so many readings.
@@ -57,18 +59,32 @@ impl Batches {
 
     /// Sends all of them; how long until the last was answered.
     pub(super) async fn send(&self, gateway: SocketAddr) -> anyhow::Result<(Duration, Counts)> {
+        let (took, counts) = self.send_over(gateway, CONNECTIONS).await?;
+        ensure!(counts.refused == 0, "{} batches were refused", counts.refused);
+        Ok((took, counts))
+    }
+
+    /// The same over so many connections; what is refused is sent again at once.
+    pub(super) async fn send_over(
+        &self,
+        gateway: SocketAddr,
+        connections: usize,
+    ) -> anyhow::Result<(Duration, Counts)> {
         let next = AtomicUsize::new(0);
-        let mut connections = Vec::new();
-        for _ in 0..CONNECTIONS {
-            connections.push(Connection::open(gateway).await?);
-        }
+        let opened = try_join_all((0..connections).map(|_| Connection::open(gateway))).await?;
         let since = Instant::now();
-        let sent = try_join_all(connections.into_iter().map(|mut connection| {
+        let sent = try_join_all(opened.into_iter().map(|mut connection| {
             let next = &next;
             async move {
                 let mut counts = Counts::default();
                 while let Some(request) = self.requests.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let answer = connection.send(request).await?;
+                    let answer = loop {
+                        let answer = connection.send(request).await?;
+                        if !matches!(answer.status, 429 | 503) {
+                            break answer;
+                        }
+                        counts.refused += 1;
+                    };
                     ensure!(answer.status == 200, "a batch was answered {}", answer.status);
                     let answer: Value = serde_json::from_slice(&answer.body)?;
                     ensure!(answer["rejected"].as_array().is_none_or(Vec::is_empty), "refused: {answer}");
@@ -84,6 +100,7 @@ impl Batches {
             sent.iter().fold(Counts::default(), |sum, one| Counts {
                 accepted: sum.accepted + one.accepted,
                 duplicates: sum.duplicates + one.duplicates,
+                refused: sum.refused + one.refused,
             }),
         ))
     }

@@ -4,8 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use petty_chassis::events::{Outgoing, outbox, shard_of, topics};
+use petty_chassis::types::PetId;
+use petty_proto::events::v1::{AcceptedReading, PetReadings, ReadingsAccepted};
+use secrecy::ExposeSecret as _;
+use uuid::Uuid;
+
 use super::{DEAD, Notebook, Turnstile, World, applied, count, flush, pets, sorted};
-use crate::world::eventually;
+use crate::world::{Node, eventually};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_waits_in_its_stream_is_not_taken_for_lost() {
@@ -88,4 +94,69 @@ async fn two_consumers_of_the_same_events_in_another_order_apply_each_once() {
     assert_eq!(count(&one.base.db, DEAD).await, 0);
     let deadlocks = "-- deadlocks\nSELECT deadlocks FROM pg_stat_database WHERE datname = current_database()";
     assert_eq!(count(&one.base.db, deadlocks).await, 0);
+}
+
+/// A flush whose event has so many bytes.
+async fn heavy(producer: &Node, pet: PetId, bytes: usize) {
+    let reading = AcceptedReading { collar_id: "c".repeat(bytes), time_us: 1, ..Default::default() };
+    let pets = vec![PetReadings { pet_id: pet.to_string(), readings: vec![reading] }];
+    let event = Outgoing {
+        topic: &topics::READINGS_ACCEPTED,
+        subject: Uuid::nil(),
+        version: 0,
+        shard: shard_of(pet, producer.base.events.shards()),
+        payload: &ReadingsAccepted { pets },
+    };
+    let (clock, event) = (&producer.base.context.clock, &event);
+    let wrote = |tx| async move { outbox::write(&tx, clock, event).await };
+    producer.base.db.transaction("heavy", wrote).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_large_events_no_more_are_taken_than_there_is_room_for() {
+    const COUNT: i64 = 60;
+    let world = World::new("room").await;
+    let producer = world.producer().await;
+    let pet = pets(1)[0];
+    for _ in 0..COUNT {
+        heavy(&producer, pet, 1 << 20).await;
+    }
+    let unsent = "-- unsent\nSELECT count(*) FROM event_outbox WHERE sent_at IS NULL";
+    eventually("all are in the stream", || async { count(&producer.base.db, unsent).await == 0 }).await;
+    let turnstile = Arc::new(Turnstile::default());
+    let consumer = world.consumer_with(&producer, "60s").await;
+    consumer.consume(Arc::new(Notebook { turnstile: Some(turnstile.clone()), ..Notebook::default() }));
+    turnstile.inside.notified().await;
+    // Time itself is what is tested: in which it could take all.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let client = redis::Client::open(world.stack.redis().url().expose_secret()).unwrap();
+    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+    let stream = topics::READINGS_ACCEPTED.stream(shard_of(pet, producer.base.events.shards()));
+    let mut pending = redis::cmd("XPENDING");
+    pending.arg(stream).arg("behavior");
+    let (taken, ..): (i64, redis::Value, redis::Value, redis::Value) =
+        pending.query_async(&mut connection).await.unwrap();
+    // Sixteen megabytes, and what was read with the last of them.
+    assert!(taken <= 16 + 32, "{taken} of {COUNT} are taken");
+    turnstile.open.store(true, Ordering::Release);
+    turnstile.go.notify_one();
+    let applied = "-- applied\nSELECT count(*) FROM applied WHERE octet_length(body) > 1048576";
+    eventually("each is applied", || async { count(&consumer.base.db, applied).await == COUNT }).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_written_while_something_is_sent_is_sent_together() {
+    const FLUSHES: i64 = 200;
+    let world = World::new("gathered").await;
+    let producer = world.producer().await;
+    let pet = pets(1);
+    for _ in 0..FLUSHES {
+        flush(&producer, &pet, 1.0).await;
+    }
+    let unsent = "-- unsent\nSELECT count(*) FROM event_outbox WHERE sent_at IS NULL";
+    eventually("all are sent", || async { count(&producer.base.db, unsent).await == 0 }).await;
+    // Whoever sends marks what was sent, in a transaction a round.
+    let rounds = "-- rounds\nSELECT count(DISTINCT xmin::text) FROM event_outbox";
+    let rounds = count(&producer.base.db, rounds).await;
+    assert!(rounds * 4 <= FLUSHES, "{rounds} rounds for {FLUSHES} that were written one after the other");
 }
