@@ -10,7 +10,7 @@ use super::super::canon::SECOND;
 use super::super::{Behavior, Species};
 use super::epochs::Epoch;
 use super::features::{COUNT, SPEED, Seen};
-use super::rules::{DOINGS, Days, Doing, LANES, Lanes, Rules};
+use super::rules::{DOINGS, Days, Doing, FIRST_ROWS, LANES, Lanes, Rules, Spoken};
 
 /// What is looked back upon together.
 pub(super) const BLOCK_US: i64 = 900 * SECOND;
@@ -130,10 +130,13 @@ fn stays(days: &Days, span: i64) -> &Lanes {
 
 /// How likely each doing makes an epoch look as it does.
 fn looks(rules: &Rules, seen: &Seen) -> Lanes {
-    let tables = &rules.looks[usize::from(seen.spacing)];
-    let mut product = [1.0_f32; LANES];
-    for (table, symbol) in tables.iter().zip(seen.symbols) {
-        product.iter_mut().zip(&table[usize::from(symbol)]).for_each(|(lane, look)| *lane *= look);
+    let table = &rules.looks[usize::from(seen.spacing)];
+    let mut product = table[usize::from(seen.symbols[0])];
+    for (first, symbol) in FIRST_ROWS.iter().zip(seen.symbols).skip(1) {
+        let row = &table[first + usize::from(symbol)];
+        for lane in 0..LANES {
+            product[lane] *= row[lane];
+        }
     }
     product
 }
@@ -180,27 +183,27 @@ fn scale(lanes: &mut Lanes) {
 }
 
 fn say((rules, days): (&Rules, &Days), seen: &Seen, alpha: &Lanes, beta: &Lanes) -> Said {
-    let says = &rules.says[signals(seen)];
-    let mut by_behavior = [0.0_f32; Behavior::ALL.len()];
-    let mut all = 0.0;
-    for ((a, b), says) in alpha.iter().zip(beta).zip(says) {
-        by_behavior[usize::from(*says)] += a * b;
-        all += a * b;
+    let mut chances = [0.0_f32; LANES];
+    for lane in 0..LANES {
+        chances[lane] = alpha[lane] * beta[lane];
     }
+    let all: f32 = chances[..DOINGS].iter().fold(0.0, |all, chance| all + chance);
+    let by_behavior = by_behavior(rules, seen, &chances);
     // What is claimed too easily, or too rarely, is leant upon: precision against recall is stated in the rules.
     let leans = &rules.leans[usize::from(seen.spacing)];
     let mut best = Behavior::Unknown;
+    let mut most = by_behavior[best as usize] * leans[best as usize];
     for behavior in Behavior::ALL {
-        let weighed = |one: Behavior| by_behavior[one as usize] * leans[one as usize];
-        if weighed(behavior) > weighed(best) {
-            best = behavior;
+        let weighed = by_behavior[behavior as usize] * leans[behavior as usize];
+        if weighed > most {
+            (best, most) = (behavior, weighed);
         }
     }
     let chance = by_behavior[best as usize] / all;
+    let table = &days.speaks[usize::from(seen.spacing)][best as usize];
     let mut weights = [0.0; COUNT];
-    let tables = &days.speaks[usize::from(seen.spacing)];
-    for ((weight, table), symbol) in weights.iter_mut().zip(tables).zip(seen.symbols) {
-        *weight = table[usize::from(symbol)][best as usize];
+    for (weight, (first, symbol)) in weights.iter_mut().zip(FIRST_ROWS.iter().zip(seen.symbols)) {
+        *weight = table[first + usize::from(symbol)];
     }
     let mut confidence = worth(rules, chance);
     if best == Behavior::DeepSleep && !seen.levels {
@@ -214,6 +217,22 @@ fn say((rules, days): (&Rules, &Days), seen: &Seen, alpha: &Lanes, beta: &Lanes)
         return Said { behavior: gait, chance, confidence: WAY_ALONE, weights };
     }
     Said { behavior: best, chance, confidence, weights }
+}
+
+/// The chances of doings as those of behaviours.
+fn by_behavior(rules: &Rules, seen: &Seen, chances: &Lanes) -> Spoken {
+    let mut spoken = Spoken::default();
+    if seen.levels {
+        // With levels each doing may be said to be what it is (see `says`): what goes where is known beforehand.
+        for (doing, chance) in Doing::ALL.into_iter().zip(chances) {
+            spoken[doing.behavior() as usize] += chance;
+        }
+    } else {
+        for (says, chance) in rules.says[signals(seen)].iter().zip(chances) {
+            spoken[usize::from(*says)] += chance;
+        }
+    }
+    spoken
 }
 
 /// Which signals are at hand, as `Rules::says` numbers them.
@@ -242,8 +261,8 @@ fn worth(rules: &Rules, chance: f32) -> f32 {
     let steps = rules.confidence.len();
     let place = (chance * steps as f32 - 0.5).clamp(0.0, (steps - 1) as f32);
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an index of the table")]
-    let below = place.floor() as usize;
-    let part = place - place.floor();
+    let below = place as usize;
+    let part = place - below as f32;
     let above = (below + 1).min(steps - 1);
     rules.confidence[below] * (1.0 - part) + rules.confidence[above] * part
 }
