@@ -65,16 +65,17 @@ pub(super) type Lanes = [f32; LANES];
 /// A figure for each behaviour.
 pub(super) type Spoken = [f32; Behavior::ALL.len()];
 /// In a table of all symbols, where each channel's first one stands.
-pub(super) const FIRST_ROWS: [usize; COUNT] = {
+pub(super) const FIRST_ROWS: [u8; COUNT] = {
     let (mut rows, mut nth) = ([0; COUNT], 1);
     while nth < COUNT {
-        rows[nth] = rows[nth - 1] + CHANNELS[nth - 1].1;
+        rows[nth] = rows[nth - 1] + CHANNELS[nth - 1].1 as u8;
         nth += 1;
     }
     rows
 };
-/// Symbols of all channels.
-pub(super) const ROWS: usize = FIRST_ROWS[COUNT - 1] + CHANNELS[COUNT - 1].1;
+/// Rows of such a table: as many as a byte tells apart, so that no place needs to be checked; those beyond the symbols are padding.
+pub(super) const ROWS: usize = 256;
+const _: () = assert!(FIRST_ROWS[COUNT - 1] as usize + CHANNELS[COUNT - 1].1 <= ROWS);
 
 impl Doing {
     /// All, in the order of the tables.
@@ -244,7 +245,7 @@ impl Rules {
             let mut looks = [[1.0; LANES]; ROWS];
             for (nth, (_, symbols, _)) in CHANNELS.iter().enumerate() {
                 for symbol in 1..*symbols {
-                    looks[FIRST_ROWS[nth] + symbol] =
+                    looks[usize::from(FIRST_ROWS[nth]) + symbol] =
                         lanes(file, &|row| row.looks[spacing][nth][symbol - 1].powf(weights[nth]));
                 }
             }

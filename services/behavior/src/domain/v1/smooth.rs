@@ -50,16 +50,18 @@ pub(super) struct Smoother<'a> {
     days: &'a Days,
     /// Of the last epoch.
     forward: Option<Forward>,
+    /// Of a quarter of an hour and what comes after it: how its epochs look, and how long each is, whole seconds.
+    ahead: Vec<(Lanes, u16)>,
+    /// Of the quarter of an hour's epochs: what is likely given what came until then, and given all.
     alphas: Vec<Lanes>,
-    looks: Vec<Lanes>,
-    said: Vec<Said>,
+    chances: Vec<Lanes>,
 }
 
 impl<'a> Smoother<'a> {
     /// One that goes on from what was kept, where a run goes on from there.
     pub(super) const fn from(rules: &'a Rules, species: Species, forward: Option<Forward>) -> Self {
         let days = rules.days(species);
-        Self { rules, days, forward, alphas: Vec::new(), looks: Vec::new(), said: Vec::new() }
+        Self { rules, days, forward, ahead: Vec::new(), alphas: Vec::new(), chances: Vec::new() }
     }
 
     /// Says it of each epoch of a run, but the first `skipped`, to `each`: with its number, and what is known of its end.
@@ -76,56 +78,69 @@ impl<'a> Smoother<'a> {
             None => self.days.common,
         };
         let mut start = skipped;
-        // Of the epochs from `start` on.
-        self.looks.clear();
+        self.ahead.clear();
         while start < run.len() {
             let block = run[start].to.div_euclid(BLOCK_US);
             let upto =
                 |from: usize, at: i64| from + run[from..].iter().take_while(|epoch| epoch.to < at).count();
             let end = upto(start, (block + 1) * BLOCK_US);
             let until = upto(end, (block + 1) * BLOCK_US + AFTER_US);
-            for seen in &seen[start + self.looks.len()..until] {
-                self.looks.push(looks(self.rules, seen));
+            let new = start + self.ahead.len()..until;
+            for (epoch, seen) in run[new.clone()].iter().zip(&seen[new]) {
+                self.ahead.push((looks(self.rules, seen), span(self.days, epoch)));
             }
-            self.onward(&run[start..end], &mut alpha);
-            self.back(&run[start..until], &seen[start..end]);
-            for (nth, epoch) in run[start..end].iter().enumerate() {
-                // Backward, so the last one first.
-                let said = &self.said[end - start - 1 - nth];
-                each(epoch, said, Forward { at: epoch.to, lanes: self.alphas[nth] });
+            self.onward(end - start, &mut alpha);
+            self.back(end - start);
+            let known = self.alphas.iter().zip(self.chances.iter().rev());
+            for ((epoch, seen), (lanes, chances)) in run[start..end].iter().zip(&seen[start..end]).zip(known) {
+                let said = say((self.rules, self.days), seen, chances);
+                each(epoch, &said, Forward { at: epoch.to, lanes: *lanes });
             }
-            self.looks.drain(..end - start);
+            self.ahead.drain(..end - start);
             start = end;
         }
         self.forward = run.last().map(|last| Forward { at: last.to, lanes: alpha });
     }
 
-    fn onward(&mut self, block: &[Epoch], alpha: &mut Lanes) {
+    fn onward(&mut self, block: usize, alpha: &mut Lanes) {
         self.alphas.clear();
-        for (epoch, looks) in block.iter().zip(&self.looks) {
-            *alpha = onward(alpha, stays(self.days, epoch.to - epoch.from), &self.days.next);
-            alpha.iter_mut().zip(looks).for_each(|(lane, look)| *lane *= look);
+        for (looks, span) in &self.ahead[..block] {
+            *alpha = onward(alpha, &self.days.stays[usize::from(*span)], &self.days.next);
+            for lane in 0..LANES {
+                alpha[lane] *= looks[lane];
+            }
             scale(alpha);
             self.alphas.push(*alpha);
         }
     }
 
-    fn back(&mut self, ahead: &[Epoch], seen: &[Seen]) {
-        self.said.clear();
+    /// The last epoch first.
+    fn back(&mut self, block: usize) {
+        self.chances.clear();
         let mut beta = [1.0_f32; LANES];
-        for (nth, (epoch, looks)) in ahead.iter().zip(&self.looks).enumerate().rev() {
-            if let (Some(alpha), Some(seen)) = (self.alphas.get(nth), seen.get(nth)) {
-                self.said.push(say((self.rules, self.days), seen, alpha, &beta));
+        let (own, after) = self.ahead.split_at(block);
+        let before = |beta: &Lanes, (looks, span): &(Lanes, u16)| {
+            back(beta, looks, &self.days.stays[usize::from(*span)], &self.days.comes_after)
+        };
+        for one in after.iter().rev() {
+            beta = before(&beta, one);
+        }
+        for (one, alpha) in own.iter().zip(&self.alphas).rev() {
+            let mut chances = [0.0; LANES];
+            for lane in 0..LANES {
+                chances[lane] = alpha[lane] * beta[lane];
             }
-            beta = back(&beta, looks, stays(self.days, epoch.to - epoch.from), &self.days.comes_after);
+            self.chances.push(chances);
+            beta = before(&beta, one);
         }
     }
 }
 
-/// The chances of staying, for a time: to the second, what a tenth more would change nobody can see.
-fn stays(days: &Days, span: i64) -> &Lanes {
-    let seconds = usize::try_from((span + SECOND / 2).div_euclid(SECOND)).unwrap_or_default();
-    &days.stays[seconds.min(days.stays.len() - 1)]
+/// How long an epoch is, as the chances of staying are numbered: to the second, what a tenth more would change nobody can see.
+fn span(days: &Days, epoch: &Epoch) -> u16 {
+    let seconds = (epoch.to - epoch.from + SECOND / 2) / SECOND;
+    // No epoch is longer than they reach.
+    u16::try_from(seconds.clamp(0, days.stays.len() as i64 - 1)).unwrap_or_default()
 }
 
 /// How likely each doing makes an epoch look as it does.
@@ -133,7 +148,7 @@ fn looks(rules: &Rules, seen: &Seen) -> Lanes {
     let table = &rules.looks[usize::from(seen.spacing)];
     let mut product = table[usize::from(seen.symbols[0])];
     for (first, symbol) in FIRST_ROWS.iter().zip(seen.symbols).skip(1) {
-        let row = &table[first + usize::from(symbol)];
+        let row = &table[usize::from(first.wrapping_add(symbol))];
         for lane in 0..LANES {
             product[lane] *= row[lane];
         }
@@ -182,13 +197,9 @@ fn scale(lanes: &mut Lanes) {
     }
 }
 
-fn say((rules, days): (&Rules, &Days), seen: &Seen, alpha: &Lanes, beta: &Lanes) -> Said {
-    let mut chances = [0.0_f32; LANES];
-    for lane in 0..LANES {
-        chances[lane] = alpha[lane] * beta[lane];
-    }
+fn say((rules, days): (&Rules, &Days), seen: &Seen, chances: &Lanes) -> Said {
     let all: f32 = chances[..DOINGS].iter().fold(0.0, |all, chance| all + chance);
-    let by_behavior = by_behavior(rules, seen, &chances);
+    let by_behavior = by_behavior(rules, seen, chances);
     // What is claimed too easily, or too rarely, is leant upon: precision against recall is stated in the rules.
     let leans = &rules.leans[usize::from(seen.spacing)];
     let mut best = Behavior::Unknown;
@@ -203,7 +214,7 @@ fn say((rules, days): (&Rules, &Days), seen: &Seen, alpha: &Lanes, beta: &Lanes)
     let table = &days.speaks[usize::from(seen.spacing)][best as usize];
     let mut weights = [0.0; COUNT];
     for (weight, (first, symbol)) in weights.iter_mut().zip(FIRST_ROWS.iter().zip(seen.symbols)) {
-        *weight = table[first + usize::from(symbol)];
+        *weight = table[usize::from(first.wrapping_add(symbol))];
     }
     let mut confidence = worth(rules, chance);
     if best == Behavior::DeepSleep && !seen.levels {
