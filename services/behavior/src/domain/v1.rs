@@ -188,10 +188,9 @@ fn seconds(us: i64) -> f64 {
 }
 
 /// Hundredths of a breath per minute, where a sample has a respiratory rate that ingest takes.
-#[expect(clippy::cast_possible_truncation, reason = "at most 20,000")]
 fn breaths(sample: &Sample) -> Option<i64> {
     let rate = sample.breaths.filter(|rate| (1.0..=200.0).contains(rate))?;
-    Some((rate * 100.0).round() as i64)
+    Some(epochs::rounded(rate * 100.0))
 }
 
 /// Whether a sample has a heart rate that a pet can have.

@@ -10,7 +10,7 @@ use super::super::{Params, Position};
 use super::{beats, breaths};
 
 /// A slot: the shortest that holds a change of level at the 5 s that collars sample at most often (domain.md: 5 to 60 s).
-const SLOT_US: i64 = 15 * SECOND;
+pub(super) const SLOT_US: i64 = 15 * SECOND;
 /// A heart rate further than that from the median of those around it is wrong: doubled, halved, or noise. A rested
 /// dog's rises by half within half a minute at a run, and the median follows (~).
 const WRONG: f64 = 0.35;
@@ -170,9 +170,16 @@ fn away(origin: &Position, fix: &Position) -> (i64, i64) {
     (east.clamp(-FARTHEST, FARTHEST), north.clamp(-FARTHEST, FARTHEST))
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "at most 180 degrees")]
 fn units(degrees: f64) -> i64 {
-    (degrees * 1e7).round() as i64
+    rounded(degrees * 1e7)
+}
+
+/// The nearest whole number, halves away from zero: as `round`, which is a call where the processor has no such instruction.
+#[expect(clippy::cast_possible_truncation, reason = "figures here are far below 2^52")]
+pub(super) fn rounded(figure: f64) -> i64 {
+    let whole = figure as i64;
+    let part = figure - whole as f64;
+    whole + i64::from(part >= 0.5) - i64::from(part <= -0.5)
 }
 
 /// Which heart rates count: those near the median of those around them.

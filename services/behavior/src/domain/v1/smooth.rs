@@ -92,7 +92,8 @@ impl<'a> Smoother<'a> {
             self.onward(end - start, &mut alpha);
             self.back(end - start);
             let known = self.alphas.iter().zip(self.chances.iter().rev());
-            for ((epoch, seen), (lanes, chances)) in run[start..end].iter().zip(&seen[start..end]).zip(known) {
+            for ((epoch, seen), (lanes, chances)) in run[start..end].iter().zip(&seen[start..end]).zip(known)
+            {
                 let said = say((self.rules, self.days), seen, chances);
                 each(epoch, &said, Forward { at: epoch.to, lanes: *lanes });
             }
