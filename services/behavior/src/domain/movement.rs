@@ -7,14 +7,26 @@ use super::{Params, Position};
 
 /// For each reading, the index of its run's first reading.
 pub(super) fn runs(samples: &[Sample], params: &Params) -> Vec<usize> {
-    let gaps: Vec<i64> = samples.windows(2).map(|pair| pair[1].at - pair[0].at).collect();
     let declared = params.sampling_interval.map(declared_us);
     let mut runs = Vec::with_capacity(samples.len());
     for index in 0..samples.len() {
-        let joined = index > 0 && adjacent(&gaps, index - 1, declared);
+        let joined = index > 0 && adjacent(samples, index - 1, declared);
         runs.push(if joined { runs[index - 1] } else { index });
     }
     runs
+}
+
+/// The readings of each run.
+pub(super) fn cut<'a>(samples: &'a [Sample], params: &Params) -> impl Iterator<Item = &'a [Sample]> {
+    let declared = params.sampling_interval.map(declared_us);
+    let mut start = 0;
+    std::iter::from_fn(move || {
+        let last = (start..samples.len())
+            .find(|index| index + 1 == samples.len() || !adjacent(samples, *index, declared))?;
+        let run = &samples[start..=last];
+        start = last + 1;
+        Some(run)
+    })
 }
 
 /// Saturating: a declared interval beyond the limits means the limits.
@@ -22,8 +34,9 @@ fn declared_us(interval: jiff::SignedDuration) -> i64 {
     i64::try_from(interval.as_micros()).unwrap_or(MAX_GAP_US).clamp(0, MAX_GAP_US)
 }
 
-fn adjacent(gaps: &[i64], index: usize, declared: Option<i64>) -> bool {
-    let gap = gaps[index];
+/// Whether a reading and the next are of one run.
+fn adjacent(samples: &[Sample], index: usize, declared: Option<i64>) -> bool {
+    let gap = samples[index + 1].at - samples[index].at;
     if gap <= MIN_GAP_US {
         return true;
     }
@@ -31,13 +44,14 @@ fn adjacent(gaps: &[i64], index: usize, declared: Option<i64>) -> bool {
         return false;
     }
     let typical = declared.unwrap_or_else(|| {
-        let near = |gap: &&i64| **gap <= MAX_GAP_US;
+        let near = |gap: &i64| *gap <= MAX_GAP_US;
+        let gap_of = |pair: &[Sample]| pair[1].at - pair[0].at;
         let mut around = [gap; 2 * NEIGHBOURS + 1];
         let mut count = 1;
-        let before = gaps[..index].iter().rev().take(NEIGHBOURS).take_while(near);
-        let after = gaps[index + 1..].iter().take(NEIGHBOURS).take_while(near);
+        let before = samples[..=index].windows(2).rev().take(NEIGHBOURS).map(gap_of).take_while(near);
+        let after = samples[index + 1..].windows(2).take(NEIGHBOURS).map(gap_of).take_while(near);
         for neighbour in before.chain(after) {
-            around[count] = *neighbour;
+            around[count] = neighbour;
             count += 1;
         }
         let around = &mut around[..count];
