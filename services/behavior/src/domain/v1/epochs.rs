@@ -108,7 +108,8 @@ impl Notes {
                 east += i64::from(noted.east);
                 north += i64::from(noted.north);
                 fixes += u32::from(noted.fix);
-                belt = if noted.fix { noted.belt } else { belt };
+                // That of the last fix: without one the belt is 0.
+                belt = noted.belt | belt & (i16::from(noted.fix) - 1);
             }
             rest = &rest[readings..];
             let [low, middle, high] = [0, 1, 2].map(|level| u32::from((levels >> (16 * level)) as u16));
@@ -345,17 +346,22 @@ const NO_LEAP: i64 = 5_050_000;
 /// What a reading says.
 #[expect(clippy::cast_possible_truncation, reason = "at most 20,000 hundredths, and 900 belts")]
 fn noted(sample: &Sample, origin: (i64, i64)) -> Noted {
-    let fix = sample.position.filter(|fix| fix.accuracy_m.is_none_or(|accuracy| accuracy <= WORST_M));
-    let (east, north) = fix.as_ref().map_or((0, 0), |fix| away(origin, fix));
+    let nowhere = Position { latitude: 0.0, longitude: 0.0, accuracy_m: None };
+    let position = sample.position.as_ref().unwrap_or(&nowhere);
+    // Figures are ordered as their bits are; nothing is guessed at here, as in `within`.
+    let error = position.accuracy_m.map_or(0, |accuracy| accuracy.to_bits().cast_signed());
+    let fix = sample.position.is_some() & (error <= WORST_M.to_bits().cast_signed());
+    let mask = -i32::from(fix);
+    let (east, north) = away(origin, position);
     Noted {
         at: sample.at,
-        beats: beats(sample).unwrap_or(0.0),
-        breaths: breaths(sample).unwrap_or(0) as i32,
-        east,
-        north,
-        belt: fix.map_or(0, |fix| belt(fix.latitude)),
+        beats: beats(sample),
+        breaths: breaths(sample) as i32,
+        east: east & mask,
+        north: north & mask,
+        belt: belt(position.latitude) & mask as i16,
         level: sample.level.map_or(3, |level| level.min(2)),
-        fix: fix.is_some(),
+        fix,
     }
 }
 
