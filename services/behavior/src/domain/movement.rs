@@ -21,10 +21,9 @@ pub(super) fn cut<'a>(samples: &'a [Sample], params: &Params) -> impl Iterator<I
     let declared = params.sampling_interval.map(declared_us);
     let mut start = 0;
     std::iter::from_fn(move || {
-        let last = (start..samples.len())
-            .find(|index| index + 1 == samples.len() || !adjacent(samples, *index, declared))?;
-        let run = &samples[start..=last];
-        start = last + 1;
+        let last = (start..samples.len().checked_sub(1)?).find(|index| !adjacent(samples, *index, declared));
+        let run = samples.get(start..=last.unwrap_or(samples.len() - 1)).filter(|run| !run.is_empty())?;
+        start += run.len();
         Some(run)
     })
 }
@@ -37,12 +36,12 @@ fn declared_us(interval: jiff::SignedDuration) -> i64 {
 /// Whether a reading and the next are of one run.
 fn adjacent(samples: &[Sample], index: usize, declared: Option<i64>) -> bool {
     let gap = samples[index + 1].at - samples[index].at;
-    if gap <= MIN_GAP_US {
-        return true;
-    }
-    if gap > MAX_GAP_US {
-        return false;
-    }
+    // Most are so near that nothing else is asked.
+    gap <= MIN_GAP_US || gap <= MAX_GAP_US && is_usual(samples, index, gap, declared)
+}
+
+/// Whether a gap is usual among those around it.
+fn is_usual(samples: &[Sample], index: usize, gap: i64, declared: Option<i64>) -> bool {
     let typical = declared.unwrap_or_else(|| {
         let near = |gap: &i64| *gap <= MAX_GAP_US;
         let gap_of = |pair: &[Sample]| pair[1].at - pair[0].at;

@@ -128,20 +128,19 @@ type Bins = [u32; ASIDE];
 impl Rest {
     /// Counts canonical readings in.
     pub(super) fn add(&mut self, samples: &[Sample]) {
-        for same in samples.chunk_by(|a, b| quarter(a.at) == quarter(b.at)) {
+        for (this, same) in by_quarter(samples) {
             // What is not to be counted is counted aside: that costs less than to guess which readings those are.
-            let (mut bins, mut known) = ([0_u32; ASIDE + 1], 0);
+            let mut bins = [0_u32; ASIDE + 1];
             for sample in same {
                 // A level that is absent says nothing against rest.
                 let moves = sample.level.map_or(0, |level| level) > 0;
                 let (beat, breath) = (bin(beats(sample)), breath_bin(breaths(sample)));
                 for bin in [beat, breath].map(|bin| if moves { ASIDE } else { bin }) {
-                    bins[bin.min(ASIDE)] += 1;
-                    known += u32::from(bin < ASIDE);
+                    bins[bin] += 1;
                 }
             }
-            if known > 0 {
-                let all = self.quarters.entry(quarter(same[0].at)).or_insert_with(none);
+            if bins[..ASIDE].iter().any(|bin| *bin > 0) {
+                let all = self.quarters.entry(this).or_insert_with(none);
                 all.iter_mut().zip(bins).for_each(|(all, bin)| *all += bin);
             }
         }
@@ -217,10 +216,8 @@ impl Baselines {
 
     /// Of the quarters that readings are of, from what was counted.
     pub(super) fn over(kin: Kin, rest: &Rest, samples: &[Sample]) -> Self {
-        let quarters =
-            samples.chunk_by(|a, b| quarter(a.at) == quarter(b.at)).map(|same| quarter(same[0].at));
         let own = |this| (rest.baseline(kin, this), rest.breaths(kin, this));
-        Self { kin, quarters: quarters.map(|this| (this, own(this))).collect() }
+        Self { kin, quarters: by_quarter(samples).map(|(this, _)| (this, own(this))).collect() }
     }
 
     /// Those that were kept.
@@ -309,6 +306,17 @@ fn bin(bpm: f64) -> usize {
 /// The quarter of a day (UTC) of an instant.
 pub(super) fn quarter(at: i64) -> i64 {
     at.div_euclid(QUARTER_US)
+}
+
+/// Canonical readings by their quarters.
+fn by_quarter(mut samples: &[Sample]) -> impl Iterator<Item = (i64, &[Sample])> {
+    std::iter::from_fn(move || {
+        let this = quarter(samples.first()?.at);
+        let same = samples.partition_point(|sample| sample.at < (this + 1) * QUARTER_US);
+        let (same, rest) = samples.split_at(same);
+        samples = rest;
+        Some((this, same))
+    })
 }
 
 /// Of some quarters, each alike, however many readings it has.
