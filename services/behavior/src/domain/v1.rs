@@ -189,18 +189,20 @@ fn seconds(us: i64) -> f64 {
 
 /// Hundredths of a breath per minute, where a sample has a respiratory rate that ingest takes; otherwise 0.
 fn breaths(sample: &Sample) -> i64 {
-    epochs::rounded(within::<1, 200>(sample.breaths) * 100.0)
+    let (rate, known) = within::<1, 200>(sample.breaths);
+    let hundredths = epochs::rounded(rate * 100.0);
+    if known { hundredths } else { 0 }
 }
 
-/// The heart rate of a sample, where it has one that a pet can have; otherwise 0.
-fn beats(sample: &Sample) -> f64 {
+/// The heart rate of a sample, and whether it has one that a pet can have.
+fn beats(sample: &Sample) -> (f64, bool) {
     within::<30, 300>(sample.heart_rate)
 }
 
-/// A figure from `LOWEST`, which is above 0, to `HIGHEST`; otherwise 0. Figures come and go at random, so nothing here is guessed at:
-/// above 0 they are ordered as their bits are, and those are chosen without a branch.
-fn within<const LOWEST: u32, const HIGHEST: u32>(figure: Option<f64>) -> f64 {
+/// A figure, and whether it is one from `LOWEST`, which is above 0, to `HIGHEST`; if not, it is any. Figures come and go at random, so
+/// nothing here is to be guessed at: above 0 they are ordered as their bits are, and those are chosen without a branch.
+fn within<const LOWEST: u32, const HIGHEST: u32>(figure: Option<f64>) -> (f64, bool) {
     let (lowest, highest) = (f64::from(LOWEST).to_bits(), f64::from(HIGHEST).to_bits());
     let above = figure.map_or(u64::MAX, |figure| figure.to_bits().wrapping_sub(lowest));
-    f64::from_bits(if above <= highest - lowest { above + lowest } else { 0 })
+    (f64::from_bits(above.wrapping_add(lowest)), above <= highest - lowest)
 }

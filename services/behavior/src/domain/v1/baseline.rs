@@ -134,7 +134,7 @@ impl Rest {
             for sample in same {
                 // A level that is absent says nothing against rest.
                 let moves = sample.level.map_or(0, |level| level) > 0;
-                let (beat, breath) = (bin(beats(sample)), breath_bin(breaths(sample)));
+                let (beat, breath) = (beat_bin(beats(sample)), breath_bin(breaths(sample)));
                 for bin in [beat, breath].map(|bin| if moves { ASIDE } else { bin }) {
                     bins[bin] += 1;
                 }
@@ -297,10 +297,10 @@ fn breath_bin(hundredths: i64) -> usize {
     if hundredths > 0 && half < BREATHS { BINS + half } else { ASIDE }
 }
 
-/// Where a heart rate is.
-fn bin(bpm: f64) -> usize {
-    let bin = usize::try_from(rounded(bpm)).unwrap_or(ASIDE);
-    if bin > 0 && bin < BINS { bin } else { ASIDE }
+/// Where a heart rate is, if it counts.
+fn beat_bin((bpm, counts): (f64, bool)) -> usize {
+    let bin = usize::try_from(rounded(bpm)).unwrap_or(BINS);
+    if counts && bin < BINS { bin } else { ASIDE }
 }
 
 /// The quarter of a day (UTC) of an instant.

@@ -99,12 +99,13 @@ impl Notes {
                 readings += 1;
                 // A slot has a reading a second at most: none of them overflows into the next.
                 levels += LEVELS[usize::from(noted.level)];
-                beats += noted.beats;
-                squares += noted.beats * noted.beats;
-                beats_count += u32::from(noted.beats > 0.0);
+                let bpm = f64::from_bits(noted.beats);
+                beats += bpm;
+                squares += bpm * bpm;
+                beats_count += u32::from(noted.beats > 0);
                 breaths += i64::from(noted.breaths);
                 breaths_count += u32::from(noted.breaths > 0);
-                worn += u32::from((noted.beats > 0.0) | (noted.breaths > 0));
+                worn += u32::from((noted.beats > 0) | (noted.breaths > 0));
                 east += i64::from(noted.east);
                 north += i64::from(noted.north);
                 fixes += u32::from(noted.fix);
@@ -161,15 +162,15 @@ const FARTHEST: i64 = 1 << 26;
 
 /// How far east and north, in ten-millionths of a degree: the shorter way round across the antimeridian.
 #[expect(clippy::cast_possible_truncation, reason = "at most 2^26")]
-fn away(origin: (i64, i64), fix: &Position) -> (i32, i32) {
+fn away(origin: (i64, i64), fix: (i64, i64)) -> (i32, i32) {
     const TURN: i64 = 3_600_000_000;
-    let mut east = units(fix.longitude) - origin.0;
+    let mut east = fix.0 - origin.0;
     if east > TURN / 2 {
         east -= TURN;
     } else if east < -TURN / 2 {
         east += TURN;
     }
-    let north = units(fix.latitude) - origin.1;
+    let north = fix.1 - origin.1;
     (east.clamp(-FARTHEST, FARTHEST) as i32, north.clamp(-FARTHEST, FARTHEST) as i32)
 }
 
@@ -189,7 +190,8 @@ pub(super) fn rounded(figure: f64) -> i64 {
 #[derive(Debug, Clone, Copy, Default)]
 struct Noted {
     at: i64,
-    beats: f64,
+    /// A heart rate's bits: what is chosen is a whole number, for which there is an instruction.
+    beats: u64,
     /// Hundredths.
     breaths: i32,
     /// As in [`Epoch`].
@@ -232,9 +234,9 @@ impl Notes {
             let noted = noted(sample, origin);
             self.noted.push(noted);
             // Written always, kept where there is one.
-            self.rates[AROUND + rates] = noted.beats;
+            self.rates[AROUND + rates] = f64::from_bits(noted.beats);
             self.rated[rates] = index;
-            rates += usize::from(noted.beats > 0.0);
+            rates += usize::from(noted.beats > 0);
             self.fixed[fixes] = index;
             fixes += usize::from(noted.fix);
         }
@@ -264,7 +266,7 @@ impl Notes {
         for nth in 0..self.rated.len() {
             // All are near each other, so they are near the median: nothing to look for.
             if self.apart[nth] > 0.0 && !self.is_right(nth) {
-                self.noted[self.rated[nth] as usize].beats = 0.0;
+                self.noted[self.rated[nth] as usize].beats = 0;
             }
         }
     }
@@ -311,7 +313,7 @@ impl Notes {
         for index in &self.fixed {
             if let Some(fix) = &samples[*index as usize].position {
                 let noted = &mut self.noted[*index as usize];
-                (noted.east, noted.north) = away(self.origin, fix);
+                (noted.east, noted.north) = away(self.origin, (units(fix.longitude), units(fix.latitude)));
             }
         }
     }
@@ -346,20 +348,26 @@ const NO_LEAP: i64 = 5_050_000;
 /// What a reading says.
 #[expect(clippy::cast_possible_truncation, reason = "at most 20,000 hundredths, and 900 belts")]
 fn noted(sample: &Sample, origin: (i64, i64)) -> Noted {
-    let nowhere = Position { latitude: 0.0, longitude: 0.0, accuracy_m: None };
-    let position = sample.position.as_ref().unwrap_or(&nowhere);
-    // Figures are ordered as their bits are; nothing is guessed at here, as in `within`.
-    let error = position.accuracy_m.map_or(0, |accuracy| accuracy.to_bits().cast_signed());
+    let (bpm, rated) = beats(sample);
+    // Figures are ordered as their bits are; nothing is to be guessed at here, as in `within`.
+    let error = sample.position.as_ref().and_then(|fix| fix.accuracy_m);
+    let error = error.map_or(0, |accuracy| accuracy.to_bits().cast_signed());
     let fix = sample.position.is_some() & (error <= WORST_M.to_bits().cast_signed());
     let mask = -i32::from(fix);
-    let (east, north) = away(origin, position);
+    let degrees = |of: fn(&Position) -> f64| {
+        // Turned, since what is only loaded would be guessed at.
+        let bits = sample.position.as_ref().map_or(0, |fix| of(fix).to_bits().rotate_left(1));
+        f64::from_bits(bits.rotate_right(1))
+    };
+    let (latitude, longitude) = (degrees(|fix| fix.latitude), degrees(|fix| fix.longitude));
+    let (east, north) = away(origin, (units(longitude), units(latitude)));
     Noted {
         at: sample.at,
-        beats: beats(sample),
+        beats: if rated { bpm.to_bits() } else { 0 },
         breaths: breaths(sample) as i32,
         east: east & mask,
         north: north & mask,
-        belt: belt(position.latitude) & mask as i16,
+        belt: belt(latitude) & mask as i16,
         level: sample.level.map_or(3, |level| level.min(2)),
         fix,
     }
