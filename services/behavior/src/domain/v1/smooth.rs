@@ -51,7 +51,8 @@ pub(super) struct Smoother<'a> {
     /// Of the last epoch.
     forward: Option<Forward>,
     /// Of a quarter of an hour and what comes after it: how its epochs look, and how long each is, whole seconds.
-    ahead: Vec<(Lanes, u16)>,
+    looks: Vec<Lanes>,
+    spans: Vec<u16>,
     /// Of the quarter of an hour's epochs: what is likely given what came until then, and given all.
     alphas: Vec<Lanes>,
     chances: Vec<Lanes>,
@@ -59,9 +60,10 @@ pub(super) struct Smoother<'a> {
 
 impl<'a> Smoother<'a> {
     /// One that goes on from what was kept, where a run goes on from there.
-    pub(super) const fn from(rules: &'a Rules, species: Species, forward: Option<Forward>) -> Self {
+    pub(super) fn from(rules: &'a Rules, species: Species, forward: Option<Forward>) -> Self {
         let days = rules.days(species);
-        Self { rules, days, forward, ahead: Vec::new(), alphas: Vec::new(), chances: Vec::new() }
+        let (looks, spans, alphas, chances) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Self { rules, days, forward, looks, spans, alphas, chances }
     }
 
     /// Says it of each epoch of a run, but the first `skipped`, to `each`: with its number, and what is known of its end.
@@ -78,17 +80,17 @@ impl<'a> Smoother<'a> {
             None => self.days.common,
         };
         let mut start = skipped;
-        self.ahead.clear();
+        self.looks.clear();
+        self.spans.clear();
         while start < run.len() {
             let block = run[start].to.div_euclid(BLOCK_US);
             let upto =
                 |from: usize, at: i64| from + run[from..].iter().take_while(|epoch| epoch.to < at).count();
             let end = upto(start, (block + 1) * BLOCK_US);
             let until = upto(end, (block + 1) * BLOCK_US + AFTER_US);
-            let new = start + self.ahead.len()..until;
-            for (epoch, seen) in run[new.clone()].iter().zip(&seen[new]) {
-                self.ahead.push((looks(self.rules, seen), span(self.days, epoch)));
-            }
+            let new = start + self.looks.len()..until;
+            self.looks.extend(seen[new.clone()].iter().map(|seen| looks(self.rules, seen)));
+            self.spans.extend(run[new].iter().map(|epoch| span(self.days, epoch)));
             self.onward(end - start, &mut alpha);
             self.back(end - start);
             let known = self.alphas.iter().zip(self.chances.iter().rev());
@@ -97,7 +99,8 @@ impl<'a> Smoother<'a> {
                 let said = say((self.rules, self.days), seen, chances);
                 each(epoch, &said, Forward { at: epoch.to, lanes: *lanes });
             }
-            self.ahead.drain(..end - start);
+            self.looks.drain(..end - start);
+            self.spans.drain(..end - start);
             start = end;
         }
         self.forward = run.last().map(|last| Forward { at: last.to, lanes: alpha });
@@ -105,12 +108,8 @@ impl<'a> Smoother<'a> {
 
     fn onward(&mut self, block: usize, alpha: &mut Lanes) {
         self.alphas.clear();
-        for (looks, span) in &self.ahead[..block] {
-            *alpha = onward(alpha, &self.days.stays[usize::from(*span)], &self.days.next);
-            for lane in 0..LANES {
-                alpha[lane] *= looks[lane];
-            }
-            scale(alpha);
+        for (looks, span) in self.looks[..block].iter().zip(&self.spans) {
+            *alpha = onward(alpha, looks, &self.days.stays[usize::from(*span)], &self.days.next);
             self.alphas.push(*alpha);
         }
     }
@@ -119,20 +118,12 @@ impl<'a> Smoother<'a> {
     fn back(&mut self, block: usize) {
         self.chances.clear();
         let mut beta = [1.0_f32; LANES];
-        let (own, after) = self.ahead.split_at(block);
-        let before = |beta: &Lanes, (looks, span): &(Lanes, u16)| {
-            back(beta, looks, &self.days.stays[usize::from(*span)], &self.days.comes_after)
-        };
-        for one in after.iter().rev() {
-            beta = before(&beta, one);
-        }
-        for (one, alpha) in own.iter().zip(&self.alphas).rev() {
-            let mut chances = [0.0; LANES];
-            for lane in 0..LANES {
-                chances[lane] = alpha[lane] * beta[lane];
+        for (nth, (looks, span)) in self.looks.iter().zip(&self.spans).enumerate().rev() {
+            if nth < block {
+                let alpha = &self.alphas[nth];
+                self.chances.push(std::array::from_fn(|lane| alpha[lane] * beta[lane]));
             }
-            self.chances.push(chances);
-            beta = before(&beta, one);
+            beta = back(&beta, looks, &self.days.stays[usize::from(*span)], &self.days.comes_after);
         }
     }
 }
@@ -157,15 +148,18 @@ fn looks(rules: &Rules, seen: &Seen) -> Lanes {
     product
 }
 
-fn onward(alpha: &Lanes, stays: &Lanes, next: &[Lanes; LANES]) -> Lanes {
-    let mut onward = [0.0_f32; LANES];
+fn onward(alpha: &Lanes, looks: &Lanes, stays: &Lanes, next: &[Lanes; LANES]) -> Lanes {
+    let mut staying = [0.0_f32; LANES];
     let mut leaving = [0.0_f32; LANES];
     for lane in 0..LANES {
-        onward[lane] = alpha[lane] * stays[lane];
-        leaving[lane] = alpha[lane] - onward[lane];
+        staying[lane] = alpha[lane] * stays[lane];
+        leaving[lane] = alpha[lane] - staying[lane];
     }
-    spread_out(&mut onward, &leaving, next);
-    onward
+    let mut onward = spread_out(&staying, &leaving, next);
+    for lane in 0..LANES {
+        onward[lane] *= looks[lane];
+    }
+    held(onward)
 }
 
 fn back(beta: &Lanes, looks: &Lanes, stays: &Lanes, comes_after: &[Lanes; LANES]) -> Lanes {
@@ -173,29 +167,46 @@ fn back(beta: &Lanes, looks: &Lanes, stays: &Lanes, comes_after: &[Lanes; LANES]
     for lane in 0..LANES {
         ahead[lane] = beta[lane] * looks[lane];
     }
-    let mut entered = [0.0_f32; LANES];
-    spread_out(&mut entered, &ahead, comes_after);
+    let entered = spread_out(&[0.0; LANES], &ahead, comes_after);
     let mut behind = [0.0_f32; LANES];
     for lane in 0..LANES {
-        behind[lane] = stays[lane] * ahead[lane] + (1.0 - stays[lane]) * entered[lane];
+        behind[lane] = entered[lane] + stays[lane] * (ahead[lane] - entered[lane]);
     }
-    scale(&mut behind);
-    behind
+    held(behind)
 }
 
-/// Adds each part, by its row.
-fn spread_out(sum: &mut Lanes, parts: &Lanes, rows: &[Lanes; LANES]) {
-    for (part, row) in parts.iter().zip(rows).take(DOINGS) {
-        sum.iter_mut().zip(row).for_each(|(sum, share)| *sum += part * share);
+/// Adds each part, by its row, to what there is. Every other row by itself: half as many additions wait for one another.
+fn spread_out(known: &Lanes, parts: &Lanes, rows: &[Lanes; LANES]) -> Lanes {
+    let (mut sum, mut other) = (*known, [0.0_f32; LANES]);
+    for nth in (0..DOINGS - 1).step_by(2) {
+        for lane in 0..LANES {
+            sum[lane] += parts[nth] * rows[nth][lane];
+            other[lane] += parts[nth + 1] * rows[nth + 1][lane];
+        }
     }
+    for lane in 0..LANES {
+        sum[lane] += parts[DOINGS - 1] * rows[DOINGS - 1][lane];
+        sum[lane] += other[lane];
+    }
+    sum
 }
+const _: () = assert!(DOINGS % 2 == 1);
 
-/// So that products of many shares stay within what a number holds.
-fn scale(lanes: &mut Lanes) {
-    let sum: f32 = lanes.iter().sum();
-    if sum > 0.0 {
-        lanes.iter_mut().for_each(|lane| *lane /= sum);
+/// So that products of many shares stay within what a number holds: once they sum to little or much, all are doubled or halved, so often
+/// that they sum to about 1. That rounds nothing: what is said does not depend on when it is done.
+fn held(mut lanes: Lanes) -> Lanes {
+    const EXPONENT: u32 = 0xFF << 23;
+    let mut sums: [f32; 4] = std::array::from_fn(|nth| lanes[nth] + lanes[nth + 4]);
+    for nth in 0..4 {
+        sums[nth] += lanes[nth + 8] + lanes[nth + 12];
     }
+    let sum = (sums[0] + sums[2]) + (sums[1] + sums[3]);
+    if !(1.0 / 65_536.0..65_536.0).contains(&sum) {
+        // Two to the power that takes the sum's to one.
+        let power = f32::from_bits((0xFE_u32 << 23).saturating_sub(sum.to_bits() & EXPONENT).max(1 << 23));
+        lanes.iter_mut().for_each(|lane| *lane *= power);
+    }
+    lanes
 }
 
 fn say((rules, days): (&Rules, &Days), seen: &Seen, chances: &Lanes) -> Said {
