@@ -196,7 +196,8 @@ pub struct Rules {
     pub(super) leans: Vec<Spoken>,
     /// By the signals at hand and doing, what behaviour it may be said to be.
     pub(super) says: [[u8; DOINGS]; 8],
-    pub(super) confidence: Vec<f32>,
+    /// The last one twice.
+    pub(super) confidence: [f32; CONFIDENCES + 1],
 }
 
 /// A species' days.
@@ -263,7 +264,7 @@ impl Rules {
             looks,
             leans: file.leans.iter().map(|of| leans(of)).collect(),
             says: std::array::from_fn(smooth::says),
-            confidence: file.confidence.clone(),
+            confidence: std::array::from_fn(|nth| file.confidence[nth.min(CONFIDENCES - 1)]),
         })
     }
 

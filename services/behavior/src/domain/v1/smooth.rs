@@ -10,7 +10,7 @@ use super::super::canon::SECOND;
 use super::super::{Behavior, Species};
 use super::epochs::Epoch;
 use super::features::{COUNT, SPEED, Seen};
-use super::rules::{DOINGS, Days, Doing, FIRST_ROWS, LANES, Lanes, Rules, Spoken};
+use super::rules::{CONFIDENCES, DOINGS, Days, Doing, FIRST_ROWS, LANES, Lanes, Rules, Spoken};
 
 /// What is looked back upon together.
 pub(super) const BLOCK_US: i64 = 900 * SECOND;
@@ -175,17 +175,26 @@ fn back(beta: &Lanes, looks: &Lanes, stays: &Lanes, comes_after: &[Lanes; LANES]
     held(behind)
 }
 
-/// Adds each part, by its row, to what there is. Every other row by itself: half as many additions wait for one another.
+/// Adds each part, by its row, to what there is. Every other row is added by itself: half as many additions wait for one another.
+#[expect(
+    clippy::inline_always,
+    reason = "so that what is added stays in registers, here and where it is called"
+)]
+#[inline(always)]
 fn spread_out(known: &Lanes, parts: &Lanes, rows: &[Lanes; LANES]) -> Lanes {
     let (mut sum, mut other) = (*known, [0.0_f32; LANES]);
     for nth in (0..DOINGS - 1).step_by(2) {
         for lane in 0..LANES {
             sum[lane] += parts[nth] * rows[nth][lane];
+        }
+        for lane in 0..LANES {
             other[lane] += parts[nth + 1] * rows[nth + 1][lane];
         }
     }
     for lane in 0..LANES {
         sum[lane] += parts[DOINGS - 1] * rows[DOINGS - 1][lane];
+    }
+    for lane in 0..LANES {
         sum[lane] += other[lane];
     }
     sum
@@ -281,11 +290,11 @@ pub(super) fn says(signals: usize) -> [u8; DOINGS] {
 
 /// Between the steps of the table, in proportion.
 fn worth(rules: &Rules, chance: f32) -> f32 {
-    let steps = rules.confidence.len();
-    let place = (chance * steps as f32 - 0.5).clamp(0.0, (steps - 1) as f32);
+    const STEPS: f32 = CONFIDENCES as f32;
+    let place = (chance * STEPS - 0.5).clamp(0.0, STEPS - 1.0);
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an index of the table")]
-    let below = place as usize;
+    let below = (place as u32).min(CONFIDENCES as u32 - 1);
     let part = place - below as f32;
-    let above = (below + 1).min(steps - 1);
-    rules.confidence[below] * (1.0 - part) + rules.confidence[above] * part
+    let below = below as usize;
+    rules.confidence[below] * (1.0 - part) + rules.confidence[below + 1] * part
 }
