@@ -117,7 +117,7 @@ struct Sums {
 }
 
 impl Sums {
-    fn add(&mut self, epoch: &Epoch, before: Option<&Epoch>, (asleep, asleep_breaths): (Baseline, f64)) {
+    fn add(&mut self, epoch: &Epoch, before: Option<&Epoch>, scales: Scales) {
         let of = |count: u32| count.cast_signed();
         self.readings = self.readings.wrapping_add(of(epoch.readings));
         self.worn = self.worn.wrapping_add(of(epoch.worn));
@@ -126,11 +126,11 @@ impl Sums {
         let levels = epoch.levels[0].wrapping_add(epoch.levels[1]).wrapping_add(epoch.levels[2]);
         self.levels = self.levels.wrapping_add(of(levels));
         // Each epoch's mean counts once, however dense its readings. Of none it is 0: nobody knows beforehand which have any.
-        let bpm = epoch.beats / f64::from(epoch.beats_count.max(1));
-        self.ratios = self.ratios.wrapping_add(ten_thousandths(bpm / asleep.sleeping_bpm));
+        let bpm = epoch.beats * part_of(epoch.beats_count);
+        self.ratios = self.ratios.wrapping_add(rounded_ratio(bpm * scales.beats));
         self.rated = self.rated.wrapping_add(i32::from(epoch.beats_count > 0));
-        let mean = epoch.breaths as f64 / 100.0 / f64::from(epoch.breaths_count.max(1));
-        self.breaths = self.breaths.wrapping_add(ten_thousandths(mean / asleep_breaths));
+        let hundredths = epoch.breaths as f64 * part_of(epoch.breaths_count);
+        self.breaths = self.breaths.wrapping_add(rounded_ratio(hundredths * scales.breaths));
         self.breathed = self.breathed.wrapping_add(i32::from(epoch.breaths_count > 0));
         if epoch.fixes > 0 {
             self.fixed = self.fixed.wrapping_add(1);
@@ -146,9 +146,36 @@ impl Sums {
     }
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "a ratio of rates, at most 200")]
-fn ten_thousandths(ratio: f64) -> i32 {
-    rounded(ratio * 1e4) as i32
+#[expect(clippy::cast_possible_truncation, reason = "ten-thousandths of a ratio of rates, at most 200")]
+fn rounded_ratio(ten_thousandths: f64) -> i32 {
+    rounded(ten_thousandths) as i32
+}
+
+/// What turns beats per minute, and hundredths of a breath, into ten-thousandths of the sleeping ones.
+#[derive(Debug, Clone, Copy)]
+struct Scales {
+    of: (Baseline, f64),
+    beats: f64,
+    breaths: f64,
+}
+
+impl Scales {
+    fn new((asleep, breaths): (Baseline, f64)) -> Self {
+        Self { of: (asleep, breaths), beats: 1e4 / asleep.sleeping_bpm, breaths: 100.0 / breaths }
+    }
+}
+
+/// One of so many parts, and 0 of none: divisions are what takes longest here.
+fn part_of(count: u32) -> f64 {
+    const PARTS: [f64; 16] = {
+        let (mut parts, mut count) = ([0.0; 16], 1);
+        while count < parts.len() {
+            parts[count] = 1.0 / count as f64;
+            count += 1;
+        }
+        parts
+    };
+    PARTS.get(count as usize).copied().unwrap_or_else(|| 1.0 / f64::from(count))
 }
 
 /// Sums over the epochs between two places. What is asked for is subtracted, and no more.
@@ -187,6 +214,7 @@ struct Around<'a> {
     /// The last that has fixes.
     fixed: Option<&'a Epoch>,
     steady: Steady<'a>,
+    scales: Scales,
 }
 
 /// The slot of an instant, and how far into it that is, microseconds.
@@ -200,10 +228,11 @@ const fn kept(slot: i64) -> usize {
 }
 
 impl<'a> Around<'a> {
-    fn new(run: &'a [Epoch], steady: Steady<'a>) -> Self {
+    fn new(run: &'a [Epoch], mut steady: Steady<'a>) -> Self {
+        let scales = Scales::new(steady.both_at(run.first().map_or(0, |first| first.to)));
         let end = run.first().map_or(0, |first| placed(first.to).0);
         let sum = Sums::default();
-        Self { sums: [sum; KEPT], into: [0; KEPT], end, sum, rest: run, fixed: None, steady }
+        Self { sums: [sum; KEPT], into: [0; KEPT], end, sum, rest: run, fixed: None, steady, scales }
     }
 
     /// Sums everything up that a window about this slot reaches.
@@ -215,7 +244,11 @@ impl<'a> Around<'a> {
                 && at == self.end
             {
                 self.into[kept(at)] = into;
-                self.sum.add(epoch, self.fixed, self.steady.both_at(epoch.to));
+                let of = self.steady.both_at(epoch.to);
+                if of != self.scales.of {
+                    self.scales = Scales::new(of);
+                }
+                self.sum.add(epoch, self.fixed, self.scales);
                 if epoch.fixes > 0 {
                     self.fixed = Some(epoch);
                 }
@@ -322,20 +355,28 @@ fn levels(epoch: &Epoch) -> u8 {
     epoch.levels.iter().zip(0_u8..).map(|(count, level)| u8::from(*count > 0) << level).sum()
 }
 
-/// How many edges lie at or below it, after `first`.
+/// How many edges, each so many units, lie at or below it, after `first`.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "so many edges")]
-fn share_symbol<const EDGES: usize>(value: f64, edges: &[f64; EDGES], first: u8) -> u8 {
+fn symbol<const EDGES: usize>(value: f64, unit: f64, edges: &[f64; EDGES], first: u8) -> u8 {
     // As wide as the figures, so that several are compared at once.
     let mut below = 0_i64;
     for edge in edges {
-        below += i64::from(value >= *edge);
+        below += i64::from(value >= *edge * unit);
     }
     first + below as u8
 }
 
-/// A mean of whole numbers; a ratio of sums is the same wherever they were begun.
-fn mean(sum: i32, count: i32) -> f64 {
-    f64::from(sum) / f64::from(count)
+/// Edges as other figures: so many of which make one, and squared where squares are compared.
+const fn edges<const EDGES: usize>(mut edges: [f64; EDGES], units: f64, squared: bool) -> [f64; EDGES] {
+    let mut nth = 0;
+    while nth < EDGES {
+        edges[nth] *= units;
+        if squared {
+            edges[nth] *= edges[nth];
+        }
+        nth += 1;
+    }
+    edges
 }
 
 fn shares(span: &Span<'_>) -> u8 {
@@ -360,8 +401,9 @@ fn ratio(span: &Span<'_>) -> u8 {
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "hundredths, at most 20,000")]
 fn breaths(span: &Span<'_>) -> u8 {
     let breathed = span.of(|sums| sums.breathed);
-    // As of heart rates. Parts of so few are too large for a division to round one up to the next hundredth.
-    let hundredths = mean(span.of(|sums| sums.breaths), 100 * breathed.max(1)) as u32;
+    // As of heart rates. Half of one more keeps rounding out of it here too.
+    let sum = f64::from(span.of(|sums| sums.breaths)) + 0.5;
+    let hundredths = (sum * 0.01 * part_of(breathed.cast_unsigned())) as u32;
     let symbol = BREATH_SYMBOLS[(hundredths as usize).min(BREATH_SYMBOLS.len() - 1)];
     if breathed <= 0 { 0 } else { symbol }
 }
@@ -382,8 +424,11 @@ fn trend(past: &Span<'_>, next: &Span<'_>) -> u8 {
     if before <= 0 || after <= 0 {
         return 0;
     }
-    let mean = |span: &Span<'_>, rated: i32| mean(span.of(|sums| sums.ratios), rated);
-    share_symbol((mean(next, after) - mean(past, before)) / 1e4, &TRENDS, 1)
+    // The difference of two means, over both counts: whole numbers, in ten-thousandths.
+    const EDGES: [f64; 8] = edges(TRENDS, 1e4, false);
+    let ratios = [past, next].map(|span| i64::from(span.of(|sums| sums.ratios)));
+    let [before, after] = [before, after].map(i64::from);
+    symbol((ratios[1] * before - ratios[0] * after) as f64, (before * after) as f64, &EDGES, 1)
 }
 
 fn spread(span: &Span<'_>, narrow: f64) -> u8 {
@@ -393,16 +438,16 @@ fn spread(span: &Span<'_>, narrow: f64) -> u8 {
     }
     // count × sum of squares − square of the sum is the same wherever zero lies. Six minutes have 25 slots, and no fix is further
     // than 2^26: 64 bits hold any of it.
-    let around = |sum: i64, squares: i64| {
-        count.wrapping_mul(squares).wrapping_sub(sum.wrapping_mul(sum)) as f64 / (count * count) as f64
-    };
+    let around =
+        |sum: i64, squares: i64| count.wrapping_mul(squares).wrapping_sub(sum.wrapping_mul(sum)) as f64;
     let east = around(span.long(|sums| sums.east), span.long(|sums| sums.east_squares));
     let north = around(span.long(|sums| sums.north), span.long(|sums| sums.north_squares));
-    let variance = east * narrow * narrow + north;
-    let far = share_symbol(variance.max(0.0).sqrt() * UNIT_M, &SPREADS, 0);
+    const SQUARES: [f64; 7] = edges(SPREADS, 1.0 / UNIT_M, true);
+    let far = symbol(east * narrow * narrow + north, (count * count) as f64, &SQUARES, 0);
+    const PER_US: [f64; 5] = edges(LEGS, 1e-6 / UNIT_M, false);
     let fast = match span.long(|sums| sums.legs_us) {
         ..=0 => 0,
-        us => share_symbol(span.long(|sums| sums.legs) as f64 * UNIT_M / super::seconds(us), &LEGS, 1),
+        us => symbol(span.long(|sums| sums.legs) as f64, us as f64, &PER_US, 1),
     };
     1 + SPREADS_COUNT * fast + far
 }
@@ -414,7 +459,8 @@ const _: () = assert!(SPREADS_COUNT as usize == SPREADS.len() + 1);
 /// The way from one epoch's fixes to the next one's, ten-millionths of a degree.
 fn leg(before: &Epoch, epoch: &Epoch) -> i64 {
     let (east, north) = (epoch.east - before.east, epoch.north - before.north);
-    rounded(long(east as f64 * epoch.narrow, north as f64) / UNIT_M)
+    let east = east as f64 * epoch.narrow;
+    rounded((east * east + (north * north) as f64).sqrt())
 }
 
 fn speed(past: &Span<'_>, next: &Span<'_>, narrow: f64) -> u8 {
@@ -423,11 +469,10 @@ fn speed(past: &Span<'_>, next: &Span<'_>, narrow: f64) -> u8 {
         return 0;
     }
     // Of whole numbers too: the difference of two means, over both counts.
-    let between = |past_sum: i64, next_sum: i64| {
-        (next_sum * before - past_sum * after) as f64 / (before * after) as f64
-    };
-    let east = between(past.long(|sums| sums.east), next.long(|sums| sums.east)) * narrow;
-    let north = between(past.long(|sums| sums.north), next.long(|sums| sums.north));
-    // From the middle of the one minute to that of the other.
-    share_symbol(long(east, north) / 60.0, &SPEEDS, 1)
+    let between = |of: fn(&Sums) -> i64| (next.long(of) * before - past.long(of) * after) as f64;
+    let (east, north) = (between(|sums| sums.east) * narrow, between(|sums| sums.north));
+    // From the middle of the one minute to that of the other, squared.
+    const SQUARES: [f64; 6] = edges(SPEEDS, 60.0 / UNIT_M, true);
+    let counts = (before * after) as f64;
+    symbol(east * east + north * north, counts * counts, &SQUARES, 1)
 }
