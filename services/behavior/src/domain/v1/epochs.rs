@@ -273,7 +273,7 @@ impl Notes {
 
     fn is_right(&self, nth: usize) -> bool {
         let at = |nth: usize| self.noted[self.rated[nth] as usize].at;
-        let mut values = [0.0_f64; 2 * AROUND + 1];
+        let mut values = [f64::INFINITY; 2 * AROUND + 1];
         let mut count = 0;
         for other in nth.saturating_sub(AROUND)..(nth + AROUND + 1).min(self.rated.len()) {
             if (at(other) - at(nth)).abs() <= NEAR_US {
@@ -281,8 +281,7 @@ impl Notes {
                 count += 1;
             }
         }
-        let values = &mut values[..count];
-        values.sort_unstable_by(f64::total_cmp);
+        let values = sorted(values);
         let (least, most, median) = (values[0], values[count - 1], values[count / 2]);
         let bpm = self.rates[AROUND + nth];
         most - least <= WRONG * least || count < 3 || (bpm - median).abs() <= WRONG * median
@@ -340,6 +339,34 @@ impl Notes {
         };
         far(before) && far(after) && distance_m(before, after) < distance_m(before, fix) / 2.0
     }
+}
+
+/// By a network of exchanges (Knuth, The Art of Computer Programming 3, 5.3.4): what is to be exchanged cannot be guessed.
+fn sorted(mut values: [f64; 7]) -> [f64; 7] {
+    const EXCHANGES: [(usize, usize); 16] = [
+        (0, 6),
+        (2, 3),
+        (4, 5),
+        (0, 2),
+        (1, 4),
+        (3, 6),
+        (0, 1),
+        (2, 5),
+        (3, 4),
+        (1, 2),
+        (4, 6),
+        (2, 3),
+        (4, 5),
+        (1, 2),
+        (3, 4),
+        (5, 6),
+    ];
+    for (low, high) in EXCHANGES {
+        let (one, other) = (values[low], values[high]);
+        values[low] = if one < other { one } else { other };
+        values[high] = if one < other { other } else { one };
+    }
+    values
 }
 
 /// The square of a way that is no leap, ten-millionths of a degree: of 24.99 m.

@@ -94,6 +94,7 @@ const fn symbols<const HUNDREDTHS: usize>(edges: &[f64]) -> [u8; HUNDREDTHS] {
 
 /// Sums up to a slot, not included: whole numbers, so that differences are exact, also of those that wrapped.
 #[derive(Debug, Clone, Copy, Default)]
+#[repr(align(64))]
 struct Sums {
     readings: i32,
     worn: i32,
