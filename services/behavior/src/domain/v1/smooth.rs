@@ -85,7 +85,7 @@ impl<'a> Smoother<'a> {
         while start < run.len() {
             let block = run[start].to.div_euclid(BLOCK_US);
             let upto =
-                |from: usize, at: i64| from + run[from..].iter().take_while(|epoch| epoch.to < at).count();
+                |from: usize, at: i64| from + run[from..].partition_point(|epoch| epoch.to < at);
             let end = upto(start, (block + 1) * BLOCK_US);
             let until = upto(end, (block + 1) * BLOCK_US + AFTER_US);
             let new = start + self.looks.len()..until;
@@ -219,8 +219,8 @@ fn held(mut lanes: Lanes) -> Lanes {
 }
 
 fn say((rules, days): (&Rules, &Days), seen: &Seen, chances: &Lanes) -> Said {
-    let all: f32 = chances[..DOINGS].iter().fold(0.0, |all, chance| all + chance);
     let by_behavior = by_behavior(rules, seen, chances);
+    let all: f32 = by_behavior.iter().sum();
     // What is claimed too easily, or too rarely, is leant upon: precision against recall is stated in the rules.
     let leans = &rules.leans[usize::from(seen.spacing)];
     let mut best = Behavior::Unknown;
