@@ -190,7 +190,7 @@ fn seconds(us: i64) -> f64 {
 /// Hundredths of a breath per minute, where a sample has a respiratory rate that ingest takes; otherwise 0.
 fn breaths(sample: &Sample) -> i64 {
     let (rate, known) = within::<1, 200>(sample.breaths);
-    let hundredths = epochs::rounded(rate * 100.0);
+    let hundredths = epochs::rounded_up(rate * 100.0);
     if known { hundredths } else { 0 }
 }
 

@@ -13,7 +13,7 @@ use super::super::canon::SECOND;
 use super::super::canon::Sample;
 use super::super::kin::Kin;
 use super::super::rules::priors;
-use super::epochs::rounded;
+use super::epochs::rounded_up;
 use super::{beats, breaths};
 
 /// A pet is calibrating until it has this many days (domain.md).
@@ -299,7 +299,7 @@ fn breath_bin(hundredths: i64) -> usize {
 
 /// Where a heart rate is, if it counts.
 fn beat_bin((bpm, counts): (f64, bool)) -> usize {
-    let bin = usize::try_from(rounded(bpm)).unwrap_or(BINS);
+    let bin = usize::try_from(rounded_up(bpm)).unwrap_or(BINS);
     if counts && bin < BINS { bin } else { ASIDE }
 }
 

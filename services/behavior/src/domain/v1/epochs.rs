@@ -178,12 +178,17 @@ fn units(degrees: f64) -> i64 {
     rounded(degrees * 1e7)
 }
 
-/// The nearest whole number, halves away from zero: as `round`, which is a call where the processor has no such instruction.
-#[expect(clippy::cast_possible_truncation, reason = "figures here are far below 2^52")]
+/// The nearest whole number, of halves the even one. Not `round`, which is a call where the processor has no such instruction: this many
+/// more are whole numbers alone, so that adding them rounds, and what was added is the last bits.
 pub(super) fn rounded(figure: f64) -> i64 {
-    let whole = figure as i64;
-    let part = figure - whole as f64;
-    whole + i64::from(part >= 0.5) - i64::from(part <= -0.5)
+    const MANY: f64 = 3.0 * (1_u64 << 51) as f64;
+    (figure + MANY).to_bits().wrapping_sub(MANY.to_bits()).cast_signed()
+}
+
+/// The nearest whole number of a figure that is not below 0, halves upwards.
+#[expect(clippy::cast_possible_truncation, reason = "figures here are far below 2^52")]
+pub(super) fn rounded_up(figure: f64) -> i64 {
+    (figure + 0.5) as i64
 }
 
 /// What counts of a reading; a figure of nothing is 0.
