@@ -84,8 +84,7 @@ impl<'a> Smoother<'a> {
         self.spans.clear();
         while start < run.len() {
             let block = run[start].to.div_euclid(BLOCK_US);
-            let upto =
-                |from: usize, at: i64| from + run[from..].partition_point(|epoch| epoch.to < at);
+            let upto = |from: usize, at: i64| from + run[from..].partition_point(|epoch| epoch.to < at);
             let end = upto(start, (block + 1) * BLOCK_US);
             let until = upto(end, (block + 1) * BLOCK_US + AFTER_US);
             let new = start + self.looks.len()..until;
@@ -253,18 +252,23 @@ fn say((rules, days): (&Rules, &Days), seen: &Seen, chances: &Lanes) -> Said {
 
 /// The chances of doings as those of behaviours.
 fn by_behavior(rules: &Rules, seen: &Seen, chances: &Lanes) -> Spoken {
-    let mut spoken = Spoken::default();
-    if seen.levels {
-        // With levels each doing may be said to be what it is (see `says`): what goes where is known beforehand.
-        for (doing, chance) in Doing::ALL.into_iter().zip(chances) {
-            spoken[doing.behavior() as usize] += chance;
-        }
-    } else {
+    if !seen.levels {
+        let mut spoken = Spoken::default();
         for (says, chance) in rules.says[signals(seen)].iter().zip(chances) {
             spoken[usize::from(*says)] += chance;
         }
+        return spoken;
     }
-    spoken
+    // With levels each doing may be said to be what it is (see `says`): what goes where is known beforehand.
+    Behavior::ALL.map(|behavior| {
+        let mut spoken = 0.0;
+        for (doing, chance) in Doing::ALL.into_iter().zip(chances) {
+            if doing.behavior() as u8 == behavior as u8 {
+                spoken += chance;
+            }
+        }
+        spoken
+    })
 }
 
 /// Which signals are at hand, as `Rules::says` numbers them.
