@@ -231,6 +231,7 @@ impl Notes {
         let origin = first.unwrap_or(Position { latitude: 0.0, longitude: 0.0, accuracy_m: None });
         let origin = (units(origin.longitude), units(origin.latitude));
         self.noted.clear();
+        self.noted.reserve(samples.len());
         self.rates.resize(samples.len() + 2 * AROUND, 0.0);
         self.rated.resize(samples.len(), 0);
         self.fixed.resize(samples.len(), 0);
