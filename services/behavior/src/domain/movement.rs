@@ -21,10 +21,15 @@ pub(super) fn cut<'a>(samples: &'a [Sample], params: &Params) -> impl Iterator<I
     let declared = params.sampling_interval.map(declared_us);
     let mut start = 0;
     std::iter::from_fn(move || {
-        let last = (start..samples.len().checked_sub(1)?).find(|index| !adjacent(samples, *index, declared));
-        let run = samples.get(start..=last.unwrap_or(samples.len() - 1)).filter(|run| !run.is_empty())?;
-        start += run.len();
-        Some(run)
+        let rest = samples.get(start..).filter(|rest| !rest.is_empty())?;
+        let mut pairs = rest.windows(2).zip(start..);
+        // Most are so near that nothing else is asked.
+        let far = |(pair, index): (&[Sample], usize)| {
+            pair[1].at - pair[0].at > MIN_GAP_US && !adjacent(samples, index, declared)
+        };
+        let last = pairs.position(far).map_or(rest.len(), |last| last + 1);
+        start += last;
+        Some(&rest[..last])
     })
 }
 
