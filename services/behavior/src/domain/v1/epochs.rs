@@ -410,8 +410,8 @@ fn noted(sample: &Sample, origin: (i64, i64)) -> Noted {
 #[expect(clippy::cast_possible_truncation, reason = "at most 900")]
 fn belt(latitude: f64) -> i16 {
     let tenths = latitude * 10.0;
-    let whole = tenths as i16;
-    whole - i16::from(f64::from(whole) > tenths)
+    let near = rounded(tenths);
+    (near - i64::from(near as f64 > tenths)) as i16
 }
 
 /// How much shorter degrees of longitude are than those of latitude: the same for all within a tenth of a degree.
