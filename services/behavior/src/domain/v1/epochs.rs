@@ -113,7 +113,7 @@ impl Notes {
                 belt = noted.belt | belt & (i16::from(noted.fix) - 1);
             }
             rest = &rest[readings..];
-            let [low, middle, high] = [0, 1, 2].map(|level| u32::from((levels >> (16 * level)) as u16));
+            let [low, middle, high] = [0, 1, 2].map(|level| (levels >> (16 * level) & 0xFFFF) as u32);
             epochs.push(Epoch {
                 from: before,
                 to,

@@ -224,6 +224,8 @@ fn placed(at: i64) -> (i64, i32) {
     (at.div_euclid(SLOT_US), at.rem_euclid(SLOT_US) as i32)
 }
 
+/// Where a slot is kept.
+#[expect(clippy::cast_possible_truncation, reason = "below 64")]
 const fn kept(slot: i64) -> usize {
     slot.rem_euclid(KEPT as i64).unsigned_abs() as usize
 }
@@ -282,6 +284,7 @@ const fn slots(seconds: i64) -> i64 {
 }
 
 /// So much later, or earlier.
+#[expect(clippy::cast_possible_truncation, reason = "15 s")]
 fn later((slot, into): (i64, i32), us: i32) -> (i64, i32) {
     const SLOT: i32 = SLOT_US as i32;
     let into = into + us.rem_euclid(SLOT);

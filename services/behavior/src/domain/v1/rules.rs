@@ -65,6 +65,7 @@ pub(super) type Lanes = [f32; LANES];
 /// A figure for each behaviour.
 pub(super) type Spoken = [f32; Behavior::ALL.len()];
 /// In a table of all symbols, where each channel's first one stands.
+#[expect(clippy::cast_possible_truncation, reason = "they are fewer than 256 in all")]
 pub(super) const FIRST_ROWS: [u8; COUNT] = {
     let (mut rows, mut nth) = ([0; COUNT], 1);
     while nth < COUNT {
