@@ -436,3 +436,35 @@ impl Narrow {
         self.narrow
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn heart_rates_in_any_order_are_sorted() {
+        // A network that sorts every row of zeros and ones sorts everything (Knuth).
+        for bits in 0_u32..1 << 7 {
+            let values: [f64; 7] = std::array::from_fn(|nth| f64::from(bits >> nth & 1));
+            assert!(sorted(values).is_sorted(), "{values:?}");
+            assert_eq!(sorted(values).iter().sum::<f64>(), values.iter().sum::<f64>());
+        }
+    }
+
+    #[test]
+    fn figures_are_rounded_to_the_nearest_whole_number() {
+        for (figure, whole) in
+            [(0.0, 0), (-0.4, 0), (1.6, 2), (-1.6, -2), (1.8e9 + 0.3, 1_800_000_000), (-9e8, -900_000_000)]
+        {
+            assert_eq!(rounded(figure), whole, "{figure}");
+        }
+        for (figure, whole) in [(0.0, 0), (84.5, 85), (84.49, 84), (20_000.0, 20_000)] {
+            assert_eq!(rounded_up(figure), whole, "{figure}");
+        }
+        for (latitude, tenth) in
+            [(52.0, 520), (52.05, 520), (52.09, 520), (-0.01, -1), (-90.0, -900), (90.0, 900)]
+        {
+            assert_eq!(belt(latitude), tenth, "{latitude}");
+        }
+    }
+}
