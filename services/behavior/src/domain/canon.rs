@@ -58,7 +58,8 @@ pub(super) fn canonical(readings: &[Reading]) -> Vec<Sample> {
 /// Merges any samples into a canonical list.
 pub(super) fn merge_into(list: &mut Vec<Sample>, mut new: Vec<Sample>) -> Merged {
     let mut merged = Merged::default();
-    let sorted = new.is_sorted_by(|a, b| a.second() < b.second());
+    // Whoever is a second later is of a later one.
+    let sorted = new.is_sorted_by(|a, b| b.at - a.at >= SECOND || a.second() < b.second());
     if !sorted {
         new.sort_by_key(|sample| sample.at);
     }

@@ -7,14 +7,30 @@ use super::{Params, Position};
 
 /// For each reading, the index of its run's first reading.
 pub(super) fn runs(samples: &[Sample], params: &Params) -> Vec<usize> {
-    let gaps: Vec<i64> = samples.windows(2).map(|pair| pair[1].at - pair[0].at).collect();
     let declared = params.sampling_interval.map(declared_us);
     let mut runs = Vec::with_capacity(samples.len());
     for index in 0..samples.len() {
-        let joined = index > 0 && adjacent(&gaps, index - 1, declared);
+        let joined = index > 0 && adjacent(samples, index - 1, declared);
         runs.push(if joined { runs[index - 1] } else { index });
     }
     runs
+}
+
+/// The readings of each run.
+pub(super) fn cut<'a>(samples: &'a [Sample], params: &Params) -> impl Iterator<Item = &'a [Sample]> {
+    let declared = params.sampling_interval.map(declared_us);
+    let mut start = 0;
+    std::iter::from_fn(move || {
+        let rest = samples.get(start..).filter(|rest| !rest.is_empty())?;
+        let mut pairs = rest.windows(2).zip(start..);
+        // Most are so near that nothing else is asked.
+        let far = |(pair, index): (&[Sample], usize)| {
+            pair[1].at - pair[0].at > MIN_GAP_US && !adjacent(samples, index, declared)
+        };
+        let last = pairs.position(far).map_or(rest.len(), |last| last + 1);
+        start += last;
+        Some(&rest[..last])
+    })
 }
 
 /// Saturating: a declared interval beyond the limits means the limits.
@@ -22,22 +38,24 @@ fn declared_us(interval: jiff::SignedDuration) -> i64 {
     i64::try_from(interval.as_micros()).unwrap_or(MAX_GAP_US).clamp(0, MAX_GAP_US)
 }
 
-fn adjacent(gaps: &[i64], index: usize, declared: Option<i64>) -> bool {
-    let gap = gaps[index];
-    if gap <= MIN_GAP_US {
-        return true;
-    }
-    if gap > MAX_GAP_US {
-        return false;
-    }
+/// Whether a reading and the next are of one run.
+fn adjacent(samples: &[Sample], index: usize, declared: Option<i64>) -> bool {
+    let gap = samples[index + 1].at - samples[index].at;
+    // Most are so near that nothing else is asked.
+    gap <= MIN_GAP_US || gap <= MAX_GAP_US && is_usual(samples, index, gap, declared)
+}
+
+/// Whether a gap is usual among those around it.
+fn is_usual(samples: &[Sample], index: usize, gap: i64, declared: Option<i64>) -> bool {
     let typical = declared.unwrap_or_else(|| {
-        let near = |gap: &&i64| **gap <= MAX_GAP_US;
+        let near = |gap: &i64| *gap <= MAX_GAP_US;
+        let gap_of = |pair: &[Sample]| pair[1].at - pair[0].at;
         let mut around = [gap; 2 * NEIGHBOURS + 1];
         let mut count = 1;
-        let before = gaps[..index].iter().rev().take(NEIGHBOURS).take_while(near);
-        let after = gaps[index + 1..].iter().take(NEIGHBOURS).take_while(near);
+        let before = samples[..=index].windows(2).rev().take(NEIGHBOURS).map(gap_of).take_while(near);
+        let after = samples[index + 1..].windows(2).take(NEIGHBOURS).map(gap_of).take_while(near);
         for neighbour in before.chain(after) {
-            around[count] = *neighbour;
+            around[count] = neighbour;
             count += 1;
         }
         let around = &mut around[..count];

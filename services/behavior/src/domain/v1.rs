@@ -133,7 +133,7 @@ pub fn observe(params: &Params, readings: &[Reading]) -> Vec<Vec<(i64, i64, Seen
 pub fn owns(species: super::Species, readings: &[Reading]) -> BTreeMap<i64, Own> {
     let samples = canon::canonical(readings);
     let mut rest = Rest::default();
-    samples.iter().for_each(|sample| rest.add(sample));
+    rest.add(&samples);
     let quarters = samples.iter().map(|sample| baseline::quarter(sample.at));
     let quarters: std::collections::BTreeSet<i64> = quarters.collect();
     quarters.into_iter().map(|at| (at * baseline::QUARTER_US, rest.own(species, at))).collect()
@@ -187,14 +187,22 @@ fn seconds(us: i64) -> f64 {
     us as f64 / canon::SECOND as f64
 }
 
-/// Hundredths of a breath per minute, where a sample has a respiratory rate that ingest takes.
-#[expect(clippy::cast_possible_truncation, reason = "at most 20,000")]
-fn breaths(sample: &Sample) -> Option<i64> {
-    let rate = sample.breaths.filter(|rate| (1.0..=200.0).contains(rate))?;
-    Some((rate * 100.0).round() as i64)
+/// Hundredths of a breath per minute, where a sample has a respiratory rate that ingest takes; otherwise 0.
+fn breaths(sample: &Sample) -> i64 {
+    let (rate, known) = within::<1, 200>(sample.breaths);
+    let hundredths = epochs::rounded_up(rate * 100.0);
+    if known { hundredths } else { 0 }
 }
 
-/// Whether a sample has a heart rate that a pet can have.
-fn beats(sample: &Sample) -> Option<f64> {
-    sample.heart_rate.filter(|bpm| (30.0..=300.0).contains(bpm))
+/// The heart rate of a sample, and whether it has one that a pet can have.
+fn beats(sample: &Sample) -> (f64, bool) {
+    within::<30, 300>(sample.heart_rate)
+}
+
+/// A figure, and whether it is one from `LOWEST`, which is above 0, to `HIGHEST`; if not, it is any. Figures come and go at random, so
+/// nothing here is to be guessed at: above 0 they are ordered as their bits are, and those are chosen without a branch.
+fn within<const LOWEST: u32, const HIGHEST: u32>(figure: Option<f64>) -> (f64, bool) {
+    let (lowest, highest) = (f64::from(LOWEST).to_bits(), f64::from(HIGHEST).to_bits());
+    let above = figure.map_or(u64::MAX, |figure| figure.to_bits().wrapping_sub(lowest));
+    (f64::from_bits(above.wrapping_add(lowest)), above <= highest - lowest)
 }

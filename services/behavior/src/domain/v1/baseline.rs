@@ -13,6 +13,7 @@ use super::super::canon::SECOND;
 use super::super::canon::Sample;
 use super::super::kin::Kin;
 use super::super::rules::priors;
+use super::epochs::rounded_up;
 use super::{beats, breaths};
 
 /// A pet is calibrating until it has this many days (domain.md).
@@ -34,6 +35,9 @@ const MIDDLE: f64 = 0.5;
 const BINS: usize = 301;
 /// After those, one is half a breath per minute: up to 60, beyond which no pet at rest breathes (~).
 const BREATHS: usize = 121;
+
+/// Where what does not count is counted.
+const ASIDE: usize = BINS + BREATHS;
 
 /// A pet's own, or its species'.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -119,22 +123,26 @@ pub(super) struct Rest {
     quarters: BTreeMap<i64, Box<Bins>>,
 }
 
-type Bins = [u32; BINS + BREATHS];
+type Bins = [u32; ASIDE];
 
 impl Rest {
-    /// Counts a canonical reading in.
-    pub(super) fn add(&mut self, sample: &Sample) {
-        // A level that is absent says nothing against rest.
-        if sample.level.is_some_and(|level| level > 0) {
-            return;
-        }
-        let (beat, breath) = (beats(sample).and_then(bin), breaths(sample).and_then(breath_bin));
-        if beat.is_none() && breath.is_none() {
-            return;
-        }
-        let bins = self.quarters.entry(quarter(sample.at)).or_insert_with(none);
-        for bin in [beat, breath].into_iter().flatten() {
-            bins[bin] += 1;
+    /// Counts canonical readings in.
+    pub(super) fn add(&mut self, samples: &[Sample]) {
+        for (this, same) in by_quarter(samples) {
+            // What is not to be counted is counted aside: that costs less than to guess which readings those are.
+            let mut bins = [0_u32; ASIDE + 1];
+            for sample in same {
+                // A level that is absent says nothing against rest.
+                let moves = sample.level.map_or(0, |level| level) > 0;
+                let (beat, breath) = (beat_bin(beats(sample)), breath_bin(breaths(sample)));
+                for bin in [beat, breath].map(|bin| if moves { ASIDE } else { bin }) {
+                    bins[bin] += 1;
+                }
+            }
+            if bins[..ASIDE].iter().any(|bin| *bin > 0) {
+                let all = self.quarters.entry(this).or_insert_with(none);
+                all.iter_mut().zip(bins).for_each(|(all, bin)| *all += bin);
+            }
         }
     }
 
@@ -173,7 +181,7 @@ impl Rest {
 
     /// Breaths per minute, asleep: found as the sleeping heart rate is.
     fn breaths(&self, kin: Kin, today: i64) -> f64 {
-        let halves = Shares::of(self.counted(today, BINS..BINS + BREATHS));
+        let halves = Shares::of(self.counted(today, BINS..ASIDE));
         halves.towards(QUANTILE, 2.0 * priors(kin.species).asleep_breaths, PRIOR).max(2.0) / 2.0
     }
 
@@ -202,16 +210,14 @@ pub(super) type KeptBaselines = (Vec<(i64, Baseline)>, Vec<(i64, f64)>);
 impl Baselines {
     /// Of the quarters that canonical readings are of, from what was counted before and the readings themselves.
     pub(super) fn of(kin: Kin, mut rest: Rest, samples: &[Sample]) -> Self {
-        samples.iter().for_each(|sample| rest.add(sample));
+        rest.add(samples);
         Self::over(kin, &rest, samples)
     }
 
     /// Of the quarters that readings are of, from what was counted.
     pub(super) fn over(kin: Kin, rest: &Rest, samples: &[Sample]) -> Self {
-        let quarters =
-            samples.chunk_by(|a, b| quarter(a.at) == quarter(b.at)).map(|same| quarter(same[0].at));
         let own = |this| (rest.baseline(kin, this), rest.breaths(kin, this));
-        Self { kin, quarters: quarters.map(|this| (this, own(this))).collect() }
+        Self { kin, quarters: by_quarter(samples).map(|(this, _)| (this, own(this))).collect() }
     }
 
     /// Those that were kept.
@@ -282,23 +288,35 @@ impl Steady<'_> {
 }
 
 fn none() -> Box<Bins> {
-    Box::new([0; BINS + BREATHS])
+    Box::new([0; ASIDE])
 }
 
 /// Where a respiratory rate in hundredths is counted.
-fn breath_bin(hundredths: i64) -> Option<usize> {
-    usize::try_from((hundredths + 25) / 50).ok().filter(|half| *half < BREATHS).map(|half| BINS + half)
+fn breath_bin(hundredths: i64) -> usize {
+    let half = usize::try_from((hundredths + 25) / 50).unwrap_or(BREATHS);
+    if hundredths > 0 && half < BREATHS { BINS + half } else { ASIDE }
 }
 
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "30 to 300")]
-fn bin(bpm: f64) -> Option<usize> {
-    let bin = bpm.round() as usize;
-    (bin < BINS).then_some(bin)
+/// Where a heart rate is, if it counts.
+fn beat_bin((bpm, counts): (f64, bool)) -> usize {
+    let bin = usize::try_from(rounded_up(bpm)).unwrap_or(BINS);
+    if counts && bin < BINS { bin } else { ASIDE }
 }
 
 /// The quarter of a day (UTC) of an instant.
 pub(super) fn quarter(at: i64) -> i64 {
     at.div_euclid(QUARTER_US)
+}
+
+/// Canonical readings by their quarters.
+fn by_quarter(mut samples: &[Sample]) -> impl Iterator<Item = (i64, &[Sample])> {
+    std::iter::from_fn(move || {
+        let this = quarter(samples.first()?.at);
+        let same = samples.partition_point(|sample| sample.at < (this + 1) * QUARTER_US);
+        let (same, rest) = samples.split_at(same);
+        samples = rest;
+        Some((this, same))
+    })
 }
 
 /// Of some quarters, each alike, however many readings it has.

@@ -1,13 +1,14 @@
 //! What an epoch looks like, over sliding windows: a symbol on each channel.
 //!
 //! Invariant: no window reaches further than six minutes, and a window's symbol follows from sums over it, so that it
-//! costs the same however long it is.
+//! costs the same however long it is. Sums are kept by slot of the clock, of which a run has at most one epoch: where a window begins and
+//! ends is reckoned, not looked for.
 
 use super::super::Behavior;
 use super::super::canon::SECOND;
 use super::super::rules::{LEG_MIN_US, MAX_GAP_US, NOISE_M, Priors};
-use super::baseline::{Baseline, Baselines};
-use super::epochs::{Epoch, UNIT_M, long};
+use super::baseline::{Baseline, Baselines, Steady};
+use super::epochs::{Epoch, SLOT_US, UNIT_M, long, rounded};
 
 /// How many channels there are.
 pub(super) const COUNT: usize = 9;
@@ -43,7 +44,7 @@ pub struct Seen {
     pub rates: bool,
     /// The same of levels.
     pub levels: bool,
-    /// What the way since the fix before says, as `spine/1` takes it: for where nothing else is known.
+    /// What the way since the fix before says, as `spine/1` takes it; asked for where there are neither heart rates nor levels alone.
     pub gait: Option<Behavior>,
 }
 
@@ -69,15 +70,19 @@ const TRENDS: [f64; 8] = [-0.3, -0.15, -0.08, -0.03, 0.03, 0.08, 0.15, 0.3];
 /// Edges of the respiratory rate over the sleeping one: awake half as much again and more (~).
 const BREATHS: [f64; 15] = [0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.3, 1.4, 1.5, 1.6, 1.75, 1.9, 2.1, 2.4, 3.0];
 
-/// The symbol of each hundredth, up to the last edge.
-const RATIO_SYMBOLS: [u8; 321] = {
-    let mut symbols = [1_u8; 321];
+/// The symbol of each hundredth of a heart rate, up to the last edge.
+const RATIO_SYMBOLS: [u8; 321] = symbols(&RATIOS);
+/// The same of a respiratory rate.
+const BREATH_SYMBOLS: [u8; 301] = symbols(&BREATHS);
+
+const fn symbols<const HUNDREDTHS: usize>(edges: &[f64]) -> [u8; HUNDREDTHS] {
+    let mut symbols = [1_u8; HUNDREDTHS];
     let mut at = 0;
     while at < symbols.len() {
         let mut edge = 0;
-        while edge < RATIOS.len() {
+        while edge < edges.len() {
             // Edges are hundredths; half of one keeps rounding out of it.
-            if at as f64 + 0.5 >= RATIOS[edge] * 100.0 {
+            if at as f64 + 0.5 >= edges[edge] * 100.0 {
                 symbols[at] += 1;
             }
             edge += 1;
@@ -85,24 +90,24 @@ const RATIO_SYMBOLS: [u8; 321] = {
         at += 1;
     }
     symbols
-};
+}
 
-/// Sums up to an epoch, not included: whole numbers, so that differences are exact.
+/// Sums up to a slot, not included: whole numbers, so that differences are exact, also of those that wrapped.
 #[derive(Debug, Clone, Copy, Default)]
+#[repr(align(64))]
 struct Sums {
-    readings: i64,
-    with_rate: i64,
-    worn: i64,
-    low: i64,
-    levels: i64,
-    high: i64,
+    readings: i32,
+    worn: i32,
+    low: i32,
+    levels: i32,
+    high: i32,
     /// Epochs with a heart rate, and their means over the sleeping one, in ten-thousandths.
-    rated: i64,
-    ratios: i64,
+    rated: i32,
+    ratios: i32,
     /// Epochs with a respiratory rate, and their means over the sleeping one, in ten-thousandths.
-    breathed: i64,
-    breaths: i64,
-    fixed: i64,
+    breathed: i32,
+    breaths: i32,
+    fixed: i32,
     east: i64,
     north: i64,
     east_squares: i64,
@@ -113,30 +118,23 @@ struct Sums {
 }
 
 impl Sums {
-    fn plus(
-        mut self,
-        epoch: &Epoch,
-        before: Option<&Epoch>,
-        (asleep, asleep_breaths): (Baseline, f64),
-    ) -> Self {
-        self.readings += i64::from(epoch.readings);
-        self.with_rate += i64::from(epoch.beats_count);
-        self.worn += i64::from(epoch.worn);
-        self.low += i64::from(epoch.levels[0]);
-        self.high += i64::from(epoch.levels[2]);
-        self.levels += i64::from(epoch.levels[0] + epoch.levels[1] + epoch.levels[2]);
-        if epoch.beats_count > 0 {
-            // Each epoch's mean counts once, however dense its readings.
-            self.ratios += ten_thousandths(epoch.beats / f64::from(epoch.beats_count) / asleep.sleeping_bpm);
-            self.rated += 1;
-        }
-        if epoch.breaths_count > 0 {
-            self.breathed += 1;
-            let mean = epoch.breaths as f64 / 100.0 / f64::from(epoch.breaths_count);
-            self.breaths += ten_thousandths(mean / asleep_breaths);
-        }
+    fn add(&mut self, epoch: &Epoch, before: Option<&Epoch>, scales: Scales) {
+        let of = |count: u32| count.cast_signed();
+        self.readings = self.readings.wrapping_add(of(epoch.readings));
+        self.worn = self.worn.wrapping_add(of(epoch.worn));
+        self.low = self.low.wrapping_add(of(epoch.levels[0]));
+        self.high = self.high.wrapping_add(of(epoch.levels[2]));
+        let levels = epoch.levels[0].wrapping_add(epoch.levels[1]).wrapping_add(epoch.levels[2]);
+        self.levels = self.levels.wrapping_add(of(levels));
+        // Each epoch's mean counts once, however dense its readings. Of none it is 0: nobody knows beforehand which have any.
+        let bpm = epoch.beats * part_of(epoch.beats_count);
+        self.ratios = self.ratios.wrapping_add(rounded_ratio(bpm * scales.beats));
+        self.rated = self.rated.wrapping_add(i32::from(epoch.beats_count > 0));
+        let hundredths = epoch.breaths as f64 * part_of(epoch.breaths_count);
+        self.breaths = self.breaths.wrapping_add(rounded_ratio(hundredths * scales.breaths));
+        self.breathed = self.breathed.wrapping_add(i32::from(epoch.breaths_count > 0));
         if epoch.fixes > 0 {
-            self.fixed += 1;
+            self.fixed = self.fixed.wrapping_add(1);
             self.east += epoch.east;
             self.north += epoch.north;
             self.east_squares = self.east_squares.wrapping_add(epoch.east * epoch.east);
@@ -146,8 +144,39 @@ impl Sums {
                 self.legs_us += epoch.to - before.to;
             }
         }
-        self
     }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "ten-thousandths of a ratio of rates, at most 200")]
+fn rounded_ratio(ten_thousandths: f64) -> i32 {
+    rounded(ten_thousandths) as i32
+}
+
+/// What turns beats per minute, and hundredths of a breath, into ten-thousandths of the sleeping ones.
+#[derive(Debug, Clone, Copy)]
+struct Scales {
+    of: (Baseline, f64),
+    beats: f64,
+    breaths: f64,
+}
+
+impl Scales {
+    fn new((asleep, breaths): (Baseline, f64)) -> Self {
+        Self { of: (asleep, breaths), beats: 1e4 / asleep.sleeping_bpm, breaths: 100.0 / breaths }
+    }
+}
+
+/// One of so many parts, and 0 of none: divisions are what takes longest here.
+fn part_of(count: u32) -> f64 {
+    const PARTS: [f64; 16] = {
+        let (mut parts, mut count) = ([0.0; 16], 1);
+        while count < parts.len() {
+            parts[count] = 1.0 / count as f64;
+            count += 1;
+        }
+        parts
+    };
+    PARTS.get(count as usize).copied().unwrap_or_else(|| 1.0 / f64::from(count))
 }
 
 /// Sums over the epochs between two places. What is asked for is subtracted, and no more.
@@ -158,114 +187,155 @@ struct Span<'a> {
 }
 
 impl Span<'_> {
+    fn of(&self, one: impl Fn(&Sums) -> i32) -> i32 {
+        one(self.upto).wrapping_sub(one(self.from))
+    }
+
     /// Wraps as squares' sums do: the difference is right.
-    fn of(&self, one: impl Fn(&Sums) -> i64) -> i64 {
+    fn long(&self, one: impl Fn(&Sums) -> i64) -> i64 {
         one(self.upto).wrapping_sub(one(self.from))
     }
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "a ratio of heart rates, at most 10")]
-fn ten_thousandths(ratio: f64) -> i64 {
-    (ratio * 1e4).round() as i64
+/// The furthest that a window reaches, slots.
+const REACH: i64 = 360 * SECOND / SLOT_US;
+/// More slots than any epoch's windows and what lies between them.
+const KEPT: usize = 64;
+const _: () = assert!(2 * REACH + 3 < KEPT as i64);
+
+/// What lies around an epoch, by slot: the last ones that were summed up.
+struct Around<'a> {
+    sums: [Sums; KEPT],
+    /// How far into its slot its epoch ends, microseconds.
+    into: [i32; KEPT],
+    /// The slot up to which sums are known, and those sums.
+    end: i64,
+    sum: Sums,
+    rest: &'a [Epoch],
+    /// The last that has fixes.
+    fixed: Option<&'a Epoch>,
+    steady: Steady<'a>,
+    scales: Scales,
 }
 
-/// A window that moves forward with the epochs.
-#[derive(Debug)]
-struct Window {
-    before: i64,
-    after: i64,
-    from: usize,
-    to: usize,
+/// The slot of an instant, and how far into it that is, microseconds.
+#[expect(clippy::cast_possible_truncation, reason = "15 s")]
+fn placed(at: i64) -> (i64, i32) {
+    (at.div_euclid(SLOT_US), at.rem_euclid(SLOT_US) as i32)
 }
 
-impl Window {
-    const fn around(seconds: i64) -> Self {
-        Self { before: seconds * SECOND, after: seconds * SECOND, from: 0, to: 0 }
+/// Where a slot is kept.
+#[expect(clippy::cast_possible_truncation, reason = "below 64")]
+const fn kept(slot: i64) -> usize {
+    slot.rem_euclid(KEPT as i64).unsigned_abs() as usize
+}
+
+impl<'a> Around<'a> {
+    fn new(run: &'a [Epoch], mut steady: Steady<'a>) -> Self {
+        let scales = Scales::new(steady.both_at(run.first().map_or(0, |first| first.to)));
+        let end = run.first().map_or(0, |first| placed(first.to).0);
+        let sum = Sums::default();
+        Self { sums: [sum; KEPT], into: [0; KEPT], end, sum, rest: run, fixed: None, steady, scales }
     }
 
-    /// Up to the instant, included.
-    const fn before(seconds: i64) -> Self {
-        Self { before: seconds * SECOND, after: 0, from: 0, to: 0 }
-    }
-
-    /// From the instant on, not included.
-    const fn after(seconds: i64) -> Self {
-        Self { before: -1, after: seconds * SECOND, from: 0, to: 0 }
-    }
-
-    /// The sums over the epochs that end within it, about an instant.
-    fn span<'a>(&mut self, run: &[Epoch], sums: &'a [Sums], at: i64) -> Span<'a> {
-        while run[self.from].to < at - self.before {
-            self.from += 1;
+    /// Sums everything up that a window about this slot reaches.
+    fn sum_about(&mut self, slot: i64) {
+        while self.end <= slot + REACH + 1 {
+            self.sums[kept(self.end)] = self.sum;
+            if let [epoch, rest @ ..] = self.rest
+                && let (at, into) = placed(epoch.to)
+                && at == self.end
+            {
+                self.into[kept(at)] = into;
+                let of = self.steady.both_at(epoch.to);
+                if of != self.scales.of {
+                    self.scales = Scales::new(of);
+                }
+                self.sum.add(epoch, self.fixed, self.scales);
+                if epoch.fixes > 0 {
+                    self.fixed = Some(epoch);
+                }
+                self.rest = rest;
+            }
+            self.end += 1;
         }
-        while self.to < run.len() && run[self.to].to <= at + self.after {
-            self.to += 1;
-        }
-        Span { upto: &sums[self.to], from: &sums[self.from] }
+    }
+
+    /// Sums up to the first epoch that ends there or later.
+    fn before(&self, (slot, into): (i64, i32)) -> &Sums {
+        &self.sums[kept(slot + i64::from(self.into[kept(slot)] < into))]
+    }
+
+    /// Sums up to the last epoch that ends there or earlier, and with it.
+    fn with(&self, (slot, into): (i64, i32)) -> &Sums {
+        &self.sums[kept(slot + i64::from(self.into[kept(slot)] <= into))]
+    }
+
+    /// So many whole slots on each side.
+    fn within(&self, (slot, into): (i64, i32), slots: i64) -> Span<'_> {
+        Span { from: self.before((slot - slots, into)), upto: self.with((slot + slots, into)) }
     }
 }
+
+/// So many seconds on each side, as slots.
+const fn slots(seconds: i64) -> i64 {
+    assert!(seconds * SECOND % SLOT_US == 0);
+    seconds * SECOND / SLOT_US
+}
+
+/// So much later, or earlier.
+#[expect(clippy::cast_possible_truncation, reason = "15 s")]
+fn later((slot, into): (i64, i32), us: i32) -> (i64, i32) {
+    const SLOT: i32 = SLOT_US as i32;
+    let into = into + us.rem_euclid(SLOT);
+    let over = i32::from(into >= SLOT);
+    (slot + i64::from(us.div_euclid(SLOT) + over), into - over * SLOT)
+}
+
+/// Heart rates so long before and after are compared, microseconds.
+const TREND_US: i32 = 100_000_000;
 
 /// What the epochs of a run look like.
 pub(super) fn see(run: &[Epoch], baselines: &Baselines, priors: &Priors) -> Vec<Seen> {
-    let mut sums = Vec::with_capacity(run.len() + 1);
-    let mut sum = Sums::default();
-    sums.push(sum);
-    let mut steady = baselines.steady();
-    let mut before = None;
-    for epoch in run {
-        sum = sum.plus(epoch, before, steady.both_at(epoch.to));
-        sums.push(sum);
-        if epoch.fixes > 0 {
-            before = Some(epoch);
-        }
-    }
-    let [mut near, mut wide, mut breath, mut place, mut contact] =
-        [75, 300, 60, 180, 360].map(Window::around);
-    let [mut past, mut rate_past] = [60, 100].map(Window::before);
-    let [mut next, mut rate_next] = [60, 100].map(Window::after);
+    let mut around = Around::new(run, baselines.steady());
     let mut all = Vec::with_capacity(run.len());
     let mut last: Option<&Epoch> = None;
-    for (nth, epoch) in run.iter().enumerate() {
-        let at = epoch.to;
-        let gait = gait(&mut last, epoch, priors);
-        let near = near.span(run, &sums, at);
-        let around = contact.span(run, &sums, at);
+    for epoch in run {
+        let at = placed(epoch.to);
+        around.sum_about(at.0);
+        let own = Span { from: &around.sums[kept(at.0)], upto: &around.sums[kept(at.0 + 1)] };
+        let contact = around.within(at, const { slots(360) });
+        // The minute before with the epoch, the minute after without it.
+        let minute = around.within(at, const { slots(60) });
+        let (past, next) = (Span { upto: own.upto, ..minute }, Span { from: own.upto, ..minute });
+        let rate_past = Span { from: around.before(later(at, -TREND_US)), upto: own.upto };
+        let rate_next = Span { from: own.upto, upto: around.with(later(at, TREND_US)) };
+        let (rates, levelled) = (contact.of(|sums| sums.rated) > 0, contact.of(|sums| sums.levels) > 0);
+        let before = if epoch.fixes > 0 { last.replace(epoch) } else { None };
         all.push(Seen {
             symbols: [
                 levels(epoch),
-                shares(&near),
-                shares(&wide.span(run, &sums, at)),
-                breaths(&breath.span(run, &sums, at)),
-                ratio(&Span { upto: &sums[nth + 1], from: &sums[nth] }),
-                spread(&place.span(run, &sums, at), epoch.narrow),
-                speed(&past.span(run, &sums, at), &next_span(&mut next, run, &sums, at), epoch.narrow),
-                trend(&rate_past.span(run, &sums, at), &next_span(&mut rate_next, run, &sums, at)),
-                worn(&around),
+                shares(&around.within(at, const { slots(75) })),
+                shares(&around.within(at, const { slots(300) })),
+                breaths(&minute),
+                ratio(&own),
+                spread(&around.within(at, const { slots(180) }), epoch.narrow),
+                speed(&past, &next, epoch.narrow),
+                trend(&rate_past, &rate_next),
+                worn(&contact),
             ],
             spacing: spacing(epoch),
-            rates: around.of(|sums| sums.with_rate) > 0,
-            levels: around.of(|sums| sums.levels) > 0,
-            gait,
+            rates,
+            levels: levelled,
+            gait: before.filter(|_| !rates && !levelled).and_then(|before| gait(before, epoch, priors)),
         });
     }
     all
 }
 
-fn next_span<'a>(window: &mut Window, run: &[Epoch], sums: &'a [Sums], at: i64) -> Span<'a> {
-    // Of the last epoch of a run nothing comes after.
-    if run.last().is_some_and(|last| last.to <= at) {
-        return Span { upto: &sums[0], from: &sums[0] };
-    }
-    window.span(run, sums, at)
-}
-
 /// The gait of the straight way since the fix before, where that is long enough ago.
-fn gait<'a>(last: &mut Option<&'a Epoch>, epoch: &'a Epoch, priors: &Priors) -> Option<Behavior> {
-    if epoch.fixes == 0 {
-        return None;
-    }
+fn gait(before: &Epoch, epoch: &Epoch, priors: &Priors) -> Option<Behavior> {
     // Always the one before, so that it is the same wherever the run was begun to be read.
-    let before = last.replace(epoch)?;
     let span = epoch.to - before.to;
     let way = long((epoch.east - before.east) as f64 * epoch.narrow, (epoch.north - before.north) as f64);
     let speed = way / super::seconds(span);
@@ -278,10 +348,10 @@ fn gait<'a>(last: &mut Option<&'a Epoch>, epoch: &'a Epoch, priors: &Priors) -> 
     }
 }
 
-/// By the mean time between its readings.
+/// By the mean time between its readings, a part of a microsecond left out.
 fn spacing(epoch: &Epoch) -> u8 {
-    let apart = (epoch.to - epoch.from) / i64::from(epoch.readings.max(1));
-    SPACED_US.iter().map(|edge| u8::from(apart > *edge)).sum()
+    let (span, readings) = (epoch.to - epoch.from, i64::from(epoch.readings.max(1)));
+    SPACED_US.iter().map(|edge| u8::from(span >= (edge + 1) * readings)).sum()
 }
 
 fn levels(epoch: &Epoch) -> u8 {
@@ -289,46 +359,68 @@ fn levels(epoch: &Epoch) -> u8 {
     epoch.levels.iter().zip(0_u8..).map(|(count, level)| u8::from(*count > 0) << level).sum()
 }
 
-/// How many edges lie at or below it, after `first`.
-fn share_symbol(value: f64, edges: &[f64], first: u8) -> u8 {
-    first + edges.iter().map(|edge| u8::from(value >= *edge)).sum::<u8>()
+/// How many edges, each so many units, lie at or below it, after `first`.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "so many edges")]
+fn symbol<const EDGES: usize>(value: f64, unit: f64, edges: &[f64; EDGES], first: u8) -> u8 {
+    // As wide as the figures, so that several are compared at once.
+    let mut below = 0_i64;
+    for edge in edges {
+        below += i64::from(value >= *edge * unit);
+    }
+    first + below as u8
 }
 
-/// A part of a whole, as whole numbers; a ratio of sums is the same wherever they were begun.
-fn share(part: i64, whole: i64) -> f64 {
-    part as f64 / whole as f64
+/// Edges as other figures: so many of which make one, and squared where squares are compared.
+const fn edges<const EDGES: usize>(mut edges: [f64; EDGES], units: f64, squared: bool) -> [f64; EDGES] {
+    let mut nth = 0;
+    while nth < EDGES {
+        edges[nth] *= units;
+        if squared {
+            edges[nth] *= edges[nth];
+        }
+        nth += 1;
+    }
+    edges
 }
 
 fn shares(span: &Span<'_>) -> u8 {
     let levels = span.of(|sums| sums.levels);
-    if levels <= 0 {
-        return 0;
-    }
-    let quarter = |part: i64| share_symbol(share(part, levels), &[0.06, 0.3, 0.75], 0);
-    1 + 4 * quarter(span.of(|sums| sums.low)) + quarter(span.of(|sums| sums.high))
+    // From 6 %, 30 % and 75 %: whole numbers, so that no edge is rounded away.
+    let quarter = |part: i32| {
+        u8::from(50 * part >= 3 * levels)
+            + u8::from(10 * part >= 3 * levels)
+            + u8::from(4 * part >= 3 * levels)
+    };
+    let symbol = 1 + 4 * quarter(span.of(|sums| sums.low)) + quarter(span.of(|sums| sums.high));
+    if levels <= 0 { 0 } else { symbol }
 }
 
 fn ratio(span: &Span<'_>) -> u8 {
     // In hundredths, rounded down: every edge is one.
-    let hundredths = span.of(|sums| sums.ratios).checked_div(span.of(|sums| sums.rated) * 100);
-    hundredths
-        .map_or(0, |nth| RATIO_SYMBOLS[usize::try_from(nth).unwrap_or_default().min(RATIO_SYMBOLS.len() - 1)])
+    let hundredths = span.of(|sums| sums.ratios) / 100;
+    let symbol = RATIO_SYMBOLS[usize::try_from(hundredths).unwrap_or_default().min(RATIO_SYMBOLS.len() - 1)];
+    if span.of(|sums| sums.rated) <= 0 { 0 } else { symbol }
 }
 
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "hundredths, at most 20,000")]
 fn breaths(span: &Span<'_>) -> u8 {
     let breathed = span.of(|sums| sums.breathed);
-    if breathed <= 0 {
-        return 0;
-    }
-    share_symbol(share(span.of(|sums| sums.breaths), breathed) / 1e4, &BREATHS, 1)
+    // As of heart rates. Half of one more keeps rounding out of it here too.
+    let sum = f64::from(span.of(|sums| sums.breaths)) + 0.5;
+    let hundredths = (sum * 0.01 * part_of(breathed.cast_unsigned())) as u32;
+    let symbol = BREATH_SYMBOLS[(hundredths as usize).min(BREATH_SYMBOLS.len() - 1)];
+    if breathed <= 0 { 0 } else { symbol }
 }
 
 /// A collar that reports levels and neither heart rates nor breaths may lie on a table; one that reports no levels says nothing of it.
 fn worn(span: &Span<'_>) -> u8 {
-    if span.of(|sums| sums.levels) <= 0 {
-        return 0;
-    }
-    share_symbol(share(span.of(|sums| sums.worn), span.of(|sums| sums.readings)), &[0.02, 0.25, 0.6], 1)
+    let (worn, readings) = (span.of(|sums| sums.worn), span.of(|sums| sums.readings));
+    // From 2 %, 25 % and 60 %.
+    let symbol = 1
+        + u8::from(50 * worn >= readings)
+        + u8::from(4 * worn >= readings)
+        + u8::from(5 * worn >= 3 * readings);
+    if span.of(|sums| sums.levels) <= 0 { 0 } else { symbol }
 }
 
 fn trend(past: &Span<'_>, next: &Span<'_>) -> u8 {
@@ -336,27 +428,30 @@ fn trend(past: &Span<'_>, next: &Span<'_>) -> u8 {
     if before <= 0 || after <= 0 {
         return 0;
     }
-    let mean = |span: &Span<'_>, rated: i64| share(span.of(|sums| sums.ratios), rated);
-    share_symbol((mean(next, after) - mean(past, before)) / 1e4, &TRENDS, 1)
+    // The difference of two means, over both counts: whole numbers, in ten-thousandths.
+    const EDGES: [f64; 8] = edges(TRENDS, 1e4, false);
+    let ratios = [past, next].map(|span| i64::from(span.of(|sums| sums.ratios)));
+    let [before, after] = [before, after].map(i64::from);
+    symbol((ratios[1] * before - ratios[0] * after) as f64, (before * after) as f64, &EDGES, 1)
 }
 
 fn spread(span: &Span<'_>, narrow: f64) -> u8 {
-    let count = span.of(|sums| sums.fixed);
+    let count = i64::from(span.of(|sums| sums.fixed));
     if count < 2 {
         return 0;
     }
     // count × sum of squares − square of the sum is the same wherever zero lies. Six minutes have 25 slots, and no fix is further
     // than 2^26: 64 bits hold any of it.
-    let around = |sum: i64, squares: i64| {
-        count.wrapping_mul(squares).wrapping_sub(sum.wrapping_mul(sum)) as f64 / (count * count) as f64
-    };
-    let east = around(span.of(|sums| sums.east), span.of(|sums| sums.east_squares));
-    let north = around(span.of(|sums| sums.north), span.of(|sums| sums.north_squares));
-    let variance = east * narrow * narrow + north;
-    let far = share_symbol(variance.max(0.0).sqrt() * UNIT_M, &SPREADS, 0);
-    let fast = match span.of(|sums| sums.legs_us) {
+    let around =
+        |sum: i64, squares: i64| count.wrapping_mul(squares).wrapping_sub(sum.wrapping_mul(sum)) as f64;
+    let east = around(span.long(|sums| sums.east), span.long(|sums| sums.east_squares));
+    let north = around(span.long(|sums| sums.north), span.long(|sums| sums.north_squares));
+    const SQUARES: [f64; 7] = edges(SPREADS, 1.0 / UNIT_M, true);
+    let far = symbol(east * narrow * narrow + north, (count * count) as f64, &SQUARES, 0);
+    const PER_US: [f64; 5] = edges(LEGS, 1e-6 / UNIT_M, false);
+    let fast = match span.long(|sums| sums.legs_us) {
         ..=0 => 0,
-        us => share_symbol(span.of(|sums| sums.legs) as f64 * UNIT_M / super::seconds(us), &LEGS, 1),
+        us => symbol(span.long(|sums| sums.legs) as f64, us as f64, &PER_US, 1),
     };
     1 + SPREADS_COUNT * fast + far
 }
@@ -366,23 +461,22 @@ const SPREADS_COUNT: u8 = 8;
 const _: () = assert!(SPREADS_COUNT as usize == SPREADS.len() + 1);
 
 /// The way from one epoch's fixes to the next one's, ten-millionths of a degree.
-#[expect(clippy::cast_possible_truncation, reason = "at most 2^28")]
 fn leg(before: &Epoch, epoch: &Epoch) -> i64 {
     let (east, north) = (epoch.east - before.east, epoch.north - before.north);
-    (long(east as f64 * epoch.narrow, north as f64) / UNIT_M).round() as i64
+    let east = east as f64 * epoch.narrow;
+    rounded((east * east + (north * north) as f64).sqrt())
 }
 
 fn speed(past: &Span<'_>, next: &Span<'_>, narrow: f64) -> u8 {
-    let [before, after] = [past, next].map(|span| span.of(|sums| sums.fixed));
+    let [before, after] = [past, next].map(|span| i64::from(span.of(|sums| sums.fixed)));
     if before <= 0 || after <= 0 {
         return 0;
     }
     // Of whole numbers too: the difference of two means, over both counts.
-    let between = |past_sum: i64, next_sum: i64| {
-        (next_sum * before - past_sum * after) as f64 / (before * after) as f64
-    };
-    let east = between(past.of(|sums| sums.east), next.of(|sums| sums.east)) * narrow;
-    let north = between(past.of(|sums| sums.north), next.of(|sums| sums.north));
-    // From the middle of the one minute to that of the other.
-    share_symbol(long(east, north) / 60.0, &SPEEDS, 1)
+    let between = |of: fn(&Sums) -> i64| (next.long(of) * before - past.long(of) * after) as f64;
+    let (east, north) = (between(|sums| sums.east) * narrow, between(|sums| sums.north));
+    // From the middle of the one minute to that of the other, squared.
+    const SQUARES: [f64; 6] = edges(SPEEDS, 60.0 / UNIT_M, true);
+    let counts = (before * after) as f64;
+    symbol(east * east + north * north, counts * counts, &SQUARES, 1)
 }

@@ -64,6 +64,19 @@ pub(super) const LANES: usize = 16;
 pub(super) type Lanes = [f32; LANES];
 /// A figure for each behaviour.
 pub(super) type Spoken = [f32; Behavior::ALL.len()];
+/// In a table of all symbols, where each channel's first one stands.
+#[expect(clippy::cast_possible_truncation, reason = "they are fewer than 256 in all")]
+pub(super) const FIRST_ROWS: [u8; COUNT] = {
+    let (mut rows, mut nth) = ([0; COUNT], 1);
+    while nth < COUNT {
+        rows[nth] = rows[nth - 1] + CHANNELS[nth - 1].1 as u8;
+        nth += 1;
+    }
+    rows
+};
+/// Rows of such a table: as many as a byte tells apart, so that no place needs to be checked; those beyond the symbols are padding.
+pub(super) const ROWS: usize = 256;
+const _: () = assert!(FIRST_ROWS[COUNT - 1] as usize + CHANNELS[COUNT - 1].1 <= ROWS);
 
 impl Doing {
     /// All, in the order of the tables.
@@ -176,22 +189,23 @@ pub enum RulesError {
 /// Rules ready to be used.
 #[derive(Debug, Clone)]
 pub struct Rules {
-    /// By spacing, channel and symbol: how likely each doing makes it look so, its weight applied.
-    pub(super) looks: Vec<Vec<Vec<Lanes>>>,
+    /// By spacing, and by channel and symbol ([`FIRST_ROWS`]): how likely each doing makes it look so, its weight applied.
+    pub(super) looks: Vec<[Lanes; ROWS]>,
     pub(super) dog: Days,
     pub(super) cat: Days,
     /// By spacing and behaviour.
     pub(super) leans: Vec<Spoken>,
     /// By the signals at hand and doing, what behaviour it may be said to be.
     pub(super) says: [[u8; DOINGS]; 8],
-    pub(super) confidence: Vec<f32>,
+    /// The last one twice.
+    pub(super) confidence: [f32; CONFIDENCES + 1],
 }
 
 /// A species' days.
 #[derive(Debug, Clone)]
 pub(super) struct Days {
-    /// By spacing, channel and symbol: how much that speaks for each behaviour against the rest, nats.
-    pub(super) speaks: Vec<Vec<Vec<Spoken>>>,
+    /// By spacing and behaviour, and by channel and symbol ([`FIRST_ROWS`]): how much that speaks for it against the rest, nats.
+    pub(super) speaks: Vec<[[f32; ROWS]; Behavior::ALL.len()]>,
     /// By whole seconds: the chance of still being at it.
     pub(super) stays: Vec<Lanes>,
     /// By doing, what comes after it.
@@ -229,16 +243,17 @@ impl Rules {
             return Err(RulesError::Faults(faults));
         }
         let looks = |(spacing, weights): (usize, &Vec<f32>)| {
-            let channel = |(nth, (_, symbols, _)): (usize, &(&str, usize, &str))| {
-                let look = |symbol: usize| {
-                    lanes(file, &|row| row.looks[spacing][nth][symbol - 1].powf(weights[nth]))
-                };
-                // Of what was not seen every doing is as likely.
-                std::iter::once([1.0; LANES]).chain((1..*symbols).map(look)).collect()
-            };
-            CHANNELS.iter().enumerate().map(channel).collect()
+            // Of what was not seen every doing is as likely.
+            let mut looks = [[1.0; LANES]; ROWS];
+            for (nth, (_, symbols, _)) in CHANNELS.iter().enumerate() {
+                for symbol in 1..*symbols {
+                    looks[usize::from(FIRST_ROWS[nth]) + symbol] =
+                        lanes(file, &|row| row.looks[spacing][nth][symbol - 1].powf(weights[nth]));
+                }
+            }
+            looks
         };
-        let looks: Vec<Vec<Vec<Lanes>>> = file.weights.iter().enumerate().map(looks).collect();
+        let looks: Vec<[Lanes; ROWS]> = file.weights.iter().enumerate().map(looks).collect();
         let leans = |leans: &[f32]| {
             let mut all = [1.0; Behavior::ALL.len()];
             all.iter_mut().zip(leans).for_each(|(all, lean)| *all = *lean);
@@ -250,7 +265,7 @@ impl Rules {
             looks,
             leans: file.leans.iter().map(|of| leans(of)).collect(),
             says: std::array::from_fn(smooth::says),
-            confidence: file.confidence.clone(),
+            confidence: std::array::from_fn(|nth| file.confidence[nth.min(CONFIDENCES - 1)]),
         })
     }
 
@@ -269,10 +284,17 @@ fn lanes(file: &File, figure: &dyn Fn(&Row) -> f32) -> Lanes {
     lanes
 }
 
-fn days(file: &File, looks: &[Vec<Vec<Lanes>>], species: Species) -> Days {
+fn days(file: &File, looks: &[[Lanes; ROWS]], species: Species) -> Days {
     let common = lanes(file, &|row| common(file, row, species));
-    let spoken = |table: &Vec<Lanes>| table.iter().map(|look| speaks(file, &common, look)).collect();
-    let speaks = looks.iter().map(|channels| channels.iter().map(spoken).collect()).collect();
+    let speaks = |looks: &[Lanes; ROWS]| {
+        let mut all = [[0.0; ROWS]; Behavior::ALL.len()];
+        for (row, look) in looks.iter().enumerate() {
+            let spoken = speaks(file, &common, look);
+            all.iter_mut().zip(spoken).for_each(|(of, spoken)| of[row] = spoken);
+        }
+        all
+    };
+    let speaks = looks.iter().map(speaks).collect();
     let (mut next, mut comes_after) = ([[0.0; LANES]; LANES], [[0.0; LANES]; LANES]);
     for (from, row) in file.doings.iter().enumerate() {
         for (to, share) in row.course(species).next.iter().enumerate() {

@@ -310,8 +310,8 @@ impl Head {
                     rest.restore(*number, &decoded::<Vec<(u16, u32)>>(bytes)?);
                 }
                 let counted = samples.partition_point(|sample| quarter(sample.at) < recount);
+                rest.add(&samples[counted..]);
                 for sample in &samples[counted..] {
-                    rest.add(sample);
                     let at = quarter(sample.at);
                     if at < quarter(newest) {
                         quarters.entry(at).or_default();
