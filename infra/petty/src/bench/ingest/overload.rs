@@ -31,10 +31,10 @@ pub(super) struct Memory {
     pub(super) service: &'static str,
     /// Before anything was sent.
     pub(super) before: f64,
-    /// The most while the first half of the time passed.
-    pub(super) first: f64,
-    /// And the second.
-    pub(super) second: f64,
+    /// The most of all.
+    pub(super) most: f64,
+    /// The most of the last third of the time over that of the one before: in the first it warms up.
+    pub(super) grew: f64,
 }
 
 impl Replicas {
@@ -91,14 +91,14 @@ impl Replicas {
             sent = batches.send_over(self.gateway, CONNECTIONS * TIMES) => sent?,
             error = watch => return Err(error),
         };
-        let (first, second) = seen.split_at(seen.len() / 2);
+        let third = seen.len() / 3;
         let most =
             |some: &[Vec<f64>], nth: usize| some.iter().map(|weights| weights[nth]).fold(0.0, f64::max);
         let memories = self.processes.iter().enumerate().map(|(nth, (service, _))| Memory {
             service,
             before: before[nth],
-            first: most(first, nth),
-            second: most(second, nth),
+            most: most(&seen, nth),
+            grew: most(&seen[2 * third..], nth) / most(&seen[third..2 * third], nth),
         });
         let memories = memories.collect();
         Ok((took, counts, memories))

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::streams::{StreamAutoClaimOptions, StreamAutoClaimReply, StreamId, StreamReadReply};
+use redis::streams::{StreamAutoClaimOptions, StreamAutoClaimReply, StreamId, StreamKey, StreamReadReply};
 use redis::{AsyncCommands as _, RedisError, RedisResult, Value};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::time::Instant;
@@ -16,12 +16,14 @@ use super::turns::Turns;
 use super::{Consumer, worker};
 use crate::events::{Topic, topics};
 
-/// So many entries of a stream are read at once.
+/// So many entries of a stream are read at once at most, and before it is known how large they are.
 const BATCH: usize = 32;
+const FIRST_BATCH: usize = 4;
 /// So many wait for a worker at most.
 const QUEUE: usize = worker::TOGETHER;
-/// So many bytes of entries wait for workers and are worked on, about.
-const BYTES: usize = 16 << 20;
+/// So many bytes of entries wait for workers and are worked on, about, and as many are read at once: what is made of them takes ten times as
+/// much.
+const BYTES: usize = 4 << 20;
 /// So long is waited for what comes, at most: a quarter of a lease.
 const BLOCK: Duration = Duration::from_secs(1);
 /// Shards are handled side by side by so many workers, each in order.
@@ -62,6 +64,8 @@ struct Reader {
     reading: BTreeSet<i16>,
     cut_off: Arc<AtomicBool>,
     pause: Duration,
+    /// So many entries of a stream are read at once, as large as the last ones were.
+    batch: usize,
 }
 
 pub(super) async fn run(consumer: Arc<Consumer>) {
@@ -86,7 +90,8 @@ pub(super) async fn run(consumer: Arc<Consumer>) {
     let shutdown = consumer.context.shutdown.clone();
     let room = Arc::new(Semaphore::new(BYTES));
     let (reading, pause) = (BTreeSet::new(), Duration::from_millis(50));
-    let mut reader = Reader { consumer, sources, queues, room, held, leave, reading, cut_off, pause };
+    let batch = FIRST_BATCH;
+    let mut reader = Reader { consumer, sources, queues, room, held, leave, reading, cut_off, pause, batch };
     loop {
         tokio::select! {
             () = shutdown.draining() => return,
@@ -147,7 +152,7 @@ impl Reader {
         let group = self.consumer.context.service;
         let name = self.consumer.context.base.instance.as_str();
         let mut command = redis::cmd("XREADGROUP");
-        command.arg("GROUP").arg(group).arg(name).arg("COUNT").arg(BATCH);
+        command.arg("GROUP").arg(group).arg(name).arg("COUNT").arg(self.batch);
         command.arg("BLOCK").arg(block.as_millis().to_string()).arg("STREAMS");
         let sources = || self.sources.iter().filter(|source| self.reading.contains(&source.shard));
         for source in sources() {
@@ -158,7 +163,9 @@ impl Reader {
         }
         match command.query_async::<Option<StreamReadReply>>(connection).await {
             Ok(reply) => {
-                for stream in reply.into_iter().flat_map(|reply| reply.keys) {
+                let streams = reply.map(|reply| reply.keys).unwrap_or_default();
+                self.batch = batch(&streams, sources().count()).unwrap_or(self.batch);
+                for stream in streams {
                     if let Some(source) = self.sources.iter().find(|source| source.key == stream.key) {
                         self.enqueue(source, stream.ids).await;
                     }
@@ -185,7 +192,7 @@ impl Reader {
         for source in self.sources.iter().filter(|source| source.shard == shard) {
             let mut from = "0-0".to_owned();
             loop {
-                let options = StreamAutoClaimOptions::default().count(BATCH);
+                let options = StreamAutoClaimOptions::default().count(self.batch);
                 let reply: RedisResult<StreamAutoClaimReply> =
                     connection.xautoclaim_options(&source.key, group, name, idle, &from, options).await;
                 match reply {
@@ -210,10 +217,7 @@ impl Reader {
     async fn enqueue(&self, source: &Source, entries: Vec<StreamId>) {
         let queue = self.queue(source.shard);
         for entry in entries {
-            let bytes = match entry.map.get("e") {
-                Some(Value::BulkString(bytes)) => bytes.clone(),
-                _ => Vec::new(),
-            };
+            let bytes = bytes(&entry).to_vec();
             // One that is larger than all of it comes alone.
             let weight = u32::try_from(bytes.len().min(BYTES)).unwrap_or(u32::MAX);
             let Ok(room) = self.room.clone().acquire_many_owned(weight).await else { return };
@@ -227,6 +231,21 @@ impl Reader {
         let worker = usize::try_from(shard).unwrap_or_default() % self.queues.len();
         &self.queues[worker]
     }
+}
+
+/// An entry's event.
+fn bytes(entry: &StreamId) -> &[u8] {
+    match entry.map.get("e") {
+        Some(Value::BulkString(bytes)) => bytes,
+        _ => &[],
+    }
+}
+
+/// How many entries of each of so many streams may be read at once, if they are as large as these; of none nobody knows.
+fn batch(streams: &[StreamKey], sources: usize) -> Option<usize> {
+    let entries = || streams.iter().flat_map(|stream| &stream.ids);
+    let mean = entries().map(|entry| bytes(entry).len()).sum::<usize>().checked_div(entries().count())?;
+    Some((BYTES / sources.max(1) / mean.max(1)).clamp(1, BATCH))
 }
 
 async fn make_groups(

@@ -136,8 +136,8 @@ async fn of_large_events_no_more_are_taken_than_there_is_room_for() {
     pending.arg(stream).arg("behavior");
     let (taken, ..): (i64, redis::Value, redis::Value, redis::Value) =
         pending.query_async(&mut connection).await.unwrap();
-    // Sixteen megabytes, and what was read with the last of them.
-    assert!(taken <= 16 + 32, "{taken} of {COUNT} are taken");
+    // Four megabytes, and what was read with the last of them.
+    assert!(taken <= 4 + 4, "{taken} of {COUNT} are taken");
     turnstile.open.store(true, Ordering::Release);
     turnstile.go.notify_one();
     let applied = "-- applied\nSELECT count(*) FROM applied WHERE octet_length(body) > 1048576";
