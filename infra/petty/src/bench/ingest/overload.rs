@@ -52,6 +52,7 @@ impl Replicas {
             let mut environment = plan.environment(service, 0)?;
             let mut set = |name: &str, value: String| environment.insert(name.to_owned(), value);
             set("PETTY_INSTANCE", format!("{service}-overload"));
+            set("PETTY_LOG", "warn".to_owned());
             set("PETTY_ADMIN_LISTEN", addresses.admin.to_string());
             if service == GATEWAY {
                 set("PETTY_HTTP_LISTEN", addresses.grpc.to_string());
