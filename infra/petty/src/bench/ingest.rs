@@ -3,7 +3,8 @@
 //!
 //! The whole mesh runs meanwhile, behavior included. Readings a second are of what was acknowledged, until the last was; how long it
 //! takes from then on until behavior, timeline and feedback have handled everything and all sums are made is told apart, after
-//! each measurement. The senders run on the same cores, in the same process.
+//! each measurement. The senders run on the same cores, in the same process; what memory comes to is measured of replicas that are processes of
+//! their own (`overload`).
 
 mod floor;
 pub(super) mod herd;
