@@ -116,6 +116,7 @@ impl GatewayArgs {
 /// Does what the command line says. Errors go to stderr, and make the exit code 1.
 #[must_use]
 pub fn main() -> ExitCode {
+    petty_chassis::memory::take_small_pages();
     let cli = Cli::parse();
     run(cli).unwrap_or_else(|error| {
         // With nobody to read it, the exit code still says so.

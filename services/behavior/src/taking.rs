@@ -30,8 +30,10 @@ use crate::store::episodes::{self, Episode, Upsert};
 use crate::store::states::{self, Put, State};
 use crate::store::zones;
 
-/// So many pets are read and written together: a statement each would add up. Each has about an hour of readings in memory meanwhile.
-const AT_ONCE: usize = 64;
+/// So many pets are read and written together at most, a statement each would add up; and so many bytes of readings that came of them, some
+/// four thousand: each pet has about an hour of readings in memory meanwhile, as close together as those that came.
+const PETS_AT_ONCE: usize = 64;
+const BYTES_AT_ONCE: usize = 256 << 10;
 
 /// A pet's readings, of one event or of several.
 #[derive(Debug)]
@@ -74,7 +76,8 @@ impl Flushed {
     pub(crate) fn of(pet: PetId, parts: &[(&Event, &Part)]) -> Result<Self, Failure> {
         let mut flushed = Self::nothing(pet);
         for (event, part) in parts {
-            for (reading, report) in convert::readings(part)? {
+            for read in convert::readings(part)? {
+                let (reading, report) = read?;
                 flushed.readings.push(reading);
                 flushed.reports.push(report);
             }
@@ -88,6 +91,16 @@ impl Flushed {
         let traceparent = telemetry::traceparent().unwrap_or_default();
         Self { pet, readings: Vec::new(), reports: Vec::new(), traceparent }
     }
+}
+
+/// How many of the first of some pets, each with its parts, are taken together: one at least, where there is one.
+pub(crate) fn at_once(pets: &[&[(&Event, &Part)]]) -> usize {
+    let mut bytes = 0;
+    let fits = |parts: &&&[(&Event, &Part)]| {
+        bytes += parts.iter().map(|(_, part)| part.body.len()).sum::<usize>();
+        bytes <= BYTES_AT_ONCE
+    };
+    pets.iter().take(PETS_AT_ONCE).take_while(fits).count().max(pets.len().min(1))
 }
 
 impl Taker<'_> {
@@ -133,26 +146,24 @@ impl Taker<'_> {
 
     /// Takes readings into locked pets' windows; writes and tells what that, or what is now known of the pets, changed.
     pub(crate) async fn revise(&self, work: &[Work]) -> Result<(), Failure> {
-        for some in work.chunks(AT_ONCE) {
-            let revised = self.revise_some(some).await?;
-            let puts: Vec<&Put> = revised.iter().filter_map(|revised| revised.put.as_ref()).collect();
-            states::put(self.tx, self.clock, &puts).await?;
-            self.tell(&revised).await?;
-        }
+        let revised = self.revise_all(work).await?;
+        let puts: Vec<&Put> = revised.iter().filter_map(|revised| revised.put.as_ref()).collect();
+        states::put(self.tx, self.clock, &puts).await?;
+        self.tell(&revised).await?;
         Ok(())
     }
 
-    async fn revise_some(&self, some: &[Work]) -> Result<Vec<Revised>, Failure> {
-        let takes = some.iter().map(|Work { about, state, flushed }| {
+    async fn revise_all(&self, work: &[Work]) -> Result<Vec<Revised>, Failure> {
+        let takes = work.iter().map(|Work { about, state, flushed }| {
             let head = state.head.as_deref().map(Head::decode).transpose()?.unwrap_or_default();
             Ok(Take { pet: flushed.pet, about, head, readings: &flushed.readings })
         });
         let mut takes: Vec<Take<'_>> = takes.collect::<Result<_, Failure>>()?;
         let changes = interpreting::take_all(self.tx, &mut takes).await?;
-        let placed = some.iter().filter(|work| work.flushed.reports.iter().any(|one| one.position.is_some()));
+        let placed = work.iter().filter(|work| work.flushed.reports.iter().any(|one| one.position.is_some()));
         let placed: Vec<Uuid> = placed.map(|work| work.flushed.pet.0).collect();
         let zones = zones::all_of(self.tx, &placed).await?;
-        let all = some.iter().zip(takes.iter().zip(changes));
+        let all = work.iter().zip(takes.iter().zip(changes));
         try_join_all(all.map(|(work, (take, changes))| {
             let zones = zones.get(&take.pet).map_or(&[][..], Vec::as_slice);
             self.watch(work, &take.head, zones, changes)

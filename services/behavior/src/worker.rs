@@ -13,7 +13,7 @@ use petty_chassis::events::{
 use petty_chassis::pets::PetSource;
 use petty_chassis::postgres::{Error, Tx};
 use petty_chassis::types::{Clock, PetId};
-use petty_proto::events::v1::{PetChanged, PetErasing, ReadingsAccepted, ReadingsSilent};
+use petty_proto::events::v1::{PetChanged, PetErasing, ReadingsSilent};
 
 use crate::alerting::Teller;
 use crate::config::DayConfig;
@@ -22,7 +22,7 @@ use crate::grpc::convert;
 use crate::store::days as day_rows;
 use crate::store::states::{self, State};
 use crate::store::{alerts, episodes, windows, zones};
-use crate::taking::{Flushed, Taker, Work};
+use crate::taking::{self, Flushed, Taker, Work};
 
 /// Handles the service's events.
 pub struct Worker {
@@ -56,7 +56,7 @@ impl Worker {
 impl Handler for Worker {
     fn split(&self, event: &Event) -> Result<Vec<Part>, Failure> {
         if tells_readings(event) {
-            return Ok(convert::parts(event.read::<ReadingsAccepted>()?));
+            return Ok(convert::parts(event.payload.clone())?);
         }
         Ok(vec![Part { pet: PetId(event.subject), body: event.payload.clone() }])
     }
@@ -83,9 +83,14 @@ impl Handler for Worker {
         // What a pet's readings came between, stays between them.
         for run in parts.chunk_by(|(a, _), (b, _)| tells_readings(a) == tells_readings(b)) {
             if run.first().is_some_and(|(event, _)| tells_readings(event)) {
-                let pets = run.chunk_by(|(_, a), (_, b)| a.pet == b.pet);
-                let flushed = pets.filter_map(|of| Some(Flushed::of(of.first()?.1.pet, of)));
-                self.taker(tx).take(flushed.collect::<Result<_, _>>()?).await?;
+                let pets: Vec<&[(&Event, &Part)]> = run.chunk_by(|(_, a), (_, b)| a.pet == b.pet).collect();
+                let mut rest = &pets[..];
+                while !rest.is_empty() {
+                    let (some, after) = rest.split_at(taking::at_once(rest));
+                    let flushed = some.iter().filter_map(|of| Some(Flushed::of(of.first()?.1.pet, of)));
+                    self.taker(tx).take(flushed.collect::<Result<_, _>>()?).await?;
+                    rest = after;
+                }
             } else {
                 one_by_one(self, tx, run).await?;
             }

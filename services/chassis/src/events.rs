@@ -28,7 +28,7 @@ pub mod wake;
 use std::sync::{Arc, OnceLock};
 
 use anyhow::Context as _;
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use jiff::Timestamp;
 use petty_proto::events::v1::Envelope;
 use prost::Message as _;
@@ -233,7 +233,8 @@ fn id_of_bytes(bytes: &[u8]) -> EventId {
     EventId(Uuid::new_v5(&Uuid::NAMESPACE_OID, bytes))
 }
 
-fn decode(bytes: &[u8]) -> Result<Event, String> {
+/// What an entry or a letter holds. Of `Bytes` the payload stays where it is.
+fn decode(bytes: impl Buf) -> Result<Event, String> {
     let envelope = Envelope::decode(bytes).map_err(|error| error.to_string())?;
     Event::try_from(envelope).map_err(|error| error.to_string())
 }

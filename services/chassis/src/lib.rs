@@ -15,6 +15,7 @@ pub mod error;
 pub mod events;
 pub mod foundation;
 pub mod grpc;
+pub mod memory;
 pub mod page;
 pub mod periodic;
 pub mod pets;
@@ -30,7 +31,3 @@ pub use foundation::{Foundation, FoundationConfig};
 pub use service::{Context, Service, embed, main};
 pub use shutdown::Shutdown;
 pub use tasks::{TaskLost, Tasks};
-
-/// Of every program that is built on this: requests are many small pieces of memory, taken by one thread and freed by another.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

@@ -12,6 +12,7 @@ use tokio::task::JoinHandle;
 
 use crate::admin::{AdminServer, Readiness, Surface};
 use crate::config::{self, BaseConfig, Environment, Section};
+use crate::memory;
 use crate::shutdown::{self, Shutdown};
 use crate::tasks::Tasks;
 use crate::telemetry;
@@ -86,6 +87,7 @@ pub trait Service: 'static {
 /// Runs a service as a process of its own, until it is drained: 0, 1 where it failed, 78 where its configuration is bad.
 #[must_use]
 pub fn main<S: Service>() -> ExitCode {
+    memory::take_small_pages();
     let environment = Environment::from_process();
     let (base, config) = match config::load::<(BaseConfig, S::Config)>(&environment) {
         Ok(settings) => settings,

@@ -150,7 +150,7 @@ impl Scene<'_> {
         let batches = Batches::make(&self.herd, self.next, rounds, size, again);
         let new = u64::try_from((size - again) * rounds)? * COLLARS as u64;
         let stored = self.tables.stored().await?;
-        let (took, counts) = batches.send(self.gateway).await?;
+        let (took, counts) = batches.send(self.gateway, self.args.at_once).await?;
         self.next += (size - again) * rounds;
         ensure!(
             counts.accepted == new && counts.duplicates == batches.readings - new,
@@ -264,7 +264,10 @@ impl Scene<'_> {
     async fn profiled(&mut self) -> anyhow::Result<()> {
         let span = Duration::from_secs(u64::from(self.args.seconds).min(5));
         let batches = Batches::make(&self.herd, self.next, 40, 100, 0);
-        let (seen, sent) = futures::join!(profile::watch(Duration::from_secs(2)), batches.send(self.gateway));
+        let (seen, sent) = futures::join!(
+            profile::watch(Duration::from_secs(2)),
+            batches.send(self.gateway, self.args.at_once)
+        );
         sent?;
         self.next += 4_000;
         self.details.insert("profile: batches of 100".to_owned(), Value::Array(seen));

@@ -244,6 +244,9 @@ pub struct IngestBench {
     /// How many readings a measurement of batches sends, about.
     #[arg(long, value_name = "N", default_value_t = 512_000, value_parser = clap::value_parser!(u32).range(256..=2_000_000))]
     pub readings: u32,
+    /// How many readings are on their way at once by REST: over so many connections that their batches come to it.
+    #[arg(long, value_name = "N", default_value_t = 16_000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub at_once: u32,
     /// How long a measurement of single readings lasts, in seconds.
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=600))]
     pub seconds: u32,

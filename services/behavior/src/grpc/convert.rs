@@ -59,19 +59,50 @@ pub(crate) fn pet(pet: auth::Pet) -> Result<Pet, Unusable> {
     Ok(Pet { species, build: Build::new(size, born), time_zone: pet.time_zone })
 }
 
+/// [`events::ReadingsAccepted`], of whose readings nothing is read yet: they stay where they are.
+#[derive(Clone, PartialEq, prost::Message)]
+struct Flush {
+    #[prost(bytes = "bytes", repeated, tag = "1")]
+    pets: Vec<Bytes>,
+}
+
+/// [`events::PetReadings`] without these.
+#[derive(Clone, PartialEq, prost::Message)]
+struct Whose {
+    #[prost(string, tag = "1")]
+    pet_id: String,
+}
+
 /// A flush by pet: one part each, whatever the producer repeated. What names no pet becomes a part of its own, so that it
 /// fails alone.
-pub(crate) fn parts(flush: events::ReadingsAccepted) -> Vec<Part> {
-    let mut pets: BTreeMap<PetId, events::PetReadings> = BTreeMap::new();
-    for mut readings in flush.pets {
-        let pet = readings.pet_id.parse().unwrap_or(PetId(Uuid::nil()));
-        match pets.get_mut(&pet) {
-            Some(known) => known.readings.append(&mut readings.readings),
-            None => drop(pets.insert(pet, readings)),
-        }
+///
+/// # Errors
+/// Where it is none.
+pub(crate) fn parts(flush: Bytes) -> Result<Vec<Part>, Unusable> {
+    let mut pets: BTreeMap<PetId, Vec<Bytes>> = BTreeMap::new();
+    for body in Flush::decode(flush).map_err(|_| Unusable("payload"))?.pets {
+        let whose = Whose::decode(body.clone()).map_err(|_| Unusable("payload"))?;
+        pets.entry(whose.pet_id.parse().unwrap_or(PetId(Uuid::nil()))).or_default().push(body);
     }
-    let encoded = pets.into_iter().map(|(pet, readings)| (pet, Bytes::from(readings.encode_to_vec())));
-    encoded.map(|(pet, body)| Part { pet, body }).collect()
+    let whole = |mut bodies: Vec<Bytes>| match bodies.pop() {
+        Some(body) if bodies.is_empty() => Ok(body),
+        last => merged(bodies.into_iter().chain(last)),
+    };
+    pets.into_iter().map(|(pet, bodies)| Ok(Part { pet, body: whole(bodies)? })).collect()
+}
+
+/// One pet's readings that came in pieces, each with a collar of its own.
+fn merged(pieces: impl Iterator<Item = Bytes>) -> Result<Bytes, Unusable> {
+    let mut whole = events::PetReadings::default();
+    for piece in pieces {
+        let mut piece = events::PetReadings::decode(piece).map_err(|_| Unusable("payload"))?;
+        for reading in piece.readings.iter_mut().filter(|reading| reading.collar_id.is_empty()) {
+            reading.collar_id.clone_from(&piece.collar_id);
+        }
+        whole.pet_id = piece.pet_id;
+        whole.readings.append(&mut piece.readings);
+    }
+    Ok(whole.encode_to_vec().into())
 }
 
 /// A flush with one part alone.
@@ -82,13 +113,17 @@ pub(crate) fn alone(part: &Part) -> Bytes {
 }
 
 /// One pet's readings: as far as behaviour goes, and as far as alerts do.
-pub(crate) fn readings(part: &Part) -> Result<Vec<(Reading, Report)>, Unusable> {
+pub(crate) fn readings(
+    part: &Part,
+) -> Result<impl Iterator<Item = Result<(Reading, Report), Unusable>>, Unusable> {
     let flushed = events::PetReadings::decode(part.body.clone()).map_err(|_| Unusable("payload"))?;
     same_pet(&flushed.pet_id, part.pet)?;
-    flushed.readings.iter().map(reading).collect()
+    let worn = collar(&flushed.collar_id);
+    Ok(flushed.readings.into_iter().map(move |one| reading(&one, worn)))
 }
 
-fn reading(reading: &events::AcceptedReading) -> Result<(Reading, Report), Unusable> {
+/// A reading, of a collar where it names no other.
+fn reading(reading: &events::AcceptedReading, worn: u64) -> Result<(Reading, Report), Unusable> {
     let heart_rate = within("heart_rate", reading.heart_rate, 30.0, 300.0)?;
     let activity_level = match reading.activity_level {
         None => None,
@@ -108,7 +143,7 @@ fn reading(reading: &events::AcceptedReading) -> Result<(Reading, Report), Unusa
     let respiratory_rate = within("respiratory_rate", reading.respiratory_rate, 0.0, f64::MAX)?;
     let report = Report {
         at,
-        collar: collar(&reading.collar_id),
+        collar: if reading.collar_id.is_empty() { worn } else { collar(&reading.collar_id) },
         heart_rate,
         activity_level,
         position,
@@ -248,7 +283,7 @@ mod tests {
     fn readings_out_of_bounds_are_refused_by_field() {
         let good =
             events::AcceptedReading { time_us: 1_000_000, heart_rate: Some(60.0), ..Default::default() };
-        assert!(reading(&good).is_ok());
+        assert!(reading(&good, 0).is_ok());
         for (bad, field) in [
             (events::AcceptedReading { heart_rate: Some(f64::NAN), ..good.clone() }, "heart_rate"),
             (events::AcceptedReading { heart_rate: Some(1_000.0), ..good.clone() }, "heart_rate"),
@@ -270,20 +305,52 @@ mod tests {
             (events::AcceptedReading { accuracy_m: Some(-1.0), ..good.clone() }, "accuracy_m"),
             (events::AcceptedReading { time_us: i64::MAX, ..good.clone() }, "time_us"),
         ] {
-            assert_eq!(reading(&bad).unwrap_err(), Unusable(field), "{bad:?}");
+            assert_eq!(reading(&bad, 0).unwrap_err(), Unusable(field), "{bad:?}");
         }
     }
 
     #[test]
     fn a_flush_is_split_into_one_part_a_pet() {
         let pet = Uuid::from_u128(7).to_string();
-        let of = |pet_id: &str, time_us| events::PetReadings {
+        let of = |pet_id: &str, collar: &str, time_us| events::PetReadings {
             pet_id: pet_id.to_owned(),
+            collar_id: collar.to_owned(),
             readings: vec![events::AcceptedReading { time_us, ..Default::default() }],
         };
-        let parts = parts(events::ReadingsAccepted { pets: vec![of(&pet, 1), of("nobody", 2), of(&pet, 3)] });
+        let pets = vec![of(&pet, "a", 1), of("nobody", "a", 2), of(&pet, "b", 3)];
+        let parts = parts(events::ReadingsAccepted { pets }.encode_to_vec().into()).unwrap();
         assert_eq!(parts.iter().map(|part| part.pet.0.as_u128()).collect::<Vec<_>>(), [0, 7]);
-        assert_eq!(readings(&parts[0]).unwrap_err(), Unusable("pet_id"));
-        assert_eq!(readings(&parts[1]).unwrap().len(), 2);
+        assert_eq!(readings(&parts[0]).err(), Some(Unusable("pet_id")));
+        let collars = |part| readings(part).unwrap().map(|read| read.unwrap().1.collar).collect::<Vec<_>>();
+        assert_eq!(collars(&parts[1]), [collar("a"), collar("b")]);
+    }
+
+    #[test]
+    fn a_reading_is_of_its_pets_collar_where_it_names_no_other() {
+        let pet = PetId(Uuid::from_u128(7));
+        let of =
+            |collar: &str| events::AcceptedReading { collar_id: collar.to_owned(), ..Default::default() };
+        let all = events::PetReadings {
+            pet_id: pet.to_string(),
+            collar_id: "worn".to_owned(),
+            readings: vec![of(""), of("other")],
+        };
+        let part = Part { pet, body: all.encode_to_vec().into() };
+        let read: Vec<u64> = readings(&part).unwrap().map(|read| read.unwrap().1.collar).collect();
+        assert_eq!(read, [collar("worn"), collar("other")]);
+        // As they were told before a pet's collar was.
+        let part = Part {
+            pet,
+            body: events::PetReadings { collar_id: String::new(), ..all }.encode_to_vec().into(),
+        };
+        let read: Vec<u64> = readings(&part).unwrap().map(|read| read.unwrap().1.collar).collect();
+        assert_eq!(read, [collar(""), collar("other")]);
+    }
+
+    #[test]
+    fn what_is_no_flush_is_refused() {
+        assert_eq!(parts(Bytes::from_static(b"\x0a\x05abc")).unwrap_err(), Unusable("payload"));
+        // A pet that is none, within a flush that is one.
+        assert_eq!(parts(Bytes::from_static(b"\x0a\x02\x0a\x05")).unwrap_err(), Unusable("payload"));
     }
 }

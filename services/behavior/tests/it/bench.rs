@@ -81,8 +81,11 @@ pub(crate) fn about(pet: PetId, species: Species, version: i64) -> Pet {
 
 /// One flush.
 pub(crate) fn flush(pets: impl IntoIterator<Item = (PetId, Vec<AcceptedReading>)>) -> ReadingsAccepted {
-    let of =
-        |(pet, readings): (PetId, Vec<AcceptedReading>)| PetReadings { pet_id: pet.to_string(), readings };
+    let of = |(pet, readings): (PetId, Vec<AcceptedReading>)| PetReadings {
+        pet_id: pet.to_string(),
+        readings,
+        ..PetReadings::default()
+    };
     ReadingsAccepted { pets: pets.into_iter().map(of).collect() }
 }
 

@@ -181,7 +181,7 @@ fn shown(letter: &Letter) -> wire::DeadLetter {
 
 fn outlined(letter: &Letter) -> wire::GetDeadLetterResponse {
     let mut answer = wire::GetDeadLetterResponse { letter: Some(shown(letter)), ..Default::default() };
-    let event = match decode(&letter.envelope) {
+    let event = match decode(letter.envelope.as_slice()) {
         Ok(event) => event,
         Err(error) => return wire::GetDeadLetterResponse { unreadable: error, ..answer },
     };

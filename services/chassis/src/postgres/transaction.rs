@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 
 use deadpool_postgres::Object;
@@ -225,9 +226,11 @@ impl Db {
         };
         let tx = Tx { inner: Arc::new(inner) };
         // From here on the connection goes down with a future that is dropped: a `BEGIN` that is on its way would begin the
-        // transaction of whoever got the connection next.
-        tx.client()?.batch_execute(begin).await.map_err(Error::from)?;
-        let value = match work(tx.clone()).await {
+        // transaction of whoever got the connection next. The first statement does not wait for it: polled in this order, each sends when
+        // it is polled first.
+        let (begun, worked) = futures::join!(tx.client()?.batch_execute(begin), work(tx.clone()));
+        begun.map_err(Error::from)?;
+        let value = match worked {
             Ok(value) => value,
             Err(error) => {
                 if tx.client()?.batch_execute("ROLLBACK").await.is_ok() {
@@ -236,7 +239,15 @@ impl Db {
                 return Err(error);
             }
         };
-        if let Err(refused) = tx.client()?.batch_execute("COMMIT").await.map_err(Error::from) {
+        let mut commit = std::pin::pin!(tx.client()?.batch_execute("COMMIT"));
+        // Nothing hangs on the end of what only read: once that is sent, the connection is the next one's, who is answered behind it.
+        let sent = if begin == BEGIN { None } else { Some(futures::poll!(commit.as_mut())) };
+        let committed = match sent {
+            None => commit.await,
+            Some(Poll::Ready(committed)) => committed,
+            Some(Poll::Pending) => Ok(()),
+        };
+        if let Err(refused) = committed.map_err(Error::from) {
             if refused.class() == Class::Lasting {
                 run_all(&tx.inner.at_refused_commit);
             }

@@ -116,7 +116,7 @@ async fn flush(producer: &Node, pets: &[PetId], value: f64) -> Vec<Row> {
             heart_rate: Some(value),
             ..Default::default()
         };
-        let readings = PetReadings { pet_id: pet.to_string(), readings: vec![reading] };
+        let readings = PetReadings { pet_id: pet.to_string(), readings: vec![reading], ..Default::default() };
         by_shard.entry(shard_of(*pet, shards)).or_default().push(readings);
     }
     let (clock, by_shard) = (&producer.base.context.clock, &by_shard);
@@ -425,7 +425,7 @@ async fn an_event_older_than_the_inbox_remembers_is_refused() {
     consumer.consume(Arc::new(Notebook::default()));
     let long_ago = Clock::system().now() - jiff::SignedDuration::from_hours(24 * 22 + 1);
     let pet = pets(1)[0];
-    let readings = PetReadings { pet_id: pet.to_string(), readings: Vec::new() };
+    let readings = PetReadings { pet_id: pet.to_string(), ..Default::default() };
     let envelope = Envelope {
         event_id: EventId::new(&Clock::system()).to_string(),
         topic: topics::READINGS_ACCEPTED.name.to_owned(),

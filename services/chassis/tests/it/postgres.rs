@@ -111,6 +111,30 @@ async fn what_is_dropped_while_it_begins_leaves_the_next_a_connection_that_can_w
     assert_eq!(length(db, id).await, 20);
 }
 
+/// The first statement is sent behind its `BEGIN` without waiting for that: it is within it nevertheless.
+#[tokio::test]
+async fn the_first_statement_is_in_its_transaction() {
+    let node = node("postgres_first").await;
+    let stack = petty_provision::shared().await.unwrap();
+    let runtime_url = stack.postgres().ensure_database("postgres_first").await.unwrap().runtime_url;
+    let only_one = PostgresConfig { runtime_url, owner_url: None, pool_size: 1 };
+    let db = &Db::connect(&only_one).unwrap();
+    let within = |tx: Tx| async move {
+        let row = tx.query_one(WITHIN, &[]).await?;
+        Ok::<(String, String), Error>((Error::column(&row, "it", 0)?, Error::column(&row, "it", 1)?))
+    };
+    let is = |read_only: &str, plans: &str| (read_only.to_owned(), plans.to_owned());
+    // On one connection, so that what one of them says would be the next one's as well.
+    for _ in 0..3 {
+        assert_eq!(db.read_partitions("within", within).await.unwrap(), is("on", "force_custom_plan"));
+        assert_eq!(db.transaction("within", within).await.unwrap(), is("off", "auto"));
+        assert_eq!(db.read("within", within).await.unwrap(), is("on", "auto"));
+    }
+    drop(node);
+}
+
+const WITHIN: &str =
+    "-- within\nSELECT current_setting('transaction_read_only'), current_setting('plan_cache_mode')";
 const LOOK: &str = "-- look\nSELECT body FROM applied WHERE event_id = $1";
 
 /// What a future ends with, if it does within so many polls.

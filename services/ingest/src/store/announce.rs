@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use petty_chassis::events::{Outgoing, outbox, shard_of, topics};
-use petty_chassis::types::PetId;
+use petty_chassis::types::{CollarId, PetId};
 use petty_proto::events::v1::{AcceptedReading, PetReadings, ReadingsAccepted};
 use uuid::Uuid;
 
@@ -48,16 +48,23 @@ fn pet_readings(pet: PetId, mut readings: Vec<&Stamped>) -> PetReadings {
     readings.sort_by(|a, b| {
         (a.reading.measured_at, &a.reading.collar).cmp(&(b.reading.measured_at, &b.reading.collar))
     });
-    PetReadings { pet_id: pet.to_string(), readings: readings.into_iter().map(accepted).collect() }
+    // Named once: a pet's readings are of one collar, with few exceptions.
+    let worn = readings.first().map(|first| &first.reading.collar);
+    PetReadings {
+        pet_id: pet.to_string(),
+        collar_id: worn.map(ToString::to_string).unwrap_or_default(),
+        readings: readings.iter().map(|stamped| accepted(stamped, worn)).collect(),
+    }
 }
 
-/// A reading as behavior gets it: positions exact, for it alone.
-fn accepted(stamped: &Stamped) -> AcceptedReading {
+/// A reading as behavior gets it: positions exact, for it alone. Its collar is told where it is another than that.
+fn accepted(stamped: &Stamped, worn: Option<&CollarId>) -> AcceptedReading {
     let reading = &stamped.reading;
     let signals = &reading.signals;
     let position = signals.position;
+    let other = Some(&reading.collar).filter(|collar| Some(*collar) != worn);
     AcceptedReading {
-        collar_id: reading.collar.to_string(),
+        collar_id: other.map(ToString::to_string).unwrap_or_default(),
         time_us: reading.measured_at.as_microsecond(),
         heart_rate: signals.heart_rate,
         activity_level: signals.activity_level.map(i32::from),

@@ -6,6 +6,7 @@ use petty_chassis::postgres::Error;
 use petty_chassis::types::PetId;
 
 use super::Store;
+use super::list::worn;
 use crate::domain::view::Points;
 
 impl Store {
@@ -21,32 +22,32 @@ impl Store {
         // In order, so that it walks an index until it has enough of them, instead of finding all first.
         let sql = "-- count_readings
             SELECT count(*) FROM (
-                SELECT FROM pet_collars p
-                CROSS JOIN LATERAL (
-                    SELECT FROM readings r
-                    WHERE r.collar_key = p.collar_key AND r.pet_id = p.pet_id
-                      AND r.measured_at >= $2 AND r.measured_at < $3
-                    ORDER BY r.measured_at DESC LIMIT $4
-                ) r
-                WHERE p.pet_id = $1 LIMIT $4
+                SELECT FROM readings
+                WHERE collar_key = $1 AND pet_id = $2 AND measured_at >= $3 AND measured_at < $4
+                ORDER BY measured_at DESC LIMIT $5
             ) r";
         let older = "-- older_hours
             SELECT EXISTS (
-                SELECT FROM pet_collars p
-                JOIN readings_hour r ON r.collar_key = p.collar_key AND r.pet_id = p.pet_id
-                WHERE p.pet_id = $1 AND r.span_start >= $2 AND r.span_start < least($3::timestamptz, $4::timestamptz)
+                SELECT FROM readings_hour
+                WHERE collar_key = ANY($1) AND pet_id = $2
+                  AND span_start >= $3 AND span_start < least($4::timestamptz, $5::timestamptz)
             )";
         let each = self
             .db
             .read_partitions("fitting_points", |tx| async move {
-                let row = tx.query_one(sql, &[&pet.0, &start, &end, &most]).await?;
-                if Error::column::<i64>(&row, "readings", 0)? > Points::MOST {
-                    return Ok(false);
+                let keys: Vec<i32> = worn(&tx, pet).await?.into_keys().collect();
+                let mut count = 0;
+                for key in &keys {
+                    let row = tx.query_one(sql, &[key, &pet.0, &start, &end, &most]).await?;
+                    count += Error::column::<i64>(&row, "readings", 0)?;
+                    if count > Points::MOST {
+                        return Ok(false);
+                    }
                 }
                 if start >= dropped_before {
                     return Ok(true);
                 }
-                let row = tx.query_one(older, &[&pet.0, &start, &end, &dropped_before]).await?;
+                let row = tx.query_one(older, &[&keys, &pet.0, &start, &end, &dropped_before]).await?;
                 Error::column::<bool>(&row, "readings_hour", 0).map(|older| !older)
             })
             .await?;

@@ -49,6 +49,12 @@ async fn pages_are_newest_first_and_stable_under_inserts() {
     let both = |seconds| [reading("collar-1", ago(seconds)), reading("collar-2", ago(seconds))];
     world.ingest_batch(&owner, (0..5).flat_map(|n| both(n * 10)).collect()).await.unwrap();
 
+    // One event of the flush, each reading with the collar that took it.
+    let told = |collar: &str, n: i64| (collar.to_owned(), ago(n * 10).as_microsecond(), pet);
+    let mut expected: Vec<_> = (0..5).flat_map(|n| [told("collar-1", n), told("collar-2", n)]).collect();
+    expected.sort();
+    assert_eq!(world.announced().await, expected);
+
     let whole = pages(&world, &owner, wire::ListReadingsRequest { page_size: 1_000, ..of(pet) }).await;
     assert_eq!(whole.len(), 1);
     assert_eq!(

@@ -41,8 +41,9 @@ async fn a_reading_is_stored_and_announced_once_and_the_first_one_stays() {
     assert_eq!(*shard, petty_chassis::events::shard_of(pet, world.base.events.shards()));
     assert_eq!(entry.pets.len(), 1);
     assert_eq!(entry.pets[0].pet_id, pet.to_string());
+    assert_eq!(entry.pets[0].collar_id, "collar-1");
     let expected = AcceptedReading {
-        collar_id: "collar-1".to_owned(),
+        collar_id: String::new(),
         time_us: time.as_microsecond(),
         heart_rate: Some(80.0),
         activity_level: Some(1),

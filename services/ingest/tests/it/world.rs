@@ -209,9 +209,10 @@ impl World {
                 assert_eq!(petty_chassis::events::shard_of(pet_id, self.base.events.shards()), shard);
                 assert!(!pet.readings.is_empty());
                 assert!(pet.readings.is_sorted_by_key(|reading| reading.time_us));
-                all.extend(
-                    pet.readings.into_iter().map(|reading| (reading.collar_id, reading.time_us, pet_id)),
-                );
+                for reading in pet.readings {
+                    let other = Some(reading.collar_id).filter(|other| !other.is_empty());
+                    all.push((other.unwrap_or_else(|| pet.collar_id.clone()), reading.time_us, pet_id));
+                }
             }
         }
         all.sort();

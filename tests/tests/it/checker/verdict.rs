@@ -87,7 +87,9 @@ async fn consumed(ingest: &Tables, behavior: &Tables) -> Found {
             }
             for reading in pet.readings {
                 let heart_rate = reading.heart_rate.unwrap_or_default();
-                found.entry((reading.collar_id, reading.time_us)).or_default().push(heart_rate);
+                let other = Some(reading.collar_id).filter(|other| !other.is_empty());
+                let collar = other.unwrap_or_else(|| pet.collar_id.clone());
+                found.entry((collar, reading.time_us)).or_default().push(heart_rate);
             }
         }
     }

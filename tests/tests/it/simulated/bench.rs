@@ -73,6 +73,7 @@ impl Services {
         let pets = readings.iter().map(|(pet, readings)| PetReadings {
             pet_id: pet.to_string(),
             readings: readings.iter().map(accepted).collect(),
+            ..PetReadings::default()
         });
         let flush = ReadingsAccepted { pets: pets.collect() };
         let event = self.behavior.event(&topics::READINGS_ACCEPTED, readings[0].0, 0, &flush);

@@ -155,7 +155,6 @@ impl<'a> Fleet<'a> {
         let mut shards = BTreeMap::<i16, Vec<PetReadings>>::new();
         for (pet, input) in &self.pets {
             let readings = input.readings.iter().skip(from).take(count).map(|reading| AcceptedReading {
-                collar_id: format!("collar-{pet}"),
                 time_us: reading.at.as_microsecond(),
                 heart_rate: reading.heart_rate,
                 activity_level: reading.activity_level.map(i32::from),
@@ -164,7 +163,11 @@ impl<'a> Fleet<'a> {
                 accuracy_m: reading.position.and_then(|at| at.accuracy_m),
                 ..AcceptedReading::default()
             });
-            let readings = PetReadings { pet_id: pet.to_string(), readings: readings.collect() };
+            let readings = PetReadings {
+                pet_id: pet.to_string(),
+                collar_id: format!("collar-{pet}"),
+                readings: readings.collect(),
+            };
             shards.entry(shard_of(*pet, SHARDS)).or_default().push(readings);
         }
         let entry = |(shard, pets)| {

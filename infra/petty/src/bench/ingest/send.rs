@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::herd::{self, COLLARS, Herd};
 use crate::bench::http::{self, Connection};
 
-/// Connections that send at once.
+/// Calls that are on their way at once, by gRPC.
 pub(super) const CONNECTIONS: usize = 8;
 
 /// What was answered in all.
@@ -28,6 +28,8 @@ pub(super) struct Counts {
 /// Requests made beforehand: of a collar each, of so many readings.
 pub(super) struct Batches {
     requests: Vec<Vec<u8>>,
+    /// Readings in each.
+    size: usize,
     pub(super) readings: u64,
 }
 
@@ -53,13 +55,15 @@ impl Batches {
                 requests.push(http::post("/v1/ingest:batch", &collar.token, &body));
             }
         }
-        let readings = requests.len() as u64 * u64::try_from(size).unwrap_or(0);
-        Self { requests, readings }
+        let size = usize::try_from(size).unwrap_or(1).max(1);
+        let readings = requests.len() as u64 * size as u64;
+        Self { requests, size, readings }
     }
 
-    /// Sends all of them; how long until the last was answered.
-    pub(super) async fn send(&self, gateway: SocketAddr) -> anyhow::Result<(Duration, Counts)> {
-        let (took, counts) = self.send_over(gateway, CONNECTIONS).await?;
+    /// Sends all of them, so many readings at once; how long until the last was answered.
+    pub(super) async fn send(&self, gateway: SocketAddr, at_once: u32) -> anyhow::Result<(Duration, Counts)> {
+        let connections = (usize::try_from(at_once)? / self.size).max(1);
+        let (took, counts) = self.send_over(gateway, connections).await?;
         ensure!(counts.refused == 0, "{} batches were refused", counts.refused);
         Ok((took, counts))
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
 use redis::aio::MultiplexedConnection;
 use redis::streams::{StreamAutoClaimOptions, StreamAutoClaimReply, StreamId, StreamKey, StreamReadReply};
 use redis::{AsyncCommands as _, RedisError, RedisResult, Value};
@@ -23,7 +24,7 @@ const FIRST_BATCH: usize = 4;
 const QUEUE: usize = worker::TOGETHER;
 /// So many bytes of entries wait for workers and are worked on, about, and as many are read at once: what is made of them takes ten times as
 /// much.
-const BYTES: usize = 4 << 20;
+const BYTES: usize = 2 << 20;
 /// So long is waited for what comes, at most: a quarter of a lease.
 const BLOCK: Duration = Duration::from_secs(1);
 /// Shards are handled side by side by so many workers, each in order.
@@ -41,7 +42,7 @@ pub(super) struct Source {
 pub(super) struct Entry {
     pub(super) source: Source,
     pub(super) id: String,
-    pub(super) bytes: Vec<u8>,
+    pub(super) bytes: Bytes,
     /// Its part of what may be in memory at once.
     _room: OwnedSemaphorePermit,
 }
@@ -217,11 +218,15 @@ impl Reader {
     async fn enqueue(&self, source: &Source, entries: Vec<StreamId>) {
         let queue = self.queue(source.shard);
         for entry in entries {
-            let bytes = bytes(&entry).to_vec();
+            let StreamId { id, mut map, .. } = entry;
+            let bytes = match map.remove("e") {
+                Some(Value::BulkString(bytes)) => Bytes::from(bytes),
+                _ => Bytes::new(),
+            };
             // One that is larger than all of it comes alone.
             let weight = u32::try_from(bytes.len().min(BYTES)).unwrap_or(u32::MAX);
             let Ok(room) = self.room.clone().acquire_many_owned(weight).await else { return };
-            let entry = Entry { source: source.clone(), id: entry.id, bytes, _room: room };
+            let entry = Entry { source: source.clone(), id, bytes, _room: room };
             // A worker that is gone is shutting down; the entry stays pending and is claimed later.
             let _ = queue.send(Item::Entry(entry)).await;
         }

@@ -52,7 +52,7 @@ impl Consumer {
     }
 
     async fn try_again(&self, letter: &Letter, note: &Note) -> Result<Outcome, Failure> {
-        let event = decode(&letter.envelope).map_err(Failure::Poison)?;
+        let event = decode(letter.envelope.as_slice()).map_err(Failure::Poison)?;
         let parts = self.split(&event).map_err(Failure::Poison)?;
         let (own, others): (Vec<Part>, Vec<Part>) = match letter.reason {
             // Nothing of it was ever taken: all of it is handled as from the stream.

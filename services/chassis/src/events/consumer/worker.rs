@@ -106,7 +106,7 @@ impl Consumer {
     async fn handle_entries(&self, entries: Vec<Entry>) {
         let mut events = Vec::with_capacity(entries.len());
         for entry in &entries {
-            match decode(&entry.bytes) {
+            match decode(entry.bytes.clone()) {
                 Ok(event) => events.push(event),
                 Err(error) => self.bury_bytes(entry, &error).await,
             }

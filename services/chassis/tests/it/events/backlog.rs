@@ -99,7 +99,7 @@ async fn two_consumers_of_the_same_events_in_another_order_apply_each_once() {
 /// A flush whose event has so many bytes.
 async fn heavy(producer: &Node, pet: PetId, bytes: usize) {
     let reading = AcceptedReading { collar_id: "c".repeat(bytes), time_us: 1, ..Default::default() };
-    let pets = vec![PetReadings { pet_id: pet.to_string(), readings: vec![reading] }];
+    let pets = vec![PetReadings { pet_id: pet.to_string(), readings: vec![reading], ..Default::default() }];
     let event = Outgoing {
         topic: &topics::READINGS_ACCEPTED,
         subject: Uuid::nil(),

@@ -31,8 +31,8 @@ fn of_readings_it_shows_how_many_and_neither_positions_nor_times_nor_measurement
     };
     let pet_id = "018f3b2e-7c1a-7d60-9c1b-1f4e5a6b7c8e".to_owned();
     let readings = vec![reading(Some(61.75)), reading(None), reading(Some(62.75))];
-    let payload =
-        wire::ReadingsAccepted { pets: vec![wire::PetReadings { pet_id: pet_id.clone(), readings }] };
+    let payload = wire::PetReadings { pet_id: pet_id.clone(), readings, ..Default::default() };
+    let payload = wire::ReadingsAccepted { pets: vec![payload] };
     let fields = outline(&topics::READINGS_ACCEPTED, &payload.encode_to_vec()).unwrap();
     assert_eq!(of(&fields, "pets[].pet_id"), (1, vec![pet_id]));
     assert_eq!(of(&fields, "pets[].readings[]"), (3, vec![]));
