@@ -28,11 +28,13 @@ impl Store {
     /// Where the database says no.
     pub async fn list(&self, pet: PetId, page: &Page) -> Result<Vec<(Stored, Place)>, Error> {
         let (start, below, limit) = (page.span.start, below(page), page.limit());
+        // A collar's readings are its pet's, nearly all: asked for both plainly, PostgreSQL takes it for the few that would be both by
+        // chance, and reads and sorts a whole day for its last thousand. Of this it knows no statistics.
         let sql = "-- list_readings
             SELECT measured_at, heart_rate, respiratory_rate, temperature, skin_temperature, battery_level, accuracy_m,
                    longitude_e6, latitude_e6, sequence_id, activity_level
             FROM readings
-            WHERE collar_key = $1 AND pet_id = $2 AND measured_at >= $3 AND measured_at <= $4
+            WHERE collar_key = $1 AND coalesce(pet_id = $2, false) AND measured_at >= $3 AND measured_at <= $4
             ORDER BY measured_at DESC LIMIT $5";
         self.db
             .read_partitions("list_readings", |tx| async move {

@@ -19,11 +19,11 @@ impl Store {
         let most = Points::MOST + 1;
         let (start, end) = (span.start, span.end);
         let dropped_before = self.clock.now().checked_sub(kept).unwrap_or(Timestamp::MIN);
-        // In order, so that it walks an index until it has enough of them, instead of finding all first.
+        // In order, so that it walks an index until it has enough of them, instead of finding all first; of the pet as in `list_readings`.
         let sql = "-- count_readings
             SELECT count(*) FROM (
                 SELECT FROM readings
-                WHERE collar_key = $1 AND pet_id = $2 AND measured_at >= $3 AND measured_at < $4
+                WHERE collar_key = $1 AND coalesce(pet_id = $2, false) AND measured_at >= $3 AND measured_at < $4
                 ORDER BY measured_at DESC LIMIT $5
             ) r";
         let older = "-- older_hours
