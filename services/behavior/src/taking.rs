@@ -93,14 +93,14 @@ impl Flushed {
     }
 }
 
-/// How many of the first of some pets, each with its parts, are taken together: one at least, where there is one.
-pub(crate) fn at_once(pets: &[&[(&Event, &Part)]]) -> usize {
+/// How many of the first of some pets are taken together, by how many bytes came of each: one at least, where there is one.
+pub(crate) fn at_once(sizes: impl Iterator<Item = usize>) -> usize {
     let mut bytes = 0;
-    let fits = |parts: &&&[(&Event, &Part)]| {
-        bytes += parts.iter().map(|(_, part)| part.body.len()).sum::<usize>();
-        bytes <= BYTES_AT_ONCE
+    let fits = |(nth, size): &(usize, usize)| {
+        bytes += size;
+        *nth == 0 || bytes <= BYTES_AT_ONCE
     };
-    pets.iter().take(PETS_AT_ONCE).take_while(fits).count().max(pets.len().min(1))
+    sizes.take(PETS_AT_ONCE).enumerate().take_while(fits).count()
 }
 
 impl Taker<'_> {
@@ -248,5 +248,20 @@ impl Taker<'_> {
         }
         day_rows::touch(self.tx, self.clock, &dues).await?;
         if upserts_told == 0 && superseded.is_empty() { Ok(()) } else { news.write(self.tx).await }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{BYTES_AT_ONCE, PETS_AT_ONCE, at_once};
+
+    #[test]
+    fn as_many_pets_are_taken_as_fit_and_always_one() {
+        let fit = |sizes: &[usize]| at_once(sizes.iter().copied());
+        assert_eq!(fit(&[]), 0);
+        assert_eq!(fit(&[BYTES_AT_ONCE + 1, 1]), 1);
+        assert_eq!(fit(&[1, BYTES_AT_ONCE, 1]), 1);
+        assert_eq!(fit(&[1, BYTES_AT_ONCE - 1, 1]), 2);
+        assert_eq!(fit(&[1; PETS_AT_ONCE + 1]), PETS_AT_ONCE);
     }
 }

@@ -86,7 +86,8 @@ impl Handler for Worker {
                 let pets: Vec<&[(&Event, &Part)]> = run.chunk_by(|(_, a), (_, b)| a.pet == b.pet).collect();
                 let mut rest = &pets[..];
                 while !rest.is_empty() {
-                    let (some, after) = rest.split_at(taking::at_once(rest));
+                    let size = |of: &&[(&Event, &Part)]| of.iter().map(|(_, part)| part.body.len()).sum();
+                    let (some, after) = rest.split_at(taking::at_once(rest.iter().map(size)));
                     let flushed = some.iter().filter_map(|of| Some(Flushed::of(of.first()?.1.pet, of)));
                     self.taker(tx).take(flushed.collect::<Result<_, _>>()?).await?;
                     rest = after;
