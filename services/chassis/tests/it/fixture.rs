@@ -33,6 +33,10 @@ pub(crate) enum Act {
     /// Answers when told to.
     Hold(Arc<Notify>),
     Unavailable,
+    /// Answers as tonic does for a call that was given up.
+    GiveUp,
+    /// The same, when the call's time is nearly over.
+    GiveUpLate,
     /// Says the same to another service first.
     Relay(Channel),
 }
@@ -101,6 +105,12 @@ impl Stub {
             }
             Act::Hold(release) => release.notified().await,
             Act::Unavailable => return Err(Status::unavailable("not now")),
+            Act::GiveUp => return Err(Status::cancelled("Timeout expired")),
+            Act::GiveUpLate => {
+                let left = extensions.get::<Deadline>().unwrap().left();
+                tokio::time::sleep(left.saturating_sub(Duration::from_millis(30))).await;
+                return Err(Status::cancelled("Timeout expired"));
+            }
             Act::Relay(channel) => {
                 AccountServiceClient::new(channel).get_me(GetMeRequest {}).await?;
             }

@@ -36,6 +36,8 @@ const ATTEMPTS: usize = 3;
 const BACKOFF: Duration = Duration::from_millis(50);
 /// How long a call without a policy may take.
 const WITHOUT_POLICY: Duration = Duration::from_secs(10);
+/// Whoever gives up with so much of the time left gave up because of the time.
+const NEARLY_OVER: Duration = Duration::from_millis(100);
 
 /// A service, as it is called.
 pub(super) struct Target {
@@ -67,7 +69,7 @@ enum Outcome {
     Answered(Response<Body>),
     /// The service said that it is not available.
     Refused(Response<Body>),
-    /// Time ran out, by tonic's timer and not ours.
+    /// Time ran out, by tonic's timer and not ours: here or there.
     Expired,
     /// The request never left.
     NotSent(tonic::transport::Error),
@@ -260,6 +262,10 @@ impl Target {
                 }
                 match code {
                     Code::Unavailable => Outcome::Refused(response),
+                    // No service answers so by itself, and nobody gave this call up. It is what tonic's timer says over there, which
+                    // on a busy machine may be before that service's own; or the call was cut off.
+                    Code::Cancelled if call.deadline.left() <= NEARLY_OVER => Outcome::Expired,
+                    Code::Cancelled => Outcome::Refused(refuse(unavailable())),
                     _ => Outcome::Answered(response),
                 }
             }

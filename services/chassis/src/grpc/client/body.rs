@@ -1,4 +1,5 @@
-//! An answer that stops at the deadline.
+//! An answer that stops at the deadline, and that fails in one way: where its connection breaks the service is not available, whatever
+//! the transport calls it.
 
 use std::future::Future as _;
 use std::pin::Pin;
@@ -22,6 +23,10 @@ pub(super) fn with_deadline(response: Response<Body>, deadline: Deadline) -> Res
     response.map(|inner| Body::new(Limited { inner, until: Box::pin(tokio::time::sleep_until(deadline.0)) }))
 }
 
+fn cut_off(broken: &Status) -> Status {
+    ApiError::unavailable("UPSTREAM_UNAVAILABLE", format!("an answer broke off: {}", broken.message())).into()
+}
+
 struct Limited {
     inner: Body,
     until: Pin<Box<Sleep>>,
@@ -36,7 +41,7 @@ impl http_body::Body for Limited {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         if let Poll::Ready(frame) = Pin::new(&mut self.inner).poll_frame(context) {
-            return Poll::Ready(frame);
+            return Poll::Ready(frame.map(|frame| frame.map_err(|broken| cut_off(&broken))));
         }
         match self.until.as_mut().poll(context) {
             Poll::Ready(()) => {

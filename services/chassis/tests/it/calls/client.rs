@@ -72,6 +72,26 @@ async fn only_what_may_be_repeated_is_sent_again() {
 }
 
 #[tokio::test]
+async fn what_a_service_gives_up_by_itself_is_not_told_as_given_up_by_the_caller() {
+    let keys = Keys::new();
+    let node = Node::start(&keys.environment("auth"), vec![Act::GiveUp, Act::Answer]).await;
+    client(&mesh(&keys, "gateway", &[node.uri()])).get_me(GetMeRequest {}).await.unwrap();
+    assert_eq!(node.stub.seen().len(), 2, "it is sent again where it may be");
+
+    let node = Node::start(&keys.environment("auth"), vec![Act::GiveUp]).await;
+    let refused =
+        client(&mesh(&keys, "gateway", &[node.uri()])).sign_up(SignUpRequest::default()).await.unwrap_err();
+    assert_eq!((refused.code(), reason(&refused).as_str()), (Code::Unavailable, "UPSTREAM_UNAVAILABLE"));
+    assert_eq!(node.stub.seen().len(), 1);
+
+    let node = Node::start(&keys.environment("auth"), vec![Act::GiveUpLate]).await;
+    let mut request = Request::new(GetMeRequest {});
+    request.set_timeout(Duration::from_millis(300));
+    let refused = client(&mesh(&keys, "gateway", &[node.uri()])).get_me(request).await.unwrap_err();
+    assert_eq!(refused.code(), Code::DeadlineExceeded, "{refused:?}");
+}
+
+#[tokio::test]
 async fn repeating_stays_within_its_budget() {
     let keys = Keys::new();
     let node = Node::start(&keys.environment("auth"), vec![Act::Unavailable]).await;
