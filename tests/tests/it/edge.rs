@@ -14,7 +14,7 @@ use tokio::time::Instant;
 /// So many times a gateway is replaced.
 const RESTARTS: usize = 20;
 /// How long the old one goes on after it said that it goes.
-const PAUSE: &str = "300ms";
+const PAUSE: &str = "500ms";
 
 /// Makes a pet with this key, at one gateway or the other, until somebody says that it was made.
 async fn make(gateways: &[Client; 2], owner: &Account, key: &str, turn: usize) -> Value {

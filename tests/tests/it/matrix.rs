@@ -23,7 +23,7 @@ pub(crate) fn calling_service(policy: &MethodPolicy) -> &'static str {
 
 /// Whether an answer says nothing but that there was too much at once: two cores may run several meshes.
 pub(crate) fn is_for_later(status: u16) -> bool {
-    [429, 499, 503, 504].contains(&status)
+    [429, 503, 504].contains(&status)
 }
 
 /// How often such an answer is taken before it counts.

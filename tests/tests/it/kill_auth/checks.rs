@@ -33,7 +33,7 @@ async fn settled(client: &Client, request: impl Fn() -> reqwest::RequestBuilder)
     let deadline = tokio::time::Instant::now() + SOON;
     loop {
         match client.try_send(request()).await {
-            Ok(answer) if ![429, 499, 502, 503, 504].contains(&answer.status.as_u16()) => return answer,
+            Ok(answer) if ![429, 502, 503, 504].contains(&answer.status.as_u16()) => return answer,
             other => assert!(tokio::time::Instant::now() < deadline, "no answer: {other:?}"),
         }
         tokio::time::sleep(Duration::from_millis(50)).await;

@@ -19,7 +19,7 @@ fn known(answer: Result<Answer, reqwest::Error>) -> Known<Value> {
         Ok(answer) if answer.status.is_success() => Known::Acknowledged(answer.body),
         Ok(answer) => {
             let status = answer.status.as_u16();
-            assert!([429, 499, 500, 502, 503, 504].contains(&status), "{status} {}", answer.text);
+            assert!([429, 500, 502, 503, 504].contains(&status), "{status} {}", answer.text);
             Known::Unknown
         }
         Err(_) => Known::Unknown,
