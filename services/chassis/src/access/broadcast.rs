@@ -34,8 +34,8 @@ pub struct Broadcast {
 }
 
 struct Inner {
-    /// Who listens.
-    service: &'static str,
+    /// What else is done of what is heard; of whoever listens.
+    tasks: Tasks,
     heard: Mutex<Option<Instant>>,
     listeners: Mutex<Vec<Listener>>,
 }
@@ -50,8 +50,8 @@ impl Broadcast {
     /// Begins to listen.
     #[must_use]
     pub fn listen(redis: Connector, tasks: &Tasks, shutdown: Shutdown) -> Self {
-        let (service, heard) = (tasks.service(), Mutex::new(None));
-        let broadcast = Self { inner: Arc::new(Inner { service, heard, listeners: Mutex::default() }) };
+        let inner = Inner { tasks: tasks.clone(), heard: Mutex::new(None), listeners: Mutex::default() };
+        let broadcast = Self { inner: Arc::new(inner) };
         let listener = broadcast.clone();
         // Requests that are being finished still need it.
         tasks.spawn_background("access-broadcast", async move {
@@ -65,7 +65,12 @@ impl Broadcast {
 
     /// Who listens; empty where nobody said so.
     pub(super) fn service(&self) -> &'static str {
-        self.inner.service
+        self.inner.tasks.service()
+    }
+
+    /// What is spawned beside calls.
+    pub(super) fn tasks(&self) -> &Tasks {
+        &self.inner.tasks
     }
 
     /// Whether it was heard within the last three seconds.

@@ -1,7 +1,12 @@
 //! Decisions, remembered.
+//!
+//! What many ask for at first at the same time would be forgotten at the same time: a second of nothing but questions to auth, which
+//! everybody waits for. So what is still asked for is renewed beforehand, each at a time of its own, while it is answered from memory.
+//! Invariant: nothing is answered from memory that auth said longer ago than it may be remembered, renewed or not.
 
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures::FutureExt as _;
@@ -27,6 +32,8 @@ use crate::types::{AccountId, Clock, CollarId, PetId, SessionId};
 
 /// Nothing is remembered longer than this, whatever the broadcast says.
 const TIME_TO_LIVE: Duration = Duration::from_secs(60);
+/// What is asked for is renewed from a third of that on, and until three quarters of it have passed.
+const RENEWED: (f64, f64) = (1.0 / 3.0, 0.75);
 
 /// Who asks, with what another service needs to ask on their behalf.
 #[derive(Clone, Copy, Debug)]
@@ -61,6 +68,9 @@ struct Inner {
 struct Memory {
     broadcast: Broadcast,
     decisions: Cache<Key, Remembered>,
+    time_to_live: Duration,
+    /// Draws when each is renewed.
+    spread: RandomState,
     /// Counts changes: a decision that was on its way while one came is not remembered.
     epoch: AtomicU64,
     flights: Flights,
@@ -103,6 +113,26 @@ impl Key {
 struct Remembered {
     account: String,
     decision: Arc<Decision>,
+    /// From then on it is renewed.
+    due: Instant,
+    /// Whether it is, or was in vain: auth is asked once beforehand.
+    renewed: Arc<AtomicBool>,
+}
+
+impl Memory {
+    /// Remembers what was decided after so many changes.
+    fn remember(&self, key: Key, account: AccountId, decision: Arc<Decision>, (heard, epoch): (bool, u64)) {
+        let (least, most) = RENEWED;
+        // Of the hash the upper half: 0 to 1.
+        let part = (self.spread.hash_one(&key) >> 32) as f64 / f64::from(u32::MAX);
+        let due = Instant::now() + self.time_to_live.mul_f64(least + (most - least) * part);
+        let remembered = Remembered { account: account.to_string(), decision, due, renewed: Arc::default() };
+        self.decisions.insert(key.clone(), remembered);
+        // A change that came meanwhile may be one this answer did not know of.
+        if !heard || self.epoch.load(Ordering::Acquire) != epoch {
+            self.decisions.invalidate(&key);
+        }
+    }
 }
 
 impl std::fmt::Debug for Access {
@@ -121,15 +151,28 @@ impl Access {
     /// Access that remembers while the broadcast is heard, and forgets what the broadcast says.
     #[must_use]
     pub fn remembering(source: Box<dyn AccessSource>, clock: Clock, broadcast: Broadcast) -> Self {
+        Self::remembering_for(TIME_TO_LIVE, source, clock, broadcast)
+    }
+
+    /// The same, for so long at most instead of a minute.
+    #[must_use]
+    pub fn remembering_for(
+        time_to_live: Duration,
+        source: Box<dyn AccessSource>,
+        clock: Clock,
+        broadcast: Broadcast,
+    ) -> Self {
         let decisions = Cache::builder()
             .max_capacity(50_000)
-            .time_to_live(TIME_TO_LIVE)
+            .time_to_live(time_to_live)
             .support_invalidation_closures()
             .build();
         let memory = Memory {
             measures: CacheMeasures::new("decisions", broadcast.service()),
             broadcast: broadcast.clone(),
             decisions,
+            time_to_live,
+            spread: RandomState::new(),
             epoch: AtomicU64::new(0),
             flights: Flights::default(),
             duration: telemetry::meter()
@@ -198,6 +241,7 @@ impl Access {
             let expired = remembered.decision.expires.is_some_and(|time| time <= inner.clock.now());
             if !expired {
                 memory.measures.hit();
+                self.renew(memory, asker, key, &remembered);
                 return Ok(remembered.decision);
             }
         }
@@ -215,14 +259,39 @@ impl Access {
         }
         memory.measures.missed();
         let decision = answer.await?;
-        let account = asker.caller.account_id().to_string();
-        let remembered = Remembered { account, decision: decision.clone() };
-        memory.decisions.insert(key.clone(), remembered);
-        // A change that came meanwhile may be one this answer did not know of.
-        if !heard || memory.epoch.load(Ordering::Acquire) != epoch {
-            memory.decisions.invalidate(&key);
-        }
+        memory.remember(key, asker.caller.account_id(), decision.clone(), (heard, epoch));
         Ok(decision)
+    }
+
+    /// Asks auth anew, beside the call that is answered from memory, where it is time.
+    fn renew(&self, memory: &Memory, asker: &Asker<'_>, key: Key, remembered: &Remembered) {
+        // That staff asked is written down: nobody has, here.
+        if Instant::now() < remembered.due || key.staff.is_some() {
+            return;
+        }
+        if remembered.renewed.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let epoch = memory.epoch.load(Ordering::Acquire);
+        let start = || fly(self.inner.clone(), asker, key.target.clone());
+        let (answer, joined) = memory.flights.join((key.clone(), epoch), start);
+        // Who is under way remembers it.
+        if joined {
+            return;
+        }
+        let (inner, account) = (self.inner.clone(), asker.caller.account_id());
+        drop(memory.broadcast.tasks().spawn("access-renewal", async move {
+            let answer = answer.await;
+            let Some(memory) = &inner.memory else { return };
+            match answer {
+                Ok(decision) => {
+                    let heard = memory.broadcast.is_heard();
+                    memory.remember(key, account, decision, (heard, epoch));
+                }
+                Err(failure) if failure.says_nothing() => {}
+                Err(_) => memory.decisions.invalidate(&key),
+            }
+        }));
     }
 }
 

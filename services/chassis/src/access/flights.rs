@@ -104,6 +104,12 @@ impl Failure {
     pub(super) fn is_of_the_token(&self) -> bool {
         self.code == Code::Unauthenticated && self.reason.starts_with("TOKEN_")
     }
+
+    /// Whether it leaves open what may be done: auth is away or busy, or the token that was shown was no good.
+    pub(super) fn says_nothing(&self) -> bool {
+        let busy = [Code::Unavailable, Code::DeadlineExceeded, Code::ResourceExhausted, Code::Internal];
+        busy.contains(&self.code) || self.is_of_the_token()
+    }
 }
 
 impl From<ApiError> for Failure {

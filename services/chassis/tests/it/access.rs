@@ -76,6 +76,10 @@ struct Scene {
 
 impl Scene {
     async fn new() -> Self {
+        Self::remembering_for(Duration::from_secs(60)).await
+    }
+
+    async fn remembering_for(time_to_live: Duration) -> Self {
         let stack = Stack::temporary().await.unwrap();
         let redis_url = stack.redis().url().expose_secret().to_owned();
         // auth's relay is what beats.
@@ -92,8 +96,8 @@ impl Scene {
         let context = &auth.base.context;
         let broadcast = Broadcast::listen(auth.base.redis.clone(), &context.tasks, context.shutdown.clone());
         let book = Arc::new(Book::default());
-        let access =
-            Access::remembering(Box::new(Source(book.clone())), context.clock.clone(), broadcast.clone());
+        let (source, clock) = (Box::new(Source(book.clone())), context.clock.clone());
+        let access = Access::remembering_for(time_to_live, source, clock, broadcast.clone());
         let clock = Clock::system();
         let caller = caller(&clock, SessionId::new(&clock), &[]);
         let scene = Self { stack, auth, book, access, broadcast, caller, pet: PetId::new(&clock) };
@@ -164,6 +168,62 @@ async fn a_decision_is_asked_once_and_again_after_a_change_that_concerns_it() {
     eventually("the withdrawn decision is forgotten", || async { scene.may(Need::Read).await.is_err() })
         .await;
     assert_eq!(scene.may(Need::Read).await.unwrap_err().reason, "PET_NOT_FOUND");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_still_asked_for_is_renewed_before_it_is_forgotten_and_nobody_waits_for_it() {
+    let scene = Scene::remembering_for(Duration::from_secs(6)).await;
+    assert_eq!(scene.may(Need::Read).await.unwrap(), Role::Viewer);
+    scene.book.held.store(true, Ordering::Release);
+    // Two to four and a half seconds after it was asked.
+    eventually("auth is asked again", || async {
+        assert_eq!(scene.may(Need::Read).await.unwrap(), Role::Viewer, "as it is remembered");
+        scene.asked() == 2
+    })
+    .await;
+    for _ in 0..5 {
+        assert_eq!(scene.may(Need::Read).await.unwrap(), Role::Viewer, "while auth thinks about it");
+    }
+    assert_eq!(scene.asked(), 2, "once");
+    scene.book.withdrawn.store(true, Ordering::Release);
+    scene.book.held.store(false, Ordering::Release);
+    eventually("what it says counts", || async { scene.may(Need::Read).await.is_err() }).await;
+    assert_eq!(scene.asked(), 2, "of the same answer");
+}
+
+/// Past the latest moment at which what was asked then is renewed, of three seconds; and before it is forgotten.
+const DUE: Duration = Duration::from_millis(2_300);
+/// After that a machine that was busy shows nothing.
+const IN_TIME: Duration = Duration::from_millis(2_900);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_staff_may_is_not_asked_beforehand() {
+    let scene = Scene::remembering_for(Duration::from_secs(3)).await;
+    let clock = Clock::system();
+    let staff = caller(&clock, SessionId::new(&clock), &["support"]);
+    let since = tokio::time::Instant::now();
+    assert_eq!(scene.may_as(&staff, None, Need::Read).await.unwrap(), Role::Viewer);
+    tokio::time::sleep_until(since + DUE).await;
+    for _ in 0..3 {
+        assert_eq!(scene.may_as(&staff, None, Need::Read).await.unwrap(), Role::Viewer);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(scene.asked() == 1 || since.elapsed() > IN_TIME, "nobody looked");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn auth_that_is_away_takes_nothing_back_before_its_time() {
+    let scene = Scene::remembering_for(Duration::from_secs(3)).await;
+    let since = tokio::time::Instant::now();
+    assert_eq!(scene.may(Need::Read).await.unwrap(), Role::Viewer);
+    scene.book.away.store(true, Ordering::Release);
+    tokio::time::sleep_until(since + DUE).await;
+    for _ in 0..5 {
+        let may = scene.may(Need::Read).await.is_ok();
+        assert!(may || since.elapsed() > IN_TIME, "as it is remembered");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    eventually("it is forgotten all the same", || async { scene.may(Need::Read).await.is_err() }).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
