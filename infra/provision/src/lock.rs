@@ -18,7 +18,14 @@ const NAME: &str = "lock";
 /// Held as long as this lives. The descriptor is close-on-exec: no server inherits the lock.
 #[derive(Debug)]
 pub(crate) struct Lock {
-    _file: File,
+    file: File,
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Not left to closing it: a process that is just being started has the descriptor too, until it runs its program.
+        let _closed_soon = self.file.unlock();
+    }
 }
 
 /// Who holds it, as written into the file.
@@ -53,7 +60,7 @@ impl Lock {
             .and_then(|()| file.seek(SeekFrom::Start(0)))
             .and_then(|_| file.write_all(&json))
             .map_err(Error::io("write", &path))?;
-        Ok(Self { _file: file })
+        Ok(Self { file })
     }
 
     /// The lock of a directory whose owner has died; `None` while it lives, or has not yet come to hold it.
@@ -66,7 +73,7 @@ impl Lock {
             return None;
         }
         file.try_lock().ok()?;
-        Some(Self { _file: file })
+        Some(Self { file })
     }
 }
 
