@@ -156,6 +156,21 @@ impl Client {
         self.try_send(request).await.expect("an answer")
     }
 
+    /// An answer by somebody who could give one: whoever is sent away for now, or reaches nobody, asks again.
+    ///
+    /// # Panics
+    /// Where there is none within 15 s.
+    pub async fn settled(&self, request: impl Fn() -> RequestBuilder) -> Answer {
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(15);
+        loop {
+            match self.try_send(request()).await {
+                Ok(answer) if ![429, 502, 503, 504].contains(&answer.status.as_u16()) => return answer,
+                other => assert!(tokio::time::Instant::now() < deadline, "no answer: {other:?}"),
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
     /// GET.
     pub async fn get(&self, path: &str, token: &str) -> Answer {
         self.send(self.request(Method::GET, path, Some(token))).await

@@ -16,23 +16,13 @@ use petty_tests::tables::Tables;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::matrix::{PATIENCE, PAUSE, is_for_later};
-
 async fn post(client: &Client, path: &str, body: &Value) -> Answer {
     client.send(client.request(Method::POST, path, None).json(body)).await
 }
 
-/// The answer by somebody who could give one: two cores that run two meshes may have to send somebody away for now. Sent again it is the
-/// same refresh, or another session.
+/// Two cores that run two meshes may have to send somebody away for now: sent again it is the same refresh, or another session.
 async fn settled(client: &Client, path: &str, body: &Value) -> Value {
-    for _ in 0..PATIENCE {
-        let answer = post(client, path, body).await;
-        if !is_for_later(answer.status.as_u16()) {
-            return answer.good();
-        }
-        tokio::time::sleep(PAUSE).await;
-    }
-    post(client, path, body).await.good()
+    client.settled(|| client.request(Method::POST, path, None).json(body)).await.good()
 }
 
 async fn refresh(client: &Client, token: &Value) -> Value {

@@ -34,7 +34,7 @@ pub struct Broadcast {
 }
 
 struct Inner {
-    /// What else is done of what is heard; of whoever listens.
+    /// Of the service that listens: what runs beside its calls.
     tasks: Tasks,
     heard: Mutex<Option<Instant>>,
     listeners: Mutex<Vec<Listener>>,

@@ -15,7 +15,6 @@ use super::work::{self, Known};
 
 /// A withdrawal is in force everywhere within this time of its acknowledgement.
 const IN_FORCE: Duration = Duration::from_secs(5);
-const SOON: Duration = Duration::from_secs(15);
 
 /// A route of each service, that any account may ask for.
 pub(super) fn everywhere(pet: &str) -> [String; 5] {
@@ -28,25 +27,13 @@ pub(super) fn everywhere(pet: &str) -> [String; 5] {
     ]
 }
 
-/// An answer by somebody who could give one.
-async fn settled(client: &Client, request: impl Fn() -> reqwest::RequestBuilder) -> Answer {
-    let deadline = tokio::time::Instant::now() + SOON;
-    loop {
-        match client.try_send(request()).await {
-            Ok(answer) if ![429, 502, 503, 504].contains(&answer.status.as_u16()) => return answer,
-            other => assert!(tokio::time::Instant::now() < deadline, "no answer: {other:?}"),
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-}
-
 async fn log_in(client: &Client, email: &str) -> Answer {
     let body = json!({"email": email, "password": PASSWORD});
-    settled(client, || client.request(Method::POST, "/v1/auth/login", None).json(&body)).await
+    client.settled(|| client.request(Method::POST, "/v1/auth/login", None).json(&body)).await
 }
 
 async fn get(client: &Client, path: &str, token: &str) -> u16 {
-    settled(client, || client.request(Method::GET, path, Some(token))).await.status.as_u16()
+    client.settled(|| client.request(Method::GET, path, Some(token))).await.status.as_u16()
 }
 
 fn signed_in(email: &str, answer: &Value) -> Account {
@@ -67,7 +54,7 @@ pub(super) async fn signed_up(
     if acknowledged.is_none() && answer.status.as_u16() == 401 {
         let body = json!({"email": email, "password": PASSWORD});
         let again =
-            settled(client, || client.request(Method::POST, "/v1/auth/signup", None).json(&body)).await;
+            client.settled(|| client.request(Method::POST, "/v1/auth/signup", None).json(&body)).await;
         assert_eq!(again.status.as_u16(), 201, "{told}: half an account stands in the way: {}", again.text);
         answer = log_in(client, email).await;
     }
@@ -90,10 +77,11 @@ pub(super) async fn logged_out(client: &Client, account: &Account, known: Known<
     if known == Known::Unknown {
         let before = BTreeSet::from([get(client, "/v1/me", &account.token).await]);
         assert!(before.is_subset(&BTreeSet::from([200, 401])), "{told}: {before:?}");
-        let again = settled(client, || {
-            client.request(Method::POST, "/v1/auth/logout", Some(&account.token)).json(&json!({}))
-        })
-        .await;
+        let again = client
+            .settled(|| {
+                client.request(Method::POST, "/v1/auth/logout", Some(&account.token)).json(&json!({}))
+            })
+            .await;
         assert!([200, 401].contains(&again.status.as_u16()), "{told}: {}", again.text);
     }
     for path in everywhere(pet) {
@@ -101,8 +89,7 @@ pub(super) async fn logged_out(client: &Client, account: &Account, known: Known<
         eventually(&what, IN_FORCE, || async { get(client, &path, &account.token).await == 401 }).await;
     }
     let body = json!({"refresh_token": account.refresh});
-    let refresh =
-        settled(client, || client.request(Method::POST, "/v1/auth/refresh", None).json(&body)).await;
+    let refresh = client.settled(|| client.request(Method::POST, "/v1/auth/refresh", None).json(&body)).await;
     assert_eq!(refresh.status.as_u16(), 401, "{told}: a refresh after the log-out: {}", refresh.text);
 }
 
@@ -113,7 +100,7 @@ pub(super) async fn refreshed(client: &Client, account: &Account, known: Known<V
         Known::Unknown => {
             let body = json!({"refresh_token": account.refresh});
             let again =
-                settled(client, || client.request(Method::POST, "/v1/auth/refresh", None).json(&body)).await;
+                client.settled(|| client.request(Method::POST, "/v1/auth/refresh", None).json(&body)).await;
             assert_eq!(again.status.as_u16(), 200, "{told}: the session is lost: {}", again.text);
             again.body
         }
@@ -131,7 +118,7 @@ pub(super) async fn keys(mesh: &Mesh, client: &Client, bystander: &Account, pet:
     let auth = Tables::of(&mesh.stack, "auth").await;
     let current = auth.count("SELECT count(*) FROM signing_keys WHERE state = 'current'").await;
     assert_eq!(current, 1, "{told}: keys that sign");
-    let jwks = settled(client, || client.request(Method::GET, "/.well-known/jwks.json", None)).await.good();
+    let jwks = client.settled(|| client.request(Method::GET, "/.well-known/jwks.json", None)).await.good();
     let published: BTreeSet<&str> =
         jwks["keys"].as_array().unwrap().iter().filter_map(|key| key["kid"].as_str()).collect();
     let kid = Draft::of(&bystander.token).header["kid"].clone();
