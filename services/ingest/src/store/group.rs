@@ -1,8 +1,10 @@
 //! Group commit: requests that wait together are written together.
 //!
-//! Invariants: no timer: a flush takes what queued while the one before was written. A request is answered once all of its
-//! readings are committed, or refused; that its caller went away changes nothing for those it was merged with. What waits keeps
-//! its place in the room that admission gave it until it is written, whether or not somebody still waits for the answer.
+//! Invariants: no timer: a flush takes what queued while the one before was written. A second flush beside it is of much that
+//! waits; two of little would be smaller without being sooner, each with its own transaction, entries and what follows from them.
+//! A request is answered once all of its readings are committed, or refused; that its caller went away changes nothing for those
+//! it was merged with. What waits keeps its place in the room that admission gave it until it is written, whether or not somebody
+//! still waits for the answer.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,8 +18,10 @@ use super::append::Outcome;
 use crate::admission::Place;
 use crate::domain::reading::Stamped;
 
-/// So many flushes at once: one is written while the other's commit is waited for.
+/// So many flushes at once, where much waits: one is written while the other's commit is waited for.
 const WRITERS: usize = 2;
+/// So many readings are much: what a flush costs beside its rows is little of each.
+const MUCH: usize = 512;
 /// A flush takes no further request beyond so many readings.
 const FLUSH_READINGS: usize = 8_192;
 
@@ -57,7 +61,19 @@ struct Waiting {
 #[derive(Debug, Default)]
 struct Queue {
     waiting: VecDeque<Waiting>,
+    /// Of all that wait.
+    readings: usize,
     writers: usize,
+}
+
+impl Queue {
+    /// Whether there is work for one writer more than so many.
+    fn wants_one_beside(&self, writers: usize) -> bool {
+        match writers {
+            0 => !self.waiting.is_empty(),
+            _ => writers < WRITERS && self.readings >= MUCH,
+        }
+    }
 }
 
 /// What waits to be written. Clones share it.
@@ -68,15 +84,20 @@ impl Group {
     /// True where a writer must be started.
     fn put(&self, waiting: Waiting) -> bool {
         let mut queue = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        queue.readings += waiting.readings.len();
         queue.waiting.push_back(waiting);
-        let start = queue.writers < WRITERS;
+        let start = queue.wants_one_beside(queue.writers);
         queue.writers += usize::from(start);
         start
     }
 
-    /// What the next flush takes. `None`: nothing waits, and the writer counts no more.
+    /// What the next flush takes. `None`: nothing waits, or little that another writer takes, and the writer counts no more.
     fn take(&self) -> Option<Vec<Waiting>> {
         let mut queue = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if !queue.wants_one_beside(queue.writers - 1) {
+            queue.writers -= 1;
+            return None;
+        }
         let (mut taken, mut readings) = (Vec::new(), 0);
         while let Some(next) = queue.waiting.front() {
             if readings > 0 && readings + next.readings.len() > FLUSH_READINGS {
@@ -85,10 +106,7 @@ impl Group {
             readings += next.readings.len();
             taken.extend(queue.waiting.pop_front());
         }
-        if taken.is_empty() {
-            queue.writers -= 1;
-            return None;
-        }
+        queue.readings -= readings;
         Some(taken)
     }
 }
@@ -161,3 +179,6 @@ impl Store {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
