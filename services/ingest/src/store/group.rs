@@ -111,13 +111,20 @@ impl Group {
     }
 }
 
-/// A writer that counts. One that is dropped in the middle of a flush counts no more.
+/// A writer that counts. One that is dropped in the middle of a flush counts no more; what waits for it alone is given up with the
+/// flush, for nobody would write it before another request comes.
 struct Writer<'a>(Option<&'a Group>);
 
 impl Drop for Writer<'_> {
     fn drop(&mut self) {
-        if let Some(group) = self.0 {
-            group.0.lock().unwrap_or_else(PoisonError::into_inner).writers -= 1;
+        let Some(group) = self.0 else { return };
+        let mut queue = group.0.lock().unwrap_or_else(PoisonError::into_inner);
+        queue.writers -= 1;
+        if queue.writers == 0 {
+            queue.readings = 0;
+            let given_up = std::mem::take(&mut queue.waiting);
+            drop(queue);
+            drop(given_up);
         }
     }
 }
@@ -139,7 +146,7 @@ impl Store {
             let store = self.clone();
             drop(self.tasks.spawn("readings-writer", async move { store.write_waiting().await }));
         }
-        // Dropped unanswered only where the flush was, by a panic or by the drain's end.
+        // Dropped unanswered only where the flush was, or the only one before it, by a panic or by the drain's end.
         answered.await.unwrap_or_else(|_| Err(Error::Closed.into()))
     }
 

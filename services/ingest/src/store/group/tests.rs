@@ -66,7 +66,13 @@ fn what_a_second_writer_leaves_is_taken_by_the_first() {
 fn a_writer_that_is_dropped_amid_a_flush_keeps_nobody_waiting() {
     let group = Group::default();
     assert!(group.put(waiting(1)));
-    drop(Writer(Some(&group)));
-    assert!(group.put(waiting(1)), "another is started");
-    assert_eq!(taken(&group), Some(2));
+    let writer = Writer(Some(&group));
+    assert_eq!(taken(&group), Some(1));
+    let (answer, mut answered) = oneshot::channel();
+    assert!(!group.put(Waiting { answer, ..waiting(1) }), "it waits for the flush before");
+    drop(writer);
+    assert_eq!(answered.try_recv().unwrap_err(), oneshot::error::TryRecvError::Closed);
+    assert!(group.put(waiting(1)), "another writer is started");
+    assert_eq!(taken(&group), Some(1));
+    assert_eq!(taken(&group), None);
 }
