@@ -12,8 +12,10 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use petty::mesh::{Addresses, GATEWAY, Plan, SERVICES, free_address};
-use petty_provision::Stack;
-use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, OwnedSemaphorePermit, RwLock, Semaphore};
+use petty_provision::{Prototype, Stack};
+use tokio::sync::{
+    OnceCell, OwnedRwLockReadGuard, OwnedRwLockWriteGuard, OwnedSemaphorePermit, RwLock, Semaphore,
+};
 
 use crate::eventually;
 use crate::rest::Client;
@@ -21,14 +23,26 @@ use crate::rest::Client;
 /// A mesh: one process a replica.
 #[derive(Debug)]
 pub struct Mesh {
+    // Fields are dropped in order: processes go before the servers beneath them.
+    running: Running,
     /// The servers beneath.
     pub stack: Stack,
     /// Where everything is.
     pub plan: Plan,
     node: PathBuf,
-    running: BTreeMap<(&'static str, usize), Child>,
-    _machine: Machine,
+    _machine: Option<Machine>,
 }
+
+/// Its processes, which end with it.
+#[derive(Debug)]
+struct Running {
+    processes: BTreeMap<(&'static str, usize), Child>,
+    data_dir: PathBuf,
+}
+
+/// What a mesh of one replica each was when all were ready for the first time: databases, roles, tables, keys, the first staff account.
+/// Others begin there. What is set otherwise from the first moment on begins with nothing.
+static PROTOTYPE: OnceCell<Prototype> = OnceCell::const_new();
 
 /// The machine, which meshes share; one that works it as hard as it can has it alone, for the others' patience would not outlast
 /// it. A test holds one mesh at a time.
@@ -53,6 +67,8 @@ impl Machine {
         Self::Alone(MACHINE.clone().write_owned().await)
     }
 }
+
+const SERVERS: &str = "a private Postgres and Redis";
 
 impl Mesh {
     /// Starts everything, one replica each, and waits until all are ready. `node` is `env!("CARGO_BIN_EXE_petty-node")`.
@@ -80,7 +96,10 @@ impl Mesh {
         replicas: &[(&'static str, usize)],
         settings: &[(&str, &str)],
     ) -> Self {
-        Self::start_prepared(node, replicas, settings, async |_| {}).await
+        let machine = Machine::shared().await;
+        let stack =
+            if settings.is_empty() { begun(node).await } else { Stack::temporary().await.expect(SERVERS) };
+        Self::start_on(Some(machine), stack, node, replicas, settings).await
     }
 
     /// As [`Mesh::start_set`], once something was done to the servers: the databases are there, and nobody uses them yet.
@@ -93,7 +112,11 @@ impl Mesh {
         settings: &[(&str, &str)],
         prepare: impl AsyncFnOnce(&Stack),
     ) -> Self {
-        Self::start_on(Machine::shared().await, node, replicas, settings, prepare).await
+        let machine = Machine::shared().await;
+        let stack = Stack::temporary().await.expect(SERVERS);
+        Self::planned(&stack, &[], &[]).await;
+        prepare(&stack).await;
+        Self::start_on(Some(machine), stack, node, replicas, settings).await
     }
 
     /// As [`Mesh::start_with`], on a machine that no other mesh of these tests is on meanwhile.
@@ -101,19 +124,34 @@ impl Mesh {
     /// # Panics
     /// Where anything does not start.
     pub async fn start_alone(node: &str, replicas: &[(&'static str, usize)]) -> Self {
-        Self::start_on(Machine::alone().await, node, replicas, &[], async |_| {}).await
+        let machine = Machine::alone().await;
+        let stack = begun(node).await;
+        Self::start_on(Some(machine), stack, node, replicas, &[]).await
     }
 
     async fn start_on(
-        machine: Machine,
+        machine: Option<Machine>,
+        stack: Stack,
         node: &str,
         replicas: &[(&'static str, usize)],
         settings: &[(&str, &str)],
-        prepare: impl AsyncFnOnce(&Stack),
     ) -> Self {
-        let stack = Stack::temporary().await.expect("a private Postgres and Redis");
+        let plan = Self::planned(&stack, replicas, settings).await;
+        let running = Running { processes: BTreeMap::new(), data_dir: stack.data_dir().to_path_buf() };
+        let mut mesh = Self { running, stack, plan, node: PathBuf::from(node), _machine: machine };
+        for service in SERVICES.into_iter().chain([GATEWAY]) {
+            for replica in 0..mesh.plan.replicas[service].len() {
+                mesh.spawn(service, replica);
+            }
+        }
+        mesh.ready().await;
+        mesh
+    }
+
+    /// Databases, keys and addresses.
+    async fn planned(stack: &Stack, replicas: &[(&'static str, usize)], settings: &[(&str, &str)]) -> Plan {
         let http = free_address().expect("a free port");
-        let mut plan = Plan::make(&stack, http).await.expect("databases and keys");
+        let mut plan = Plan::make(stack, http).await.expect("databases and keys");
         for (service, count) in replicas {
             while plan.replicas[service].len() < *count {
                 let addresses = Addresses::free().expect("free ports");
@@ -139,16 +177,7 @@ impl Mesh {
         {
             plan.extra.insert((*name).to_owned(), (*value).to_owned());
         }
-        prepare(&stack).await;
-        let mut mesh =
-            Self { stack, plan, node: PathBuf::from(node), running: BTreeMap::new(), _machine: machine };
-        for service in SERVICES.into_iter().chain([GATEWAY]) {
-            for replica in 0..mesh.plan.replicas[service].len() {
-                mesh.spawn(service, replica);
-            }
-        }
-        mesh.ready().await;
-        mesh
+        plan
     }
 
     /// A client of the gateway.
@@ -186,7 +215,7 @@ impl Mesh {
             .stderr(log);
         die_with_parent(&mut command);
         let child = command.spawn().expect("petty-node starts");
-        self.running.insert((service, replica), child);
+        self.running.processes.insert((service, replica), child);
     }
 
     /// Where a replica's log is.
@@ -201,7 +230,7 @@ impl Mesh {
     /// Where one does not within a minute; its log's end is shown.
     pub async fn ready(&self) {
         let http = reqwest::Client::new();
-        for (service, replica) in self.running.keys() {
+        for (service, replica) in self.running.processes.keys() {
             let url = format!("http://{}/readyz", self.plan.replicas[service][*replica].admin);
             let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
             loop {
@@ -236,7 +265,7 @@ impl Mesh {
     /// # Panics
     /// Where it does not run.
     pub fn kill(&mut self, service: &'static str, replica: usize) {
-        let mut child = self.running.remove(&(service, replica)).expect("it runs");
+        let mut child = self.running.processes.remove(&(service, replica)).expect("it runs");
         child.kill().expect("it can be killed");
         child.wait().expect("it ends");
     }
@@ -246,7 +275,7 @@ impl Mesh {
     /// # Panics
     /// Where it does not run.
     pub fn terminate(&mut self, service: &'static str, replica: usize) -> Option<i32> {
-        let mut child = self.running.remove(&(service, replica)).expect("it runs");
+        let mut child = self.running.processes.remove(&(service, replica)).expect("it runs");
         let pid = Pid::from_raw(i32::try_from(child.id()).expect("a pid"));
         kill(pid, Signal::SIGTERM).expect("it can be told");
         child.wait().expect("it ends").code()
@@ -257,7 +286,7 @@ impl Mesh {
     /// # Panics
     /// Where it does not run.
     pub async fn retire(&mut self, service: &'static str, replica: usize) -> Option<i32> {
-        let mut child = self.running.remove(&(service, replica)).expect("it runs");
+        let mut child = self.running.processes.remove(&(service, replica)).expect("it runs");
         let pid = Pid::from_raw(i32::try_from(child.id()).expect("a pid"));
         kill(pid, Signal::SIGTERM).expect("it can be told");
         loop {
@@ -270,7 +299,10 @@ impl Mesh {
 
     /// Whether a replica's process still runs.
     pub fn is_alive(&mut self, service: &'static str, replica: usize) -> bool {
-        self.running.get_mut(&(service, replica)).is_some_and(|child| matches!(child.try_wait(), Ok(None)))
+        self.running
+            .processes
+            .get_mut(&(service, replica))
+            .is_some_and(|child| matches!(child.try_wait(), Ok(None)))
     }
 
     /// Starts again what has ended by itself, as whatever watches over processes does: a service that does not find its
@@ -279,7 +311,7 @@ impl Mesh {
     /// # Panics
     /// Where a process cannot be started.
     pub fn revive(&mut self) {
-        let all: Vec<(&'static str, usize)> = self.running.keys().copied().collect();
+        let all: Vec<(&'static str, usize)> = self.running.processes.keys().copied().collect();
         for (service, replica) in all {
             if !self.is_alive(service, replica) {
                 self.spawn(service, replica);
@@ -293,19 +325,33 @@ impl Mesh {
         let read = |(service, replica): &(&'static str, usize)| {
             std::fs::read_to_string(self.log(service, *replica)).unwrap_or_default()
         };
-        self.running.keys().map(read).collect()
+        self.running.processes.keys().map(read).collect()
     }
 }
 
-impl Drop for Mesh {
+/// Servers that begin where the first mesh was ready.
+async fn begun(node: &str) -> Stack {
+    let make = || async {
+        let stack = Stack::temporary().await.expect(SERVERS);
+        let mut mesh = Mesh::start_on(None, stack, node, &[], &[]).await;
+        let all: Vec<(&'static str, usize)> = mesh.running.processes.keys().copied().collect();
+        for (service, replica) in all {
+            assert_eq!(mesh.retire(service, replica).await, Some(0), "{service} ends in good order");
+        }
+        Prototype::of(mesh.stack).await.expect("a prototype")
+    };
+    PROTOTYPE.get_or_init(make).await.stack().await.expect(SERVERS)
+}
+
+impl Drop for Running {
     fn drop(&mut self) {
-        for child in self.running.values_mut() {
+        for child in self.processes.values_mut() {
             // Ended already, or ends now.
             let _ended = child.kill();
             let _reaped = child.wait();
         }
         if std::thread::panicking() {
-            keep_logs(self.stack.data_dir());
+            keep_logs(&self.data_dir);
         }
     }
 }

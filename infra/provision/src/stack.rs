@@ -14,6 +14,7 @@ use crate::{
     lock::Lock,
     place::{self, Place},
     postgres::{self, Settings},
+    prototype,
     running::Kind,
     state::State,
     temporary::TemporaryDir,
@@ -79,7 +80,7 @@ pub struct Stack {
     data_dir: PathBuf,
     // Fields are dropped in order: the files go after the servers, the locks last.
     temporary: Option<TemporaryDir>,
-    _place: Place,
+    place: Place,
     _lock: Lock,
 }
 
@@ -97,7 +98,7 @@ impl Stack {
     ///
     /// Any [`Error`]; each says what to do next. Nothing keeps running then.
     pub async fn start(options: Options) -> Result<Self> {
-        Self::start_in(options, None).await
+        Self::start_in(options, None, None).await
     }
 
     /// A stack of its own below the system's temporary directory, gone without a trace when dropped or when the
@@ -107,6 +108,11 @@ impl Stack {
     ///
     /// As [`Stack::start`].
     pub async fn temporary() -> Result<Self> {
+        Self::temporary_from(None).await
+    }
+
+    /// That one, from another's data directory and servers' directory, where there is another.
+    pub(crate) async fn temporary_from(from: Option<(PathBuf, PathBuf)>) -> Result<Self> {
         let dir = TemporaryDir::make()?;
         let mut options = Options::new(dir.path());
         options.shared_buffers_mb = 64;
@@ -114,7 +120,7 @@ impl Stack {
             // Installing takes a while, and the person running the tests should know. Nobody reading is fine too.
             let _unread = std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("{text}\n"));
         });
-        Self::start_in(options, Some(dir)).await
+        Self::start_in(options, Some(dir), from).await
     }
 
     /// The database server.
@@ -148,11 +154,25 @@ impl Stack {
             .map_err(|error| Error::io("stop the servers of", data_dir)(std::io::Error::other(error)))
     }
 
-    async fn start_in(options: Options, temporary: Option<TemporaryDir>) -> Result<Self> {
+    /// Stops both servers in good order; they can be started again.
+    pub(crate) fn halt(&self) {
+        stop_both(self.postgres.running(), self.redis.running());
+    }
+
+    /// Where the servers' files are, which may be elsewhere than the data directory.
+    pub(crate) fn servers_dir(&self) -> &Path {
+        &self.place.servers_dir
+    }
+
+    async fn start_in(
+        options: Options,
+        temporary: Option<TemporaryDir>,
+        from: Option<(PathBuf, PathBuf)>,
+    ) -> Result<Self> {
         let data_dir = options.data_dir.clone();
         let settings =
             Settings { shared_buffers_mb: options.shared_buffers_mb, disposable: temporary.is_some() };
-        let preparing = tokio::task::spawn_blocking(move || prepare(&options, settings));
+        let preparing = tokio::task::spawn_blocking(move || prepare(&options, settings, from.as_ref()));
         let Prepared { servers, state, place, lock } = preparing
             .await
             .map_err(|error| Error::io("prepare", data_dir)(std::io::Error::other(error)))??;
@@ -161,7 +181,7 @@ impl Stack {
             Redis::start(&servers.redis, &place, &state),
         )?;
         let data_dir = place.data_dir.clone();
-        Ok(Self { postgres, redis, data_dir, temporary, _place: place, _lock: lock })
+        Ok(Self { postgres, redis, data_dir, temporary, place, _lock: lock })
     }
 }
 
@@ -173,7 +193,7 @@ impl Drop for Stack {
             postgres.begin_stop(Signal::SIGQUIT);
             redis.kill();
         } else {
-            stop_both(postgres, redis);
+            self.halt();
             return;
         }
         postgres.stop(GRACE);
@@ -188,10 +208,13 @@ fn stop_both(postgres: &crate::running::Running<impl Kind>, redis: &crate::runni
 }
 
 /// Everything before the servers run. Blocking: it may install packages.
-fn prepare(options: &Options, settings: Settings) -> Result<Prepared> {
+fn prepare(options: &Options, settings: Settings, from: Option<&(PathBuf, PathBuf)>) -> Result<Prepared> {
     let data_dir = place::make_data_dir(&options.data_dir)?;
     let lock = Lock::take(&data_dir)?;
     let place = Place::find(&data_dir, &options.progress)?;
+    if let Some(from) = from {
+        prototype::copy(from, &place)?;
+    }
     let state = Arc::new(State::open(&data_dir)?);
     let cluster = postgres::cluster_version(&place);
     let servers = install::ensure(

@@ -13,6 +13,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result, secret::random_hex};
 
+/// Its name in the data directory.
+pub(crate) const FILE: &str = "servers.json";
+
 /// The file, and what it holds. Every change is on disk before the call returns.
 #[derive(Debug)]
 pub(crate) struct State {
@@ -37,7 +40,7 @@ impl std::fmt::Debug for Content {
 
 impl State {
     pub(crate) fn open(data_dir: &Path) -> Result<Self> {
-        let path = data_dir.join("servers.json");
+        let path = data_dir.join(FILE);
         let content = match std::fs::read(&path) {
             Ok(bytes) => serde_json::from_slice(&bytes)
                 .map_err(|cause| Error::Damaged { path: path.clone(), cause })?,
@@ -79,6 +82,12 @@ impl State {
         *content = changed;
         Ok(result)
     }
+}
+
+/// Gives another data directory the passwords of this one; its ports are its own.
+pub(crate) fn hand_on(from: &Path, to: &Path) -> Result<()> {
+    let passwords = State::open(from)?.content().passwords.clone();
+    State::open(to)?.change(|content| content.passwords = passwords)
 }
 
 /// Replaces a file at once, readable by its owner only, and on disk when this returns.

@@ -6,6 +6,7 @@
 //! each measurement. The senders run on the same cores, in the same process; what memory comes to is measured of replicas that are processes of
 //! their own (`overload`).
 
+mod confined;
 mod floor;
 pub(super) mod herd;
 mod overload;
@@ -33,6 +34,7 @@ use crate::cli::IngestBench;
 use crate::mesh::{GATEWAY, RELAY};
 use crate::process::rss_mib;
 use crate::progress;
+use confined::Confined;
 use herd::{COLLARS, Herd};
 use overload::Replicas;
 use send::Batches;
@@ -61,9 +63,14 @@ const READS_BEFORE: usize = 10;
 pub(super) async fn run(args: IngestBench) -> anyhow::Result<Report> {
     ensure!(args.rounds > 0, "there must be a round");
     let mesh = Mesh::start().await?;
-    let outcome = measure(&mesh, args).await;
+    let outcome = async {
+        let confined = args.postgres_memory.map(|mib| Confined::postgres(&mesh.stack, mib)).transpose()?;
+        Ok((measure(&mesh, args, confined.as_ref()).await?, confined))
+    }
+    .await;
     mesh.stop().await?;
-    outcome
+    // Only now is the group empty.
+    outcome.map(|(report, _confined)| report)
 }
 
 struct Scene<'a> {
@@ -71,6 +78,7 @@ struct Scene<'a> {
     args: IngestBench,
     gateway: SocketAddr,
     url: String,
+    confined: Option<&'a Confined>,
     herd: Herd,
     tables: Tables,
     grpc: IngestServiceClient<Channel>,
@@ -83,7 +91,7 @@ struct Scene<'a> {
     details: Map<String, Value>,
 }
 
-async fn measure(mesh: &Mesh, args: IngestBench) -> anyhow::Result<Report> {
+async fn measure(mesh: &Mesh, args: IngestBench, confined: Option<&Confined>) -> anyhow::Result<Report> {
     let databases = mesh.plan.databases();
     let url = |service| {
         let database = databases.get(service).with_context(|| format!("no database of {service}"))?;
@@ -98,6 +106,7 @@ async fn measure(mesh: &Mesh, args: IngestBench) -> anyhow::Result<Report> {
         args,
         gateway: mesh.plan.http,
         url: url("ingest")?,
+        confined,
         herd,
         tables,
         grpc: IngestServiceClient::new(channel),
@@ -357,6 +366,7 @@ impl Scene<'_> {
                 ));
             }
         }
+        self.told_of_memory().await?;
         self.tables.settle().await?;
         // The first day, or as much of it as there is.
         let start = self.herd.at(first);
@@ -373,6 +383,19 @@ impl Scene<'_> {
                 json!({"p50": p50, "p99": p99, "max": most}),
             );
             self.checks.push(Check::at_most(&format!("a day's readings, {name}, p99"), p99, "ms", READ_MS));
+        }
+        Ok(())
+    }
+
+    /// Whether what is stored is more than what PostgreSQL may use, where that was asked for.
+    async fn told_of_memory(&mut self) -> anyhow::Result<()> {
+        let stored = self.tables.megabytes().await?;
+        self.details.insert("ingest's database, MB".to_owned(), json!(stored));
+        if let Some(confined) = self.confined {
+            let limit = confined.limit_mb();
+            self.details.insert("memory PostgreSQL may use, MB".to_owned(), json!(limit));
+            self.details.insert("the most that it used, MB".to_owned(), json!(confined.most_mb()?));
+            self.checks.push(Check::at_least("ingest's database over that memory", stored / limit, "x", 1.0));
         }
         Ok(())
     }

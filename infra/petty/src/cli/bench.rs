@@ -253,6 +253,10 @@ pub struct IngestBench {
     /// Beside how many stored readings it is measured at the end, and a day of them read; 0: not at all.
     #[arg(long, value_name = "N", default_value_t = 50_000_000, value_parser = clap::value_parser!(u32).range(0..=100_000_000))]
     pub stored: u32,
+    /// How many MiB PostgreSQL may use, what the system keeps of its files included (default: as many as it likes). With more stored
+    /// than that it reads from the disk. Needs Linux, and the right to make control groups (root).
+    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u32).range(256..=1_000_000))]
+    pub postgres_memory: Option<u32>,
 }
 
 /// `petty bench behavior`.

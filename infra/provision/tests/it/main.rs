@@ -5,6 +5,7 @@
 mod databases;
 mod faults;
 mod leaving_nothing;
+mod prototype;
 
 use petty_provision::{Install, Options};
 use tokio_postgres::{Client, NoTls};

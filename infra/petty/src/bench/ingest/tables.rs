@@ -82,6 +82,12 @@ impl Tables {
         Ok(u64::try_from(count)?)
     }
 
+    /// How large ingest's database is, in MB.
+    pub(super) async fn megabytes(&self) -> anyhow::Result<f64> {
+        let sql = "SELECT pg_database_size(current_database())::float8 / 1e6";
+        Ok(self.ingest.query_one(sql, &[]).await?.try_get(0)?)
+    }
+
     /// The herd's keys and pets, in its order.
     async fn keys(&self, herd: &Herd) -> anyhow::Result<Vec<(i32, [u8; 16])>> {
         let mut keys = Vec::with_capacity(COLLARS);
