@@ -8,6 +8,7 @@
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use jiff::Timestamp;
 use petty_chassis::page::{self, Span};
@@ -70,17 +71,37 @@ impl Store {
         seconds: i32,
     ) -> Result<Vec<(Stored, Place)>, Error> {
         let (start, below, limit) = (floor(page.span.start, seconds), below(page), page.limit());
-        let sql = if seconds % 3_600 == 0 { HOURS } else { MINUTES };
+        let of_hours = seconds % 3_600 == 0;
+        // The sums' own spans are not added up.
+        let as_summed = seconds == if of_hours { 3_600 } else { 60 };
         self.db
             .read_partitions("list_means", |tx| async move {
                 let collars = worn(&tx, pet).await?;
-                let keys: Vec<i32> = collars.keys().copied().collect();
-                let rows = tx.query(sql, &[&keys, &pet.0, &start, &below.time, &seconds, &limit]).await?;
+                // One mostly: whose collar a span's newest reading is from need not be found out then.
+                let only = collars.iter().next().filter(|_| collars.len() == 1);
+                let rows = match only {
+                    Some((key, _)) if as_summed => {
+                        let sql = EACH.over(of_hours);
+                        tx.query(sql, &[key, &pet.0, &start, &below.time, &limit]).await?
+                    }
+                    Some((key, _)) => {
+                        let sql = OF_COLLAR.over(of_hours);
+                        tx.query(sql, &[key, &pet.0, &start, &below.time, &limit, &seconds]).await?
+                    }
+                    None => {
+                        let sql = OF_COLLARS.over(of_hours);
+                        let keys: Vec<i32> = collars.keys().copied().collect();
+                        tx.query(sql, &[&keys, &pet.0, &start, &below.time, &limit, &seconds]).await?
+                    }
+                };
                 let listed = rows.iter().map(|row| {
-                    let key: i32 = Error::column(row, TABLE, 1)?;
-                    let collar = collars.get(&key).ok_or_else(|| inconsistent("collar_key"))?;
+                    let collar = match only {
+                        Some((_, collar)) => Some(collar),
+                        None => collars.get(&Error::column(row, TABLE, 1)?),
+                    };
+                    let collar = collar.ok_or_else(|| inconsistent("collar_key"))?;
                     // Spans are below the one before by their start alone.
-                    listed(row, (i32::MIN, collar), pet, 2)
+                    listed(row, (i32::MIN, collar), pet, if only.is_some() { 1 } else { 2 })
                 });
                 listed.collect()
             })
@@ -99,34 +120,55 @@ pub(super) async fn worn(tx: &Tx, pet: PetId) -> Result<BTreeMap<i32, CollarId>,
     tx.query(sql, &[&pet.0]).await?.iter().map(collar).collect()
 }
 
-/// The same statement over two tables: sums are added up before they are divided. The collar of the newest reading is found as the largest pair,
-/// without sorting each span's: doubles hold microseconds of these centuries, and every key.
-macro_rules! list_means {
-    ($name:literal, $table:literal) => {
-        concat!(
-            "-- ",
-            $name,
-            "
-            SELECT date_bin(make_interval(secs => $5::int4), span_start, 'epoch'::timestamptz),
-                   (max(ARRAY[date_part('epoch', newest_at), collar_key::float8]))[2]::int4,
-                   sum(heart_rate_sum) / nullif(sum(heart_rate_count), 0),
-                   sum(respiratory_rate_sum) / nullif(sum(respiratory_rate_count), 0),
-                   sum(temperature_sum) / nullif(sum(temperature_count), 0),
-                   sum(skin_temperature_sum) / nullif(sum(skin_temperature_count), 0),
-                   sum(battery_level_sum) / nullif(sum(battery_level_count), 0),
-                   NULL::float8 AS accuracy_m, NULL::int4 AS longitude_e6, NULL::int4 AS latitude_e6,
-                   NULL::int4 AS sequence_id,
-                   round(sum(activity_level_sum) / nullif(sum(activity_level_count), 0))::int2
-            FROM ",
-            $table,
-            "
-            WHERE collar_key = ANY($1) AND pet_id = $2 AND span_start >= $3 AND span_start < $4
-            GROUP BY 1 ORDER BY 1 DESC LIMIT $6"
-        )
-    };
+/// The same statement over sums of minutes and of hours.
+struct Means {
+    minutes: String,
+    hours: String,
 }
-const MINUTES: &str = list_means!("list_minutes", "readings_minute");
-const HOURS: &str = list_means!("list_hours", "readings_hour");
+
+impl Means {
+    /// Of a row's beginning, of how sums of several spans are added up before they are divided, of which rows, and in which order.
+    fn new(name: &str, begins: &str, add: &str, of: &str, order: &str) -> Self {
+        let mean = |signal| format!("{add}({signal}_sum) / nullif({add}({signal}_count), 0)");
+        let [heart, breath, warmth, skin, battery] =
+            ["heart_rate", "respiratory_rate", "temperature", "skin_temperature", "battery_level"].map(mean);
+        let over = |spans: &str, table: &str| {
+            format!(
+                "-- {name}_{spans}
+                SELECT {begins}, {heart}, {breath}, {warmth}, {skin}, {battery},
+                       NULL::float8 AS accuracy_m, NULL::int4 AS longitude_e6, NULL::int4 AS latitude_e6,
+                       NULL::int4 AS sequence_id,
+                       round({add}(activity_level_sum)::numeric / nullif({add}(activity_level_count), 0))::int2
+                FROM {table}
+                WHERE {of} AND span_start >= $3 AND span_start < $4
+                {order} DESC LIMIT $5"
+            )
+        };
+        Self { minutes: over("minutes", "readings_minute"), hours: over("hours", "readings_hour") }
+    }
+
+    fn over(&self, hours: bool) -> &str {
+        if hours { &self.hours } else { &self.minutes }
+    }
+}
+
+const SPAN: &str = "date_bin(make_interval(secs => $6::int4), span_start, 'epoch'::timestamptz)";
+/// Of the pet as in `list_readings`.
+const OF_ONE: &str = "collar_key = $1 AND coalesce(pet_id = $2, false)";
+const BY_SPAN: &str = "GROUP BY 1 ORDER BY 1";
+/// One collar's spans as they were summed.
+static EACH: LazyLock<Means> =
+    LazyLock::new(|| Means::new("list_each", "span_start", "", OF_ONE, "ORDER BY span_start"));
+/// One collar's longer spans.
+static OF_COLLAR: LazyLock<Means> =
+    LazyLock::new(|| Means::new("list_of_collar", SPAN, "sum", OF_ONE, BY_SPAN));
+/// Several collars' spans. The collar of the newest reading is found as the largest pair, without sorting each span's: doubles hold microseconds
+/// of these centuries, and every key.
+static OF_COLLARS: LazyLock<Means> = LazyLock::new(|| {
+    let newest = "(max(ARRAY[date_part('epoch', newest_at), collar_key::float8]))[2]::int4";
+    let of = "collar_key = ANY($1) AND pet_id = $2";
+    Means::new("list_of_collars", &format!("{SPAN}, {newest}"), "sum", of, BY_SPAN)
+});
 const TABLE: &str = "readings";
 
 /// The start of the span that a time is in.

@@ -152,6 +152,69 @@ async fn points_of_a_minute_and_an_hour_are_means_without_positions() {
     assert_eq!(points(Resolution::Hour).await, hours);
 }
 
+/// Means of one collar are read otherwise than those of several: a second one that only was worn must change nothing.
+#[tokio::test]
+async fn means_of_a_pet_with_one_collar_are_those_of_a_pet_that_has_two() {
+    let world = World::new("list_means_agree").await;
+    let owner = world.person();
+    let (one, two) = (world.owned(&owner, "collar-1"), world.owned(&owner, "collar-2"));
+    world.pair(&owner, Role::Owner, "collar-3", two, at("2020-01-01T00:00:00Z"), None);
+    world.ingest(&owner, reading("collar-3", ago(80_000))).await.unwrap();
+    let beats = |collar: &'static str| {
+        (0..2_500_i64).map(move |n| wire::Reading {
+            heart_rate: (n % 7 != 0).then(|| 60.0 + f64::from(i32::try_from(n * n % 41).unwrap())),
+            activity_level: (n % 3 != 0).then(|| i32::try_from(n % 5 % 3).unwrap()),
+            ..reading(collar, ago(n * 17))
+        })
+    };
+    for collar in ["collar-1", "collar-2"] {
+        for part in beats(collar).collect::<Vec<_>>().chunks(1_000) {
+            world.ingest_batch(&owner, part.to_vec()).await.unwrap();
+        }
+    }
+    world.rolled_up().await;
+    // The last reading of the third collar is of a day before: within what is listed, it is the same.
+    let points = async |pet, resolution: Resolution, start: i64, page_size| {
+        let mut request = wire::ListReadingsRequest {
+            start_time: Some(ago(start).into()),
+            resolution: resolution.into(),
+            page_size,
+            ..of(pet)
+        };
+        let mut points = Vec::new();
+        loop {
+            let answer = world.list(&owner, request.clone()).await.unwrap();
+            points.extend(answer.readings.iter().map(|point| {
+                (
+                    point.timestamp.unwrap().seconds,
+                    point.heart_rate,
+                    point.activity_level,
+                    answer.point_seconds,
+                )
+            }));
+            request.page_token = answer.next_page_token;
+            if request.page_token.is_empty() {
+                return points;
+            }
+        }
+    };
+    for (resolution, start, page_size, seconds, count) in [
+        (Resolution::Minute, 42_000, 300, 60, 700),
+        (Resolution::Hour, 42_000, 5, 3_600, 12),
+        // As fits: of readings too many, of minutes few enough; then of two minutes, and of three hours.
+        (Resolution::Unspecified, 42_000, 300, 60, 700),
+        (Resolution::Unspecified, 70_000, 300, 120, 354),
+        (Resolution::Unspecified, 10_000_000, 300, 10_800, 4),
+    ] {
+        let of_one = points(one, resolution, start, page_size).await;
+        assert_eq!(of_one.len(), count, "{resolution:?} of {start}");
+        assert!(of_one.iter().all(|(.., told)| *told == seconds), "{resolution:?} of {start}");
+        let mut of_two = points(two, resolution, start, page_size).await;
+        of_two.truncate(count);
+        assert_eq!(of_one, of_two, "{resolution:?} of {start}");
+    }
+}
+
 #[tokio::test]
 async fn what_cannot_be_listed_is_named() {
     let world = World::new("list_bad").await;
