@@ -63,14 +63,18 @@ const READS_BEFORE: usize = 10;
 pub(super) async fn run(args: IngestBench) -> anyhow::Result<Report> {
     ensure!(args.rounds > 0, "there must be a round");
     let mesh = Mesh::start().await?;
+    let mut confined = None;
     let outcome = async {
-        let confined = args.postgres_memory.map(|mib| Confined::postgres(&mesh.stack, mib)).transpose()?;
-        Ok((measure(&mesh, args, confined.as_ref()).await?, confined))
+        if let Some(mib) = args.postgres_memory {
+            confined = Some(Confined::postgres(&mesh.stack, mib)?);
+        }
+        measure(&mesh, args, confined.as_ref()).await
     }
     .await;
     mesh.stop().await?;
     // Only now is the group empty.
-    outcome.map(|(report, _confined)| report)
+    drop(confined);
+    outcome
 }
 
 struct Scene<'a> {

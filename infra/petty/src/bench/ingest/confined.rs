@@ -44,10 +44,11 @@ impl Confined {
             if outside.is_empty() {
                 return Ok(confined);
             }
-            refused = outside
-                .into_iter()
-                .filter_map(|process| confined.write("cgroup.procs", process).err())
-                .last();
+            for process in outside {
+                if let Err(error) = confined.write("cgroup.procs", process) {
+                    refused = Some(error);
+                }
+            }
         }
         Err(refused.unwrap_or_else(|| anyhow::anyhow!("PostgreSQL has new processes all the time")))
     }
