@@ -18,7 +18,7 @@ use tower::{Service as _, ServiceExt as _};
 use tracing::Instrument as _;
 
 use super::body::with_deadline;
-use super::breaker::Breaker;
+use super::breaker::{Breaker, Permit};
 use super::budget::Budget;
 use super::endpoints::{Endpoint, Endpoints, TELLING};
 use crate::error::{ApiError, Code as ErrorCode, chain};
@@ -75,6 +75,13 @@ enum Outcome {
     NotSent(tonic::transport::Error),
     /// The connection broke while it was on its way.
     Broken(tonic::transport::Error),
+}
+
+/// What came of asking with one permit.
+struct Round {
+    last: Result<Response<Body>, ApiError>,
+    /// Whether to go on asking; it is paid for.
+    again: bool,
 }
 
 impl Target {
@@ -145,18 +152,22 @@ impl Target {
         let call = Call { parts, body: body.to_bytes(), deadline, repeatable, streams };
         self.budget.deposit();
         let since = Instant::now();
-        let attempts = std::pin::pin!(self.attempts(&call));
-        let answered = tokio::time::timeout_at(deadline.0, attempts).await;
-        answered.map_or_else(
-            |_| {
-                if since.elapsed() >= TELLING {
-                    self.breaker.failed(Instant::now());
-                }
-                expired()
-            },
-            // A stream had to begin by then, and goes on.
-            |response| if streams { response } else { with_deadline(response, deadline) },
-        )
+        let Ok(response) = tokio::time::timeout_at(deadline.0, self.attempts(&call)).await else {
+            // The attempt is dropped by now, and its endpoint left alone if it let us wait.
+            if since.elapsed() >= TELLING {
+                self.missed(Instant::now());
+            }
+            return expired();
+        };
+        // A stream had to begin by then, and goes on.
+        if streams { response } else { with_deadline(response, deadline) }
+    }
+
+    /// No answer came. That says something of the target only where none of its endpoints is left to ask.
+    fn missed(&self, now: Instant) {
+        if self.endpoints.are_left_alone(now) {
+            self.breaker.failed(now);
+        }
     }
 
     /// Who asks, for which request, in which trace.
@@ -189,51 +200,56 @@ impl Target {
             let Some(permit) = self.breaker.admit(Instant::now()) else {
                 return refuse(unavailable());
             };
-            let Some(endpoint) = self.endpoints.pick(&tried).await else {
-                permit.failed(Instant::now());
-                return refuse(ApiError::unavailable(
-                    "UPSTREAM_UNAVAILABLE",
-                    format!("no endpoint of {}", self.name),
-                ));
-            };
-            let outcome = self.attempt(call, &endpoint).await;
-            let now = Instant::now();
-            let (last, again) = match outcome {
-                Outcome::Answered(response) => {
-                    permit.succeeded();
-                    return response;
-                }
-                // The timeout around all attempts says what it means for the breaker.
-                Outcome::Expired => std::future::pending().await,
-                Outcome::Refused(response) => {
-                    permit.succeeded();
-                    (Ok(response), call.repeatable)
-                }
-                Outcome::NotSent(error) => {
-                    permit.failed(now);
-                    (Err(self.away(&endpoint, &error)), true)
-                }
-                Outcome::Broken(error) => {
-                    permit.failed(now);
-                    (Err(self.away(&endpoint, &error)), call.repeatable)
-                }
-            };
-            // Turned into a status, and so logged, only where it is the end.
-            let answer = |last: Result<Response<Body>, ApiError>| last.unwrap_or_else(refuse);
-            tried.push(endpoint);
-            if !again || tried.len() >= ATTEMPTS || !self.budget.withdraw() {
-                return answer(last);
-            }
-            if self.endpoints.has_other(&tried) {
+            let Round { last, again } = self.round(call, permit, &mut tried).await;
+            if again && self.endpoints.has_other(&tried) {
                 continue;
             }
             // From half to all of it, so that those who failed together do not come back together.
             let pause = backoff.mul_f64(0.5 + self.entropy.fraction() / 2.0);
-            if call.deadline.left() <= pause {
-                return answer(last);
+            if !again || call.deadline.left() <= pause {
+                // Turned into a status, and so logged, only where it is the end.
+                return last.unwrap_or_else(refuse);
             }
             tokio::time::sleep(pause).await;
             backoff *= 3;
+        }
+    }
+
+    /// Asks, with one permit, one endpoint after the other until one says something: what one of them does not answer
+    /// says nothing of the target while another is left.
+    async fn round(&self, call: &Call, permit: Permit<'_>, tried: &mut Vec<Arc<Endpoint>>) -> Round {
+        loop {
+            let Some(endpoint) = self.endpoints.pick(tried).await else {
+                permit.failed(Instant::now());
+                let nobody = format!("no endpoint of {}", self.name);
+                return Round {
+                    last: Err(ApiError::unavailable("UPSTREAM_UNAVAILABLE", nobody)),
+                    again: false,
+                };
+            };
+            let outcome = self.attempt(call, &endpoint).await;
+            let away = |error| Err(self.away(&endpoint, &error));
+            let (last, may_repeat) = match outcome {
+                Outcome::Answered(response) => {
+                    permit.succeeded();
+                    return Round { last: Ok(response), again: false };
+                }
+                // The timeout around all attempts says what it means for the breaker.
+                Outcome::Expired => std::future::pending().await,
+                Outcome::Refused(response) => (Ok(response), call.repeatable),
+                Outcome::NotSent(error) => (away(error), true),
+                Outcome::Broken(error) => (away(error), call.repeatable),
+            };
+            tried.push(endpoint);
+            let again = may_repeat && tried.len() < ATTEMPTS && self.budget.withdraw();
+            if last.is_ok() {
+                permit.succeeded();
+            } else if again && self.endpoints.has_other(tried) {
+                continue;
+            } else if self.endpoints.are_left_alone(Instant::now()) {
+                permit.failed(Instant::now());
+            }
+            return Round { last, again };
         }
     }
 

@@ -1,7 +1,8 @@
 //! The circuit breaker of one target.
 //!
 //! Closed, it lets all calls through. After [`THRESHOLD`] failures in a row it opens: calls are answered for at once. After
-//! a while, a second at most, one call is let through; whether it gets an answer decides.
+//! a while, a second at most, one call is let through; whether it gets an answer decides. A failure is one of the target,
+//! none of whose endpoints is left to ask; one endpoint's is told to [`super::endpoints`] alone.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

@@ -127,6 +127,11 @@ impl Endpoints {
         self.shared.snapshot().iter().any(|endpoint| !is_among(endpoint, tried))
     }
 
+    /// Whether every one of them failed of late.
+    pub(super) fn are_left_alone(&self, now: Instant) -> bool {
+        self.shared.snapshot().iter().all(|endpoint| endpoint.is_left_alone(now))
+    }
+
     /// Resolves names where that is due: the first time before going on, later beside.
     async fn resolve(&self) {
         if !self.shared.uris.iter().any(is_name) {

@@ -123,6 +123,31 @@ async fn a_dead_replica_is_passed_over() {
 }
 
 #[tokio::test]
+async fn what_was_under_way_at_a_replica_that_dies_is_answered_by_another() {
+    let keys = Keys::new();
+    let dying = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let uri = format!("http://{}", dying.local_addr().unwrap());
+    let node = Node::start(&keys.environment("auth"), vec![Act::Answer]).await;
+    let mesh = mesh(&keys, "gateway", &[uri, node.uri()]);
+    // Far more at once than failures in a row would say of one replica that it is away.
+    let calls = futures::future::join_all((0..24).map(|_| {
+        let mut client = client(&mesh);
+        async move { client.get_me(GetMeRequest {}).await.map(drop) }
+    }));
+    let dies = async {
+        let (taken, _) = dying.accept().await.unwrap();
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        drop((taken, dying));
+    };
+    let (answers, ()) = tokio::join!(calls, dies);
+    for answer in answers {
+        answer.unwrap();
+    }
+    client(&mesh).get_me(GetMeRequest {}).await.unwrap();
+    assert_eq!(node.stub.seen().len(), 25);
+}
+
+#[tokio::test]
 async fn a_replica_that_hangs_is_left_alone_after_it_cost_one_call() {
     let keys = Keys::new();
     let hanging = Node::start(&keys.environment("auth"), vec![Act::Hang]).await;
