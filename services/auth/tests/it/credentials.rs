@@ -193,7 +193,9 @@ async fn links_expire_are_superseded_and_serve_once_of_fifty() {
     assert_eq!(storm.iter().filter(|answer| answer.is_ok()).count(), 1);
     for refused in storm.into_iter().filter(Result::is_err) {
         let (code, reason) = refusal(refused);
-        assert!(code == Code::Unauthenticated || reason == "SIGN_IN_BUSY", "{code:?} {reason}");
+        // Each is hashed for: a slow machine does not get to all of them in their time.
+        let in_vain = code == Code::DeadlineExceeded || reason == "SIGN_IN_BUSY";
+        assert!(code == Code::Unauthenticated || in_vain, "{code:?} {reason}");
     }
     harness.sign_in("ada@example.org", OTHER).await.unwrap();
 }
