@@ -227,6 +227,25 @@ async fn a_target_that_is_away_is_answered_for_at_once_and_used_again_when_it_is
 }
 
 #[tokio::test]
+async fn a_target_that_hangs_is_answered_for_at_once_after_it_cost_five_calls() {
+    let keys = Keys::new();
+    let node = Node::start(&keys.environment("auth"), vec![Act::Hang]).await;
+    let mesh = mesh(&keys, "gateway", &[node.uri()]);
+    let call = |milliseconds| {
+        let mut request = Request::new(GetMeRequest {});
+        request.set_timeout(Duration::from_millis(milliseconds));
+        let mut client = client(&mesh);
+        async move { client.get_me(request).await.unwrap_err() }
+    };
+    for refused in futures::future::join_all((0..5).map(|_| call(700))).await {
+        assert_eq!(refused.code(), Code::DeadlineExceeded, "{refused:?}");
+    }
+    let refused = call(60_000).await;
+    assert_eq!((refused.code(), reason(&refused).as_str()), (Code::Unavailable, "UPSTREAM_UNAVAILABLE"));
+    assert_eq!(node.stub.seen().len(), 5);
+}
+
+#[tokio::test]
 async fn without_an_endpoint_a_call_is_answered_unavailable() {
     let keys = Keys::new();
     let mesh = mesh(&keys, "gateway", &[]);
