@@ -152,7 +152,11 @@ impl Target {
         let call = Call { parts, body: body.to_bytes(), deadline, repeatable, streams };
         self.budget.deposit();
         let since = Instant::now();
-        let Ok(response) = tokio::time::timeout_at(deadline.0, self.attempts(&call)).await else {
+        let answered = {
+            let attempts = std::pin::pin!(self.attempts(&call));
+            tokio::time::timeout_at(deadline.0, attempts).await
+        };
+        let Ok(response) = answered else {
             // The attempt is dropped by now, and its endpoint left alone if it let us wait.
             if since.elapsed() >= TELLING {
                 self.missed(Instant::now());
@@ -272,8 +276,8 @@ impl Target {
         match answered {
             Ok(response) => {
                 let code = code_of(&response);
-                // A replica that ran out of time says so itself, and is left alone like one that says nothing.
-                if code != Code::DeadlineExceeded {
+                // A replica that ran out of time says so itself, or tonic's timer for it, and is left alone like one that says nothing.
+                if !matches!(code, Code::DeadlineExceeded | Code::Cancelled) {
                     busy.answered();
                 }
                 match code {
