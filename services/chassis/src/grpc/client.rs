@@ -2,8 +2,8 @@
 //!
 //! Invariants: every call has a deadline and carries the request's id and trace and the service's identity; a call is sent
 //! again only where it never left, or where its policy says that twice is harmless, and only within a budget; a target
-//! that is away is answered for at once, and is away only where none of its endpoints is left to ask. Of a method that streams all this is said of the opening: its answer, once begun,
-//! has no deadline and is not asked for again.
+//! that is away is answered for at once, and is away only where none of its endpoints is left to ask. Of a method that
+//! streams all this is said of the opening: its answer, once begun, has no deadline and is not asked for again.
 
 mod attempt;
 mod body;
