@@ -58,7 +58,7 @@ use petty_chassis::access::{Broadcast, RemoteKeys};
 use petty_chassis::caller::Verifier;
 use petty_chassis::events::redis::Connector;
 use petty_chassis::grpc::Mesh;
-use petty_chassis::{Context, Service};
+use petty_chassis::{Context, Running, Service};
 use tokio::net::TcpListener;
 
 pub use answer::AnswerBody;
@@ -86,64 +86,67 @@ impl Service for Gateway {
     const NAME: &'static str = "gateway";
     type Config = GatewayConfig;
 
-    async fn run(context: Context, config: GatewayConfig) -> anyhow::Result<()> {
-        let mesh = Mesh::new(&context)?;
-        let keys = RemoteKeys::new(mesh.channel("auth"));
-        let verifier = Verifier::of_service(
-            Box::new(keys),
-            &config.tokens.issuer,
-            &config.tokens.audience,
-            context.clock.clone(),
-            &context.tasks,
-        );
-        verifier.prepare(&context);
-        let mut upstreams = Upstreams::default();
-        for service in UPSTREAMS {
-            upstreams = upstreams.with(service, mesh.channel(service));
-        }
-        // Decisions are the services': a verified token says who calls, not what they may do.
-        let listener = TcpListener::bind(config.listen)
-            .await
-            .with_context(|| format!("PETTY_HTTP_LISTEN: cannot listen on {}", config.listen))?;
-        tracing::info!(address = %listener.local_addr()?, "answering HTTP");
-        let process = Process {
-            readiness: context.readiness.clone(),
-            clock: context.clock.clone(),
-            tasks: context.tasks.clone(),
-            shutdown: context.shutdown.clone(),
-        };
-        let mut edge = Edge::new(upstreams, verifier, process, config.limits)?
-            .behind(config.proxies)
-            .letting(config.cors);
-        edge = match &config.cache_url {
-            Some(url) => {
-                let redis = Connector::new(url)?;
-                let quotas = Quotas::shared(config.rates, &redis, &context.tasks, &context.shutdown);
-                let presence = Presence::shared(&redis, &context.tasks, &context.shutdown);
-                edge.within(quotas).recording(Sendings::recorded(&redis, &context.tasks)).counting(presence)
-            }
-            None => {
-                tracing::warn!("no PETTY_CACHE_REDIS_URL: each replica limits by itself");
-                edge.within(Quotas::alone(config.rates))
-            }
-        };
-        let tls = match config.tls {
-            Some(files) => {
-                let tls = Tls::load(files).await.context("PETTY_HTTP_TLS_…")?;
-                tls.watch(&context.tasks, &context.shutdown);
-                Some(tls)
-            }
-            None => None,
-        };
-        if let Some(url) = &config.events_url {
-            let redis = Connector::new(url)?;
-            let broadcast = Broadcast::listen(redis, &context.tasks, context.shutdown.clone());
-            edge = edge.remembering(LastKnown::heard_of(&broadcast));
-        }
-        let edge = Arc::new(edge);
-        offer_to_staff(&context.admin, &edge);
-        context.readiness.started();
-        serve(Door { listener, tls }, edge, &context.tasks, &context.shutdown).await;
-        Ok(())
+    fn run(context: Context, config: GatewayConfig) -> Running {
+        Box::pin(run(context, config))
     }
+}
+
+async fn run(context: Context, config: GatewayConfig) -> anyhow::Result<()> {
+    let mesh = Mesh::new(&context)?;
+    let keys = RemoteKeys::new(mesh.channel("auth"));
+    let verifier = Verifier::of_service(
+        Box::new(keys),
+        &config.tokens.issuer,
+        &config.tokens.audience,
+        context.clock.clone(),
+        &context.tasks,
+    );
+    verifier.prepare(&context);
+    let mut upstreams = Upstreams::default();
+    for service in UPSTREAMS {
+        upstreams = upstreams.with(service, mesh.channel(service));
+    }
+    // Decisions are the services': a verified token says who calls, not what they may do.
+    let listener = TcpListener::bind(config.listen)
+        .await
+        .with_context(|| format!("PETTY_HTTP_LISTEN: cannot listen on {}", config.listen))?;
+    tracing::info!(address = %listener.local_addr()?, "answering HTTP");
+    let process = Process {
+        readiness: context.readiness.clone(),
+        clock: context.clock.clone(),
+        tasks: context.tasks.clone(),
+        shutdown: context.shutdown.clone(),
+    };
+    let mut edge =
+        Edge::new(upstreams, verifier, process, config.limits)?.behind(config.proxies).letting(config.cors);
+    edge = match &config.cache_url {
+        Some(url) => {
+            let redis = Connector::new(url)?;
+            let quotas = Quotas::shared(config.rates, &redis, &context.tasks, &context.shutdown);
+            let presence = Presence::shared(&redis, &context.tasks, &context.shutdown);
+            edge.within(quotas).recording(Sendings::recorded(&redis, &context.tasks)).counting(presence)
+        }
+        None => {
+            tracing::warn!("no PETTY_CACHE_REDIS_URL: each replica limits by itself");
+            edge.within(Quotas::alone(config.rates))
+        }
+    };
+    let tls = match config.tls {
+        Some(files) => {
+            let tls = Tls::load(files).await.context("PETTY_HTTP_TLS_…")?;
+            tls.watch(&context.tasks, &context.shutdown);
+            Some(tls)
+        }
+        None => None,
+    };
+    if let Some(url) = &config.events_url {
+        let redis = Connector::new(url)?;
+        let broadcast = Broadcast::listen(redis, &context.tasks, context.shutdown.clone());
+        edge = edge.remembering(LastKnown::heard_of(&broadcast));
+    }
+    let edge = Arc::new(edge);
+    offer_to_staff(&context.admin, &edge);
+    context.readiness.started();
+    serve(Door { listener, tls }, edge, &context.tasks, &context.shutdown).await;
+    Ok(())
 }

@@ -63,9 +63,13 @@ impl Service for Auth {
     const NAME: &'static str = "auth";
     type Config = AuthConfig;
 
-    async fn run(context: Context, config: AuthConfig) -> anyhow::Result<()> {
-        Ok(Box::pin(bind(context, config)).await?.serve().await?)
+    fn run(context: Context, config: AuthConfig) -> Running {
+        Box::pin(run(context, config))
     }
+}
+
+async fn run(context: Context, config: AuthConfig) -> anyhow::Result<()> {
+    Ok(Box::pin(bind(context, config)).await?.serve().await?)
 }
 
 /// Migrates, makes what the first boot makes, and takes the port; nothing is answered yet.

@@ -1,5 +1,8 @@
 //! What every service with a database stands on: its database, its part in events, its clients to the others.
 
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+
 use crate::access::{Access, Broadcast, RemoteAccess, RemoteKeys};
 use crate::caller::Verifier;
 use crate::config::{PostgresConfig, Reader, RedisConfig, Section};
@@ -72,17 +75,29 @@ impl Foundation {
     ///
     /// # Errors
     /// Where the database is away or its schema too old, or an address is wrong.
-    pub async fn lay(
-        context: &Context,
-        config: &FoundationConfig,
+    pub fn lay<'a>(
+        context: &'a Context,
+        config: &'a FoundationConfig,
         migrations: Migrations,
-    ) -> anyhow::Result<Self> {
-        let db = Db::open(context, &config.postgres, migrations).await?;
-        let redis = Connector::new(&config.redis.events_url)?;
-        let events = Events::start(context, &db, &redis, config.events.clone()).await?;
-        let wake = Wake::new(&redis, &context.tasks, &context.shutdown);
-        let mesh = Mesh::new(context)?;
-        Ok(Self { context: context.clone(), db, redis, events, wake, mesh, tokens: config.tokens.clone() })
+    ) -> BoxFuture<'a, anyhow::Result<Self>> {
+        // Boxed, as what a service does is ([`crate::Running`]).
+        async move {
+            let db = Db::open(context, &config.postgres, migrations).await?;
+            let redis = Connector::new(&config.redis.events_url)?;
+            let events = Events::start(context, &db, &redis, config.events.clone()).await?;
+            let wake = Wake::new(&redis, &context.tasks, &context.shutdown);
+            let mesh = Mesh::new(context)?;
+            Ok(Self {
+                context: context.clone(),
+                db,
+                redis,
+                events,
+                wake,
+                mesh,
+                tokens: config.tokens.clone(),
+            })
+        }
+        .boxed()
     }
 
     /// The gate of a service that asks auth: tokens by auth's keys, decisions remembered while the broadcast is heard. The

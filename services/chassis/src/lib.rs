@@ -28,6 +28,6 @@ pub mod types;
 
 pub use error::{ApiError, Code, FieldError};
 pub use foundation::{Foundation, FoundationConfig};
-pub use service::{Context, Service, embed, main};
+pub use service::{Context, Running, Service, embed, main};
 pub use shutdown::Shutdown;
 pub use tasks::{TaskLost, Tasks};

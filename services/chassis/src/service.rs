@@ -1,6 +1,5 @@
 //! What a service is, and how it is run: alone by [`main`], or beside others in one process by [`embed`].
 
-use std::future::Future;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -8,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use futures::FutureExt as _;
+use futures::future::BoxFuture;
 use tokio::task::JoinHandle;
 
 use crate::admin::{AdminServer, Readiness, Surface};
@@ -70,6 +70,10 @@ pub fn install_crypto() {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
 }
 
+/// A service as it runs. Boxed, so that all it does is compiled with its own crate, once: what an `async fn` does is compiled
+/// where it is awaited, which is in each program and each test otherwise.
+pub type Running = BoxFuture<'static, anyhow::Result<()>>;
+
 /// A service.
 pub trait Service: 'static {
     /// Its name: `auth`.
@@ -78,46 +82,35 @@ pub trait Service: 'static {
     type Config: Section + Send + 'static;
 
     /// Runs until drained. Everything it needs comes from `context` and `config`.
-    fn run(
-        context: Context,
-        config: Self::Config,
-    ) -> impl Future<Output = anyhow::Result<()>> + Send + 'static;
+    fn run(context: Context, config: Self::Config) -> Running;
+}
+
+/// A service that has its configuration. What follows is compiled once as well, and not for each service.
+struct Configured {
+    name: &'static str,
+    base: BaseConfig,
+    run: Box<dyn FnOnce(Context) -> Running + Send>,
+}
+
+impl Configured {
+    /// With the configuration that `environment` says, or all of its faults.
+    fn of<S: Service>(environment: &Environment) -> Result<Self, config::Faults> {
+        let (base, config) = config::load::<(BaseConfig, S::Config)>(environment)?;
+        Ok(Self { name: S::NAME, base, run: Box::new(|context| S::run(context, config)) })
+    }
 }
 
 /// Runs a service as a process of its own, until it is drained: 0, 1 where it failed, 78 where its configuration is bad.
 #[must_use]
 pub fn main<S: Service>() -> ExitCode {
     memory::take_small_pages();
-    let environment = Environment::from_process();
-    let (base, config) = match config::load::<(BaseConfig, S::Config)>(&environment) {
-        Ok(settings) => settings,
+    match Configured::of::<S>(&Environment::from_process()) {
+        Ok(service) => service.alone(),
         Err(faults) => {
             for fault in faults.iter() {
                 complain(S::NAME, fault);
             }
-            return ExitCode::from(EXIT_CONFIG);
-        }
-    };
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .thread_name(S::NAME)
-        .max_blocking_threads(BLOCKING_THREADS)
-        .build();
-    let runtime = match runtime {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            complain(S::NAME, &format!("the runtime cannot be started: {error}"));
-            return ExitCode::FAILURE;
-        }
-    };
-    let ended = runtime.block_on(run_alone::<S>(base, config));
-    runtime.shutdown_timeout(BLOCKING_GRACE);
-    match ended {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(Failed::Logged) => ExitCode::FAILURE,
-        Err(Failed::Unlogged(problem)) => {
-            complain(S::NAME, &problem);
-            ExitCode::FAILURE
+            ExitCode::from(EXIT_CONFIG)
         }
     }
 }
@@ -138,70 +131,106 @@ pub struct RunningService {
 /// # Errors
 ///
 /// Every fault of the configuration, or the admin port that cannot be bound.
-pub async fn embed<S: Service>(
+pub fn embed<S: Service>(
     environment: Environment,
     shutdown: Shutdown,
     tasks: Tasks,
-) -> anyhow::Result<RunningService> {
-    let (base, config) = config::load::<(BaseConfig, S::Config)>(&environment)
-        .with_context(|| format!("{}: bad configuration", S::NAME))?;
-    start::<S>(base, config, shutdown, &tasks).await
+) -> BoxFuture<'static, anyhow::Result<RunningService>> {
+    beside(S::NAME, Configured::of::<S>(&environment), shutdown, tasks)
 }
 
-async fn start<S: Service>(
-    base: BaseConfig,
-    config: S::Config,
+fn beside(
+    name: &'static str,
+    service: Result<Configured, config::Faults>,
     shutdown: Shutdown,
-    tasks: &Tasks,
-) -> anyhow::Result<RunningService> {
-    let context = Context::new(S::NAME, base, shutdown, tasks);
-    let readiness = context.readiness.clone();
-    let admin = AdminServer::bind(context.base.admin_listen, readiness.clone()).await?;
-    let admin = admin.with(context.admin.clone());
-    let address = admin.address();
-    // The admin port answers for as long as anything runs, so that a drain can be watched.
-    let end = context.shutdown.cancelled();
-    context.tasks.spawn_background("admin", async move {
-        if let Err(error) = admin.serve(end).await {
-            tracing::error!(%error, "the admin port failed");
-        }
-    });
-    let tasks = context.tasks.clone();
-    tracing::info!(
-        service = S::NAME,
-        instance = context.base.instance,
-        version = env!("CARGO_PKG_VERSION"),
-        admin = %address,
-        "starting"
-    );
-    let join = tasks.spawn_critical(S::NAME, S::run(context, config).boxed());
-    Ok(RunningService { readiness, admin: address, join })
+    tasks: Tasks,
+) -> BoxFuture<'static, anyhow::Result<RunningService>> {
+    async move {
+        let service = service.with_context(|| format!("{name}: bad configuration"))?;
+        service.start(shutdown, &tasks).await
+    }
+    .boxed()
 }
 
-async fn run_alone<S: Service>(base: BaseConfig, config: S::Config) -> Result<(), Failed> {
-    install_crypto();
-    let grace = base.grace_period;
-    let guard = telemetry::init(S::NAME, &base)
-        .map_err(|error| Failed::Unlogged(format!("telemetry cannot be started: {error}")))?;
-    let shutdown = Shutdown::new();
-    let tasks = Tasks::new(shutdown.clone());
-    let listening = shutdown::listen_for_signals(&shutdown).map_err(anyhow::Error::from);
-    let started = match listening {
-        Ok(()) => start::<S>(base, config, shutdown.clone(), &tasks).await.map(drop),
-        Err(error) => Err(error.context("signals cannot be listened to")),
-    };
-    match started {
-        Ok(()) => shutdown.draining().await,
-        Err(error) => shutdown.fail(format!("{error:#}")),
+impl Configured {
+    /// As a process of its own.
+    fn alone(self) -> ExitCode {
+        let name = self.name;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .thread_name(name)
+            .max_blocking_threads(BLOCKING_THREADS)
+            .build();
+        let runtime = match runtime {
+            Ok(runtime) => runtime,
+            Err(error) => {
+                complain(name, &format!("the runtime cannot be started: {error}"));
+                return ExitCode::FAILURE;
+            }
+        };
+        let ended = runtime.block_on(self.until_drained());
+        runtime.shutdown_timeout(BLOCKING_GRACE);
+        match ended {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(Failed::Logged) => ExitCode::FAILURE,
+            Err(Failed::Unlogged(problem)) => {
+                complain(name, &problem);
+                ExitCode::FAILURE
+            }
+        }
     }
-    let whole = tasks.wait(grace).await;
-    tracing::info!(whole, "stopped");
-    // Flushing blocks; a collector that is away must not keep the signal handler from being run.
-    let flushed = tokio::task::spawn_blocking(move || guard.shutdown());
-    if flushed.await.is_err() {
-        return Err(Failed::Unlogged("telemetry was not flushed".to_owned()));
+
+    async fn start(self, shutdown: Shutdown, tasks: &Tasks) -> anyhow::Result<RunningService> {
+        let Self { name, base, run } = self;
+        let context = Context::new(name, base, shutdown, tasks);
+        let readiness = context.readiness.clone();
+        let admin = AdminServer::bind(context.base.admin_listen, readiness.clone()).await?;
+        let admin = admin.with(context.admin.clone());
+        let address = admin.address();
+        // The admin port answers for as long as anything runs, so that a drain can be watched.
+        let end = context.shutdown.cancelled();
+        context.tasks.spawn_background("admin", async move {
+            if let Err(error) = admin.serve(end).await {
+                tracing::error!(%error, "the admin port failed");
+            }
+        });
+        let tasks = context.tasks.clone();
+        tracing::info!(
+            service = name,
+            instance = context.base.instance,
+            version = env!("CARGO_PKG_VERSION"),
+            admin = %address,
+            "starting"
+        );
+        let join = tasks.spawn_critical(name, run(context));
+        Ok(RunningService { readiness, admin: address, join })
     }
-    if shutdown.failure().is_some() { Err(Failed::Logged) } else { Ok(()) }
+
+    async fn until_drained(self) -> Result<(), Failed> {
+        install_crypto();
+        let grace = self.base.grace_period;
+        let guard = telemetry::init(self.name, &self.base)
+            .map_err(|error| Failed::Unlogged(format!("telemetry cannot be started: {error}")))?;
+        let shutdown = Shutdown::new();
+        let tasks = Tasks::new(shutdown.clone());
+        let listening = shutdown::listen_for_signals(&shutdown).map_err(anyhow::Error::from);
+        let started = match listening {
+            Ok(()) => self.start(shutdown.clone(), &tasks).await.map(drop),
+            Err(error) => Err(error.context("signals cannot be listened to")),
+        };
+        match started {
+            Ok(()) => shutdown.draining().await,
+            Err(error) => shutdown.fail(format!("{error:#}")),
+        }
+        let whole = tasks.wait(grace).await;
+        tracing::info!(whole, "stopped");
+        // Flushing blocks; a collector that is away must not keep the signal handler from being run.
+        let flushed = tokio::task::spawn_blocking(move || guard.shutdown());
+        if flushed.await.is_err() {
+            return Err(Failed::Unlogged("telemetry was not flushed".to_owned()));
+        }
+        if shutdown.failure().is_some() { Err(Failed::Logged) } else { Ok(()) }
+    }
 }
 
 /// Why a process ends with 1.

@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use petty_chassis::grpc::Server;
 use petty_chassis::postgres::Migrations;
-use petty_chassis::{Context, Foundation, Service};
+use petty_chassis::{Context, Foundation, Running, Service};
 use petty_proto::events::v1::event_operations_service_server::EventOperationsServiceServer;
 use petty_proto::events::v1::outbox_service_server::OutboxServiceServer;
 use petty_proto::feedback::v1::feedback_service_server::FeedbackServiceServer;
@@ -40,24 +40,28 @@ impl Service for Feedback {
     const NAME: &'static str = "feedback";
     type Config = Config;
 
-    async fn run(context: Context, config: Config) -> anyhow::Result<()> {
-        let base = Foundation::lay(&context, &config.foundation, migrations()).await?;
-        let shards = base.events.shards();
-        let archive = Archive::new(&context, &base.db, shards, config.archive);
-        archive.start();
-        let worker = Worker::new(context.clock.clone(), shards, archive.clone());
-        base.events.consume(Arc::new(worker), &base.mesh);
-        let gate = base.gate();
-        let episodes = Box::new(RemoteEpisodes::new(base.mesh.channel("behavior")));
-        let handler = Arc::new(Grpc::new(&base, episodes, archive));
-        Server::new(&context)
-            .add(FeedbackServiceServer::new(gate.guard(handler)))
-            .add(OutboxServiceServer::new(gate.guard(base.events.outbox_handler())))
-            .add(EventOperationsServiceServer::new(gate.guard(base.events.operations_handler())))
-            .serve()
-            .await?;
-        Ok(())
+    fn run(context: Context, config: Config) -> Running {
+        Box::pin(run(context, config))
     }
+}
+
+async fn run(context: Context, config: Config) -> anyhow::Result<()> {
+    let base = Foundation::lay(&context, &config.foundation, migrations()).await?;
+    let shards = base.events.shards();
+    let archive = Archive::new(&context, &base.db, shards, config.archive);
+    archive.start();
+    let worker = Worker::new(context.clock.clone(), shards, archive.clone());
+    base.events.consume(Arc::new(worker), &base.mesh);
+    let gate = base.gate();
+    let episodes = Box::new(RemoteEpisodes::new(base.mesh.channel("behavior")));
+    let handler = Arc::new(Grpc::new(&base, episodes, archive));
+    Server::new(&context)
+        .add(FeedbackServiceServer::new(gate.guard(handler)))
+        .add(OutboxServiceServer::new(gate.guard(base.events.outbox_handler())))
+        .add(EventOperationsServiceServer::new(gate.guard(base.events.operations_handler())))
+        .serve()
+        .await?;
+    Ok(())
 }
 
 /// The schema of the service's own tables.

@@ -22,7 +22,7 @@ use std::sync::Arc;
 use petty_chassis::events::redis::Connector;
 use petty_chassis::grpc::server::Server;
 use petty_chassis::postgres::Migrations;
-use petty_chassis::{Context, Foundation};
+use petty_chassis::{Context, Foundation, Running};
 use petty_proto::events::v1::event_operations_service_server::EventOperationsServiceServer;
 use petty_proto::events::v1::outbox_service_server::OutboxServiceServer;
 use petty_proto::ingest::v1::ingest_service_server::IngestServiceServer;
@@ -44,27 +44,31 @@ impl petty_chassis::Service for Ingest {
     const NAME: &'static str = "ingest";
     type Config = IngestConfig;
 
-    async fn run(context: Context, config: IngestConfig) -> anyhow::Result<()> {
-        let base = Foundation::lay(&context, &config.foundation, migrations()).await?;
-        let cache = Connector::new(&config.foundation.redis.cache_url)?;
-        let store = store::Store::new(&context, &base.db, base.events.shards())
-            .serving_from(realtime::Realtime::start(&context, &cache));
-        worker::keep_partitions(&context, &store, config.window, config.retention).await?;
-        worker::roll_up(&context, &store);
-        silent::notice(&context, &store);
-        base.events.consume(Arc::new(worker::Events::new(&store)), &base.mesh);
-        let gate = base.gate();
-        let guarded = gate.guard(Arc::new(grpc::Grpc::new(&context, &store, &config)));
-        Server::new(&context)
-            .add(IngestServiceServer::new(guarded.clone()).max_decoding_message_size(MAX_REQUEST_BYTES))
-            .add(RelayServiceServer::new(guarded.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES))
-            .add(ReadingServiceServer::new(guarded))
-            .add(OutboxServiceServer::new(gate.guard(base.events.outbox_handler())))
-            .add(EventOperationsServiceServer::new(gate.guard(base.events.operations_handler())))
-            .serve()
-            .await?;
-        Ok(())
+    fn run(context: Context, config: IngestConfig) -> Running {
+        Box::pin(run(context, config))
     }
+}
+
+async fn run(context: Context, config: IngestConfig) -> anyhow::Result<()> {
+    let base = Foundation::lay(&context, &config.foundation, migrations()).await?;
+    let cache = Connector::new(&config.foundation.redis.cache_url)?;
+    let store = store::Store::new(&context, &base.db, base.events.shards())
+        .serving_from(realtime::Realtime::start(&context, &cache));
+    worker::keep_partitions(&context, &store, config.window, config.retention).await?;
+    worker::roll_up(&context, &store);
+    silent::notice(&context, &store);
+    base.events.consume(Arc::new(worker::Events::new(&store)), &base.mesh);
+    let gate = base.gate();
+    let guarded = gate.guard(Arc::new(grpc::Grpc::new(&context, &store, &config)));
+    Server::new(&context)
+        .add(IngestServiceServer::new(guarded.clone()).max_decoding_message_size(MAX_REQUEST_BYTES))
+        .add(RelayServiceServer::new(guarded.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES))
+        .add(ReadingServiceServer::new(guarded))
+        .add(OutboxServiceServer::new(gate.guard(base.events.outbox_handler())))
+        .add(EventOperationsServiceServer::new(gate.guard(base.events.operations_handler())))
+        .serve()
+        .await?;
+    Ok(())
 }
 
 /// The service's own migrations.

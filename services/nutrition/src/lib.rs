@@ -18,7 +18,7 @@ use std::sync::Arc;
 use petty_chassis::grpc::Server;
 use petty_chassis::pets::RemotePets;
 use petty_chassis::postgres::Migrations;
-use petty_chassis::{Context, Foundation, Service};
+use petty_chassis::{Context, Foundation, Running, Service};
 use petty_proto::events::v1::event_operations_service_server::EventOperationsServiceServer;
 use petty_proto::events::v1::outbox_service_server::OutboxServiceServer;
 use petty_proto::nutrition::v1::nutrition_service_server::NutritionServiceServer;
@@ -42,22 +42,26 @@ impl Service for Nutrition {
     const NAME: &'static str = "nutrition";
     type Config = Config;
 
-    async fn run(context: Context, config: Config) -> anyhow::Result<()> {
-        let base = Foundation::lay(&context, &config.foundation, migrations()).await?;
-        let pets = Arc::new(RemotePets::new(base.mesh.channel("auth")));
-        let planner = Planner::new(context.clock.clone(), base.events.shards(), pets);
-        base.events.consume(Arc::new(Worker::new(planner.clone())), &base.mesh);
-        Daily::new(base.db.clone(), planner.clone()).keep_on(&context, config.plan_interval);
-        let gate = base.gate();
-        let handler = Arc::new(Grpc::new(base.db.clone(), planner));
-        Server::new(&context)
-            .add(NutritionServiceServer::new(gate.guard(handler)))
-            .add(OutboxServiceServer::new(gate.guard(base.events.outbox_handler())))
-            .add(EventOperationsServiceServer::new(gate.guard(base.events.operations_handler())))
-            .serve()
-            .await?;
-        Ok(())
+    fn run(context: Context, config: Config) -> Running {
+        Box::pin(run(context, config))
     }
+}
+
+async fn run(context: Context, config: Config) -> anyhow::Result<()> {
+    let base = Foundation::lay(&context, &config.foundation, migrations()).await?;
+    let pets = Arc::new(RemotePets::new(base.mesh.channel("auth")));
+    let planner = Planner::new(context.clock.clone(), base.events.shards(), pets);
+    base.events.consume(Arc::new(Worker::new(planner.clone())), &base.mesh);
+    Daily::new(base.db.clone(), planner.clone()).keep_on(&context, config.plan_interval);
+    let gate = base.gate();
+    let handler = Arc::new(Grpc::new(base.db.clone(), planner));
+    Server::new(&context)
+        .add(NutritionServiceServer::new(gate.guard(handler)))
+        .add(OutboxServiceServer::new(gate.guard(base.events.outbox_handler())))
+        .add(EventOperationsServiceServer::new(gate.guard(base.events.operations_handler())))
+        .serve()
+        .await?;
+    Ok(())
 }
 
 /// The schema of the service's own tables.

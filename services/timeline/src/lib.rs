@@ -20,7 +20,7 @@ use std::sync::Arc;
 use petty_chassis::grpc::Server;
 use petty_chassis::pets::RemotePets;
 use petty_chassis::postgres::Migrations;
-use petty_chassis::{Context, Foundation, Service};
+use petty_chassis::{Context, Foundation, Running, Service};
 use petty_proto::events::v1::event_operations_service_server::EventOperationsServiceServer;
 use petty_proto::events::v1::outbox_service_server::OutboxServiceServer;
 use petty_proto::timeline::v1::timeline_service_server::TimelineServiceServer;
@@ -44,24 +44,28 @@ impl Service for Timeline {
     const NAME: &'static str = "timeline";
     type Config = Config;
 
-    async fn run(context: Context, config: Config) -> anyhow::Result<()> {
-        let base = Foundation::lay(&context, &config.foundation, migrations()).await?;
-        retention::start(&context, &base.db, config.streams.retention).await?;
-        let hub = Hub::start(&base, config.streams);
-        let worker = Worker::new(context.clock.clone(), base.events.shards(), hub.clone());
-        base.events.consume(Arc::new(worker), &base.mesh);
-        let gate = base.gate();
-        let source = Box::new(RemotePets::new(base.mesh.channel("auth")));
-        let pets = Pets::new(base.db.clone(), context.clock.clone(), source);
-        let handler = Arc::new(Grpc::new(base.db.clone(), context.clock.clone(), hub, pets));
-        Server::new(&context)
-            .add(TimelineServiceServer::new(gate.guard(handler)))
-            .add(OutboxServiceServer::new(gate.guard(base.events.outbox_handler())))
-            .add(EventOperationsServiceServer::new(gate.guard(base.events.operations_handler())))
-            .serve()
-            .await?;
-        Ok(())
+    fn run(context: Context, config: Config) -> Running {
+        Box::pin(run(context, config))
     }
+}
+
+async fn run(context: Context, config: Config) -> anyhow::Result<()> {
+    let base = Foundation::lay(&context, &config.foundation, migrations()).await?;
+    retention::start(&context, &base.db, config.streams.retention).await?;
+    let hub = Hub::start(&base, config.streams);
+    let worker = Worker::new(context.clock.clone(), base.events.shards(), hub.clone());
+    base.events.consume(Arc::new(worker), &base.mesh);
+    let gate = base.gate();
+    let source = Box::new(RemotePets::new(base.mesh.channel("auth")));
+    let pets = Pets::new(base.db.clone(), context.clock.clone(), source);
+    let handler = Arc::new(Grpc::new(base.db.clone(), context.clock.clone(), hub, pets));
+    Server::new(&context)
+        .add(TimelineServiceServer::new(gate.guard(handler)))
+        .add(OutboxServiceServer::new(gate.guard(base.events.outbox_handler())))
+        .add(EventOperationsServiceServer::new(gate.guard(base.events.operations_handler())))
+        .serve()
+        .await?;
+    Ok(())
 }
 
 /// The schema of the service's own tables.

@@ -14,6 +14,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use http::Request;
 use tokio::net::TcpListener;
@@ -112,8 +113,8 @@ impl Server {
     /// # Errors
     ///
     /// Where the port cannot be had, or serving fails.
-    pub async fn serve(self) -> Result<(), ServerError> {
-        self.bind().await?.serve().await
+    pub fn serve(self) -> BoxFuture<'static, Result<(), ServerError>> {
+        async move { self.bind().await?.serve().await }.boxed()
     }
 }
 
@@ -129,7 +130,12 @@ impl BoundServer {
     /// # Errors
     ///
     /// Where serving fails.
-    pub async fn serve(self) -> Result<(), ServerError> {
+    pub fn serve(self) -> BoxFuture<'static, Result<(), ServerError>> {
+        // Boxed, as what a service does is ([`crate::Running`]).
+        self.until_drained().boxed()
+    }
+
+    async fn until_drained(self) -> Result<(), ServerError> {
         let Self { server: Server { context, mut routes, names }, listener, address } = self;
         let (reporter, health) = tonic_health::server::health_reporter();
         let reflection = tonic_reflection::server::Builder::configure()

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use petty_chassis::grpc::Server;
-use petty_chassis::{Context, Service, Shutdown, Tasks, embed};
+use petty_chassis::{Context, Running, Service, Shutdown, Tasks, embed};
 use petty_proto::auth::v1::account_service_server::AccountServiceServer;
 
 use crate::fixture::{Act, Keys, SOON, Stub};
@@ -15,9 +15,11 @@ impl Service for Auth {
     const NAME: &'static str = "auth";
     type Config = ();
 
-    async fn run(context: Context, (): ()) -> anyhow::Result<()> {
-        let stub = Stub::new(vec![Act::Answer]);
-        Ok(Server::new(&context).add(AccountServiceServer::new(stub)).serve().await?)
+    fn run(context: Context, (): ()) -> Running {
+        Box::pin(async move {
+            let stub = Stub::new(vec![Act::Answer]);
+            Ok(Server::new(&context).add(AccountServiceServer::new(stub)).serve().await?)
+        })
     }
 }
 
@@ -25,10 +27,12 @@ impl Service for Ingest {
     const NAME: &'static str = "ingest";
     type Config = ();
 
-    async fn run(context: Context, (): ()) -> anyhow::Result<()> {
-        context.readiness.started();
-        context.shutdown.draining().await;
-        anyhow::bail!("could not write the last batch")
+    fn run(context: Context, (): ()) -> Running {
+        Box::pin(async move {
+            context.readiness.started();
+            context.shutdown.draining().await;
+            anyhow::bail!("could not write the last batch")
+        })
     }
 }
 
@@ -38,8 +42,8 @@ impl Service for Fails {
     const NAME: &'static str = "gateway";
     type Config = ();
 
-    async fn run(_context: Context, (): ()) -> anyhow::Result<()> {
-        anyhow::bail!("told to fail")
+    fn run(_context: Context, (): ()) -> Running {
+        Box::pin(async move { anyhow::bail!("told to fail") })
     }
 }
 

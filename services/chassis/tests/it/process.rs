@@ -8,7 +8,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use petty_chassis::config::Environment;
 use petty_chassis::grpc::Server;
-use petty_chassis::{Context, Service};
+use petty_chassis::{Context, Running, Service};
 use petty_proto::auth::v1::GetMeRequest;
 use petty_proto::auth::v1::account_service_server::AccountServiceServer;
 use serde_json::Value;
@@ -38,11 +38,13 @@ impl Service for Auth {
     const NAME: &'static str = "auth";
     type Config = Config;
 
-    async fn run(context: Context, config: Config) -> anyhow::Result<()> {
-        anyhow::ensure!(config.mode != "fail", "told to fail");
-        let act = if config.mode == "hang" { Act::Hang } else { Act::Answer };
-        let stub = Stub::new(vec![act]);
-        Ok(Server::new(&context).add(AccountServiceServer::new(stub)).serve().await?)
+    fn run(context: Context, config: Config) -> Running {
+        Box::pin(async move {
+            anyhow::ensure!(config.mode != "fail", "told to fail");
+            let act = if config.mode == "hang" { Act::Hang } else { Act::Answer };
+            let stub = Stub::new(vec![act]);
+            Ok(Server::new(&context).add(AccountServiceServer::new(stub)).serve().await?)
+        })
     }
 }
 
