@@ -23,6 +23,8 @@ mod stack;
 mod state;
 mod temporary;
 
+use std::pin::Pin;
+
 pub use error::Error;
 pub use owner::Owner;
 pub use postgres::{Postgres, ServiceDatabase};
@@ -33,3 +35,6 @@ pub use temporary::shared;
 
 /// What fallible calls of this crate return.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// The same of what takes a while.
+pub type Doing<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;

@@ -10,7 +10,7 @@ use std::{
 use nix::sys::signal::Signal;
 
 use crate::{
-    Error, Postgres, Redis, Result, install,
+    Doing, Error, Postgres, Redis, Result, install,
     lock::Lock,
     place::{self, Place},
     postgres::{self, Settings},
@@ -164,7 +164,16 @@ impl Stack {
         &self.place.servers_dir
     }
 
-    async fn start_in(
+    /// Boxed, so that it is compiled here, once, and not where it is awaited.
+    fn start_in(
+        options: Options,
+        temporary: Option<TemporaryDir>,
+        from: Option<(PathBuf, PathBuf)>,
+    ) -> Doing<'static, Self> {
+        Box::pin(Self::prepare_and_start(options, temporary, from))
+    }
+
+    async fn prepare_and_start(
         options: Options,
         temporary: Option<TemporaryDir>,
         from: Option<(PathBuf, PathBuf)>,

@@ -1,5 +1,7 @@
 //! Events: made as another service would, applied or consumed, and those the service wrote itself.
 
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
 use petty_chassis::events::{Event, Failure, Handler, Part, Topic, shard_of, topics};
 use petty_chassis::postgres::Error;
 use petty_chassis::types::{EventId, PetId};
@@ -75,13 +77,16 @@ impl Bench {
     ///
     /// # Panics
     /// Where nobody was [employed](Bench::employ).
-    pub async fn apply(&self, event: &Event) -> Result<(), Failure> {
-        let worker: &dyn Handler = self.worker.as_deref().expect("a worker was employed");
-        for part in &worker.split(event)? {
-            let apply = |tx| async move { worker.apply(&tx, event, part).await };
-            self.base.db.transaction("apply", apply).await?;
+    pub fn apply<'a>(&'a self, event: &'a Event) -> BoxFuture<'a, Result<(), Failure>> {
+        async move {
+            let worker: &dyn Handler = self.worker.as_deref().expect("a worker was employed");
+            for part in &worker.split(event)? {
+                let apply = |tx| async move { worker.apply(&tx, event, part).await };
+                self.base.db.transaction("apply", apply).await?;
+            }
+            Ok(())
         }
-        Ok(())
+        .boxed()
     }
 
     /// Applies events together as the consumer would, but for the inbox: by pet, in one transaction.
@@ -91,17 +96,20 @@ impl Bench {
     ///
     /// # Panics
     /// Where nobody was [employed](Bench::employ).
-    pub async fn apply_together(&self, events: &[Event]) -> Result<(), Failure> {
-        let worker: &dyn Handler = self.worker.as_deref().expect("a worker was employed");
-        let mut parts = Vec::new();
-        for event in events {
-            parts.extend(worker.split(event)?.into_iter().map(|part| (event, part)));
+    pub fn apply_together<'a>(&'a self, events: &'a [Event]) -> BoxFuture<'a, Result<(), Failure>> {
+        async move {
+            let worker: &dyn Handler = self.worker.as_deref().expect("a worker was employed");
+            let mut parts = Vec::new();
+            for event in events {
+                parts.extend(worker.split(event)?.into_iter().map(|part| (event, part)));
+            }
+            parts.sort_by_key(|(_, part)| part.pet);
+            let parts: Vec<(&Event, &Part)> = parts.iter().map(|(event, part)| (*event, part)).collect();
+            let parts = parts.as_slice();
+            let apply = |tx| async move { worker.apply_all(&tx, parts).await };
+            self.base.db.transaction("apply_together", apply).await
         }
-        parts.sort_by_key(|(_, part)| part.pet);
-        let parts: Vec<(&Event, &Part)> = parts.iter().map(|(event, part)| (*event, part)).collect();
-        let parts = parts.as_slice();
-        let apply = |tx| async move { worker.apply_all(&tx, parts).await };
-        self.base.db.transaction("apply_together", apply).await
+        .boxed()
     }
 
     /// The same with some after others: so many together, then the next so many, then the rest.
@@ -127,15 +135,18 @@ impl Bench {
     ///
     /// # Panics
     /// Where Redis is away.
-    pub async fn publish(&self, event: &Event) {
-        let mut command = redis::cmd("XADD");
-        command
-            .arg(event.topic.stream(event.shard))
-            .arg("*")
-            .arg("e")
-            .arg(Envelope::from(event).encode_to_vec());
-        let added: Result<String, _> = command.query_async(&mut self.base.redis.shared()).await;
-        added.expect("the stream takes the event");
+    pub fn publish<'a>(&'a self, event: &'a Event) -> BoxFuture<'a, ()> {
+        async move {
+            let mut command = redis::cmd("XADD");
+            command
+                .arg(event.topic.stream(event.shard))
+                .arg("*")
+                .arg("e")
+                .arg(Envelope::from(event).encode_to_vec());
+            let added: Result<String, _> = command.query_async(&mut self.base.redis.shared()).await;
+            added.expect("the stream takes the event");
+        }
+        .boxed()
     }
 
     /// Begins to consume. Only where the [plan](crate::Plan::consuming) says so: else other tests' streams are read.

@@ -1,5 +1,7 @@
 //! What a bench is laid from.
 
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
 use petty_chassis::config::Environment;
 use petty_chassis::grpc::identity::generate_key;
@@ -69,9 +71,13 @@ impl Plan {
     ///
     /// # Panics
     /// Where Postgres or Redis cannot be had, or the schema cannot be made.
-    pub async fn lay(self, name: &str) -> Bench {
-        let (environment, streams) = self.environment(name).await;
-        Bench::lay(self, environment, streams).await
+    pub fn lay(self, name: &str) -> BoxFuture<'_, Bench> {
+        // Boxed here and below: it is compiled here then, and not with each service's tests.
+        async move {
+            let (environment, streams) = self.environment(name).await;
+            Bench::lay(self, environment, streams).await
+        }
+        .boxed()
     }
 
     /// What the service reads.

@@ -1,5 +1,7 @@
 //! What stands in the service's tables.
 
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
 use petty_chassis::postgres::{Error, Row, ToSql};
 
 use crate::bench::Bench;
@@ -9,9 +11,16 @@ impl Bench {
     ///
     /// # Panics
     /// Where the database says no.
-    pub async fn query(&self, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Vec<Row> {
-        let read = self.base.db.read("bench_query", |tx| async move { tx.query(sql, parameters).await });
-        read.await.unwrap_or_else(|error| panic!("{error}: {sql}"))
+    pub fn query<'a>(
+        &'a self,
+        sql: &'a str,
+        parameters: &'a [&'a (dyn ToSql + Sync)],
+    ) -> BoxFuture<'a, Vec<Row>> {
+        async move {
+            let read = self.base.db.read("bench_query", |tx| async move { tx.query(sql, parameters).await });
+            read.await.unwrap_or_else(|error| panic!("{error}: {sql}"))
+        }
+        .boxed()
     }
 
     /// The rows of a query of one column, which is text.
@@ -38,9 +47,18 @@ impl Bench {
     ///
     /// # Panics
     /// Where the database says no.
-    pub async fn execute(&self, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> u64 {
-        let written =
-            self.base.db.transaction("bench_execute", |tx| async move { tx.execute(sql, parameters).await });
-        written.await.unwrap_or_else(|error: Error| panic!("{error}: {sql}"))
+    pub fn execute<'a>(
+        &'a self,
+        sql: &'a str,
+        parameters: &'a [&'a (dyn ToSql + Sync)],
+    ) -> BoxFuture<'a, u64> {
+        async move {
+            let written = self
+                .base
+                .db
+                .transaction("bench_execute", |tx| async move { tx.execute(sql, parameters).await });
+            written.await.unwrap_or_else(|error: Error| panic!("{error}: {sql}"))
+        }
+        .boxed()
     }
 }

@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::body::Body;
 use tonic::server::NamedService;
+use tonic::service::Routes;
 use tonic::transport::{Channel, Endpoint, Server};
 use tower::Service;
 use tower::util::MapRequestLayer;
@@ -26,6 +27,11 @@ where
     S::Response: axum::response::IntoResponse,
     S::Future: Send + 'static,
 {
+    serve(context, Routes::new(service))
+}
+
+/// Compiled once, whatever is served.
+fn serve(context: &Context, routes: Routes) -> Channel {
     let (dial, incoming) = mpsc::channel::<io::Result<tokio::io::DuplexStream>>(1);
     let draining = context.shutdown.draining();
     // As the chassis' server does, so that streams end with the drain.
@@ -36,7 +42,7 @@ where
     });
     let serving = Server::builder()
         .layer(told)
-        .add_service(service)
+        .add_routes(routes)
         .serve_with_incoming_shutdown(ReceiverStream::new(incoming), draining);
     context.tasks.spawn("in-process-server", async move {
         serving.await.expect("serving over memory does not fail");

@@ -28,7 +28,7 @@ use petty_chassis::grpc::Server;
 use petty_chassis::grpc::gate::Gate;
 use petty_chassis::grpc::server::BoundServer;
 use petty_chassis::postgres::Migrations;
-use petty_chassis::service::{Context, Service};
+use petty_chassis::service::{Context, Running, Service};
 use petty_proto::auth::v1::access_service_server::AccessServiceServer;
 use petty_proto::auth::v1::account_service_server::AccountServiceServer;
 use petty_proto::auth::v1::credential_service_server::CredentialServiceServer;

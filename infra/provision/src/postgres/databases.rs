@@ -7,7 +7,7 @@ use secrecy::SecretString;
 use tokio_postgres::{Client, Connection, NoTls, SimpleQueryMessage, Socket, tls::NoTlsStream};
 
 use super::{ADMIN, Postgres, config};
-use crate::{Error, Result};
+use crate::{Doing, Error, Result};
 
 /// A service's database and the two ways into it.
 #[derive(Debug, Clone)]
@@ -26,7 +26,11 @@ impl Postgres {
     /// # Errors
     ///
     /// [`Error::BadName`] if the name cannot be one, [`Error::Postgres`] if the server refuses or is away.
-    pub async fn ensure_database(&self, service: &str) -> Result<ServiceDatabase> {
+    pub fn ensure_database<'a>(&'a self, service: &'a str) -> Doing<'a, ServiceDatabase> {
+        Box::pin(self.ensure(service))
+    }
+
+    async fn ensure(&self, service: &str) -> Result<ServiceDatabase> {
         if !is_name(service) {
             return Err(Error::BadName(service.to_owned()));
         }
