@@ -15,6 +15,8 @@ pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "
 macro_rules! package {
     ($(#[$doc:meta])* $name:ident, $file:literal $(, $json:literal)?) => {
         $(#[$doc])*
+        // Unit tests are of what is written by hand, and do without the rest, which takes ten times as long to compile.
+        #[cfg(not(test))]
         pub mod $name {
             /// Version 1.
             #[expect(clippy::allow_attributes, reason = "generated")]

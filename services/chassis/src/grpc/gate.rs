@@ -21,8 +21,8 @@ use futures::FutureExt as _;
 use petty_proto::policy::{Audience, MethodPolicy, ResourceKind};
 use secrecy::SecretString;
 use tokio::time::Instant;
-use tonic::metadata::MetadataValue;
-use tonic::{Request, Response, Status};
+use tonic::metadata::{MetadataMap, MetadataValue};
+use tonic::{Extensions, Request, Response, Status};
 
 pub use call::Call;
 pub(crate) use call::forwarded;
@@ -91,13 +91,24 @@ impl<H> Guarded<H> {
     }
 
     /// Verifies the caller and the resource's shape.
-    async fn open<M>(
+    fn open<M>(
         &self,
         policy: &'static MethodPolicy,
         request: &Request<M>,
         named: Option<&str>,
+    ) -> impl Future<Output = Result<Opened, Status>> {
+        // What the request is of is left out: the rest is compiled once, and not for each method.
+        self.gate.open(policy, (request.extensions(), request.metadata()), named)
+    }
+}
+
+impl Gate {
+    async fn open(
+        &self,
+        policy: &'static MethodPolicy,
+        (extensions, metadata): (&Extensions, &MetadataMap),
+        named: Option<&str>,
     ) -> Result<Opened, Status> {
-        let extensions = request.extensions();
         let request_id = extensions.get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default();
         let deadline = extensions
             .get::<Deadline>()
@@ -108,7 +119,7 @@ impl<H> Guarded<H> {
         let signed_in = match policy.audience {
             Audience::Public | Audience::Service => None,
             Audience::Account | Audience::AccountOrDevice | Audience::ServiceForCaller => {
-                Some(self.sign_in(policy, request).await?)
+                Some(self.sign_in(policy, metadata).await?)
             }
         };
         let target = target(policy, named)?;
@@ -116,7 +127,7 @@ impl<H> Guarded<H> {
             policy,
             signed_in,
             target,
-            gate: self.gate.clone(),
+            gate: self.clone(),
             service,
             client_address,
             request_id,
@@ -130,20 +141,20 @@ impl<H> Guarded<H> {
         Ok(Opened { call: Call { inner: Arc::new(inner) } })
     }
 
-    async fn sign_in<M>(&self, policy: &MethodPolicy, request: &Request<M>) -> Result<SignedIn, ApiError> {
-        let header = request.metadata().get("authorization").and_then(|value| value.to_str().ok());
+    async fn sign_in(&self, policy: &MethodPolicy, metadata: &MetadataMap) -> Result<SignedIn, ApiError> {
+        let header = metadata.get("authorization").and_then(|value| value.to_str().ok());
         let (scheme, token) = header
             .and_then(|value| value.split_once(' '))
             .ok_or_else(|| ApiError::unauthenticated("TOKEN_MISSING", "an access token is needed"))?;
         if !scheme.eq_ignore_ascii_case("bearer") {
             return Err(ApiError::unauthenticated("TOKEN_MISSING", "an access token is needed"));
         }
-        let caller = self.gate.verifier.verify(token).await?;
+        let caller = self.verifier.verify(token).await?;
         caller
             .fits(policy)
             .map_err(|unfit| ApiError::new(Code::PermissionDenied, unfit.reason(), unfit.text()))?;
         // Nobody else has a reason to say, and none is looked at.
-        let reason = if caller.is_staff() { AccessReason::carried(request.metadata())? } else { None };
+        let reason = if caller.is_staff() { AccessReason::carried(metadata)? } else { None };
         Ok(SignedIn { caller, token: SecretString::from(token), reason })
     }
 }

@@ -51,6 +51,11 @@ pub enum Class {
 }
 
 impl Error {
+    /// Whether the transaction may be run again as it is.
+    pub(super) fn lost_a_race(&self) -> bool {
+        self.class() == Class::Race
+    }
+
     /// What the failure means for trying again.
     #[must_use]
     pub fn class(&self) -> Class {

@@ -113,6 +113,18 @@ impl Tx {
         self.inner.at_refused_commit.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(effect));
     }
 
+    async fn begin(&self, begin: &'static str) -> Result<(), Error> {
+        Ok(self.client()?.batch_execute(begin).await?)
+    }
+
+    async fn roll_back(self) {
+        if let Ok(client) = self.client()
+            && client.batch_execute("ROLLBACK").await.is_ok()
+        {
+            self.inner.finished.store(true, Ordering::Release);
+        }
+    }
+
     pub(super) fn client(&self) -> Result<&Object, Error> {
         self.inner.client.as_ref().ok_or(Error::Closed)
     }
@@ -148,26 +160,26 @@ impl Db {
     /// # Errors
     /// What `work` ends with, or the database's error. After a lost connection it is not known whether the transaction
     /// was committed: callers send again, and the work is written so that this is harmless.
-    pub async fn transaction<T, E, F, W>(&self, name: &'static str, work: F) -> Result<T, E>
+    pub fn transaction<T, E, F, W>(&self, name: &'static str, work: F) -> impl Future<Output = Result<T, E>>
     where
         E: TransactionError,
         F: Fn(Tx) -> W,
         W: Future<Output = Result<T, E>>,
     {
-        self.run(name, BEGIN, work).await
+        self.run(name, BEGIN, work)
     }
 
     /// As [`Db::transaction`], but reads only.
     ///
     /// # Errors
     /// As [`Db::transaction`].
-    pub async fn read<T, E, F, W>(&self, name: &'static str, work: F) -> Result<T, E>
+    pub fn read<T, E, F, W>(&self, name: &'static str, work: F) -> impl Future<Output = Result<T, E>>
     where
         E: TransactionError,
         F: Fn(Tx) -> W,
         W: Future<Output = Result<T, E>>,
     {
-        self.run(name, BEGIN_READ_ONLY, work).await
+        self.run(name, BEGIN_READ_ONLY, work)
     }
 
     /// As [`Db::read`], each statement planned for what is asked: for tables of many partitions, where what is asked names few of them. A
@@ -176,15 +188,20 @@ impl Db {
     ///
     /// # Errors
     /// As [`Db::transaction`].
-    pub async fn read_partitions<T, E, F, W>(&self, name: &'static str, work: F) -> Result<T, E>
+    pub fn read_partitions<T, E, F, W>(
+        &self,
+        name: &'static str,
+        work: F,
+    ) -> impl Future<Output = Result<T, E>>
     where
         E: TransactionError,
         F: Fn(Tx) -> W,
         W: Future<Output = Result<T, E>>,
     {
-        self.run(name, BEGIN_READ_PARTITIONS, work).await
+        self.run(name, BEGIN_READ_PARTITIONS, work)
     }
 
+    /// What is compiled anew for each transaction; whatever does not depend on its work stands below.
     async fn run<T, E, F, W>(&self, name: &'static str, begin: &'static str, work: F) -> Result<T, E>
     where
         E: TransactionError,
@@ -194,29 +211,33 @@ impl Db {
         let mut attempt = 0;
         loop {
             attempt += 1;
-            let error = match self.attempt(begin, &work).await {
-                Ok(value) => return Ok(value),
-                Err(error) => error,
+            let tx = self.open_transaction().await?;
+            // The first statement does not wait for `BEGIN`: polled in this order, each sends when it is polled first.
+            let (begun, worked) = futures::join!(tx.begin(begin), work(tx.clone()));
+            let ended = match (begun, worked) {
+                (Err(error), _) => {
+                    drop(tx);
+                    Err(error.into())
+                }
+                (Ok(()), Ok(value)) => self.commit(tx, begin).await.map(|()| value).map_err(E::from),
+                (Ok(()), Err(error)) => {
+                    tx.roll_back().await;
+                    Err(error)
+                }
             };
-            if error.database().is_none_or(|database| database.class() != Class::Race) {
-                return Err(error);
+            match ended {
+                Err(error) if error.database().is_some_and(Error::lost_a_race) => {
+                    lose_a_race(name, attempt).await?;
+                }
+                ended => return ended,
             }
-            if attempt >= ATTEMPTS {
-                return Err(Error::TooManyRetries { transaction: name }.into());
-            }
-            tracing::debug!(transaction = name, attempt, "transaction lost a race and runs again");
-            let pause = Duration::from_millis(2 << attempt);
-            tokio::time::sleep(pause.mul_f64(0.5 + Entropy.fraction())).await;
         }
     }
 
-    async fn attempt<T, E, F, W>(&self, begin: &'static str, work: &F) -> Result<T, E>
-    where
-        E: TransactionError,
-        F: Fn(Tx) -> W,
-        W: Future<Output = Result<T, E>>,
-    {
-        let client = self.pool.get().await.map_err(Error::from)?;
+    /// From here on the connection goes down with a future that is dropped: a `BEGIN` that is on its way would begin the
+    /// transaction of whoever got the connection next.
+    async fn open_transaction(&self) -> Result<Tx, Error> {
+        let client = self.pool.get().await?;
         let inner = Inner {
             client: Some(client),
             finished: AtomicBool::new(false),
@@ -224,21 +245,10 @@ impl Db {
             after_commit: Mutex::default(),
             at_refused_commit: Mutex::default(),
         };
-        let tx = Tx { inner: Arc::new(inner) };
-        // From here on the connection goes down with a future that is dropped: a `BEGIN` that is on its way would begin the
-        // transaction of whoever got the connection next. The first statement does not wait for it: polled in this order, each sends when
-        // it is polled first.
-        let (begun, worked) = futures::join!(tx.client()?.batch_execute(begin), work(tx.clone()));
-        begun.map_err(Error::from)?;
-        let value = match worked {
-            Ok(value) => value,
-            Err(error) => {
-                if tx.client()?.batch_execute("ROLLBACK").await.is_ok() {
-                    tx.inner.finished.store(true, Ordering::Release);
-                }
-                return Err(error);
-            }
-        };
+        Ok(Tx { inner: Arc::new(inner) })
+    }
+
+    async fn commit(&self, tx: Tx, begin: &'static str) -> Result<(), Error> {
         let mut commit = std::pin::pin!(tx.client()?.batch_execute("COMMIT"));
         // Nothing hangs on the end of what only read: once that is sent, the connection is the next one's, who is answered behind it.
         let sent = if begin == BEGIN { None } else { Some(futures::poll!(commit.as_mut())) };
@@ -251,7 +261,7 @@ impl Db {
             if refused.class() == Class::Lasting {
                 run_all(&tx.inner.at_refused_commit);
             }
-            return Err(refused.into());
+            return Err(refused);
         }
         tx.inner.finished.store(true, Ordering::Release);
         let wrote_events = tx.inner.wrote_events.load(Ordering::Acquire);
@@ -259,8 +269,19 @@ impl Db {
             self.events_written.notify_one();
         }
         run_all(&tx.inner.after_commit);
-        Ok(value)
+        Ok(())
     }
+}
+
+/// Waits a while before a transaction that lost a race runs again, if it still may.
+async fn lose_a_race(name: &'static str, attempt: u32) -> Result<(), Error> {
+    if attempt >= ATTEMPTS {
+        return Err(Error::TooManyRetries { transaction: name });
+    }
+    tracing::debug!(transaction = name, attempt, "transaction lost a race and runs again");
+    let pause = Duration::from_millis(2 << attempt);
+    tokio::time::sleep(pause.mul_f64(0.5 + Entropy.fraction())).await;
+    Ok(())
 }
 
 fn run_all(effects: &Mutex<Vec<Effect>>) {
