@@ -1,11 +1,13 @@
-//! Protobuf for streams that are open for long and say little.
+//! How messages are put into calls: as bytes that are protobuf already, and for streams that are open for long and say little.
 //!
 //! tonic gives each call a buffer of 8 kB at once. Ten thousand streams on which nothing happens would hold 80 MB of them.
 
 use std::marker::PhantomData;
 
+use bytes::{Buf as _, BufMut as _, Bytes};
 use prost::Message;
-use tonic::codec::{BufferSettings, Codec};
+use tonic::Status;
+use tonic::codec::{BufferSettings, Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic_prost::{ProstCodec, ProstDecoder, ProstEncoder};
 
 /// What a stream's buffer begins with; it grows with the messages.
@@ -39,5 +41,43 @@ where
 
     fn decoder(&mut self) -> Self::Decoder {
         ProstCodec::<Req, Resp>::raw_decoder(BufferSettings::new(BEGIN, MOST_UNSENT))
+    }
+}
+
+/// Whatever the messages are, of one call each way: all methods have the same code then.
+#[derive(Debug)]
+pub(crate) struct AsBytes;
+
+impl Codec for AsBytes {
+    type Encode = Bytes;
+    type Decode = Bytes;
+    type Encoder = Self;
+    type Decoder = Self;
+
+    fn encoder(&mut self) -> Self {
+        Self
+    }
+
+    fn decoder(&mut self) -> Self {
+        Self
+    }
+}
+
+impl Encoder for AsBytes {
+    type Item = Bytes;
+    type Error = Status;
+
+    fn encode(&mut self, message: Bytes, to: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        to.put(message);
+        Ok(())
+    }
+}
+
+impl Decoder for AsBytes {
+    type Item = Bytes;
+    type Error = Status;
+
+    fn decode(&mut self, from: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
+        Ok(Some(from.copy_to_bytes(from.remaining())))
     }
 }

@@ -25,11 +25,11 @@ use sha2::{Digest as _, Sha256};
 use tonic::client::Grpc;
 use tonic::metadata::MetadataMap;
 use tonic::{Code, Status};
-use tonic_prost::ProstCodec;
 use tower::ServiceExt as _;
 use tower::util::BoxCloneSyncService;
 
 use crate::body::Content;
+use crate::codec::AsBytes;
 use crate::form::Form;
 use crate::headers;
 use crate::idempotency::Sendings;
@@ -192,17 +192,54 @@ pub(crate) struct Answer {
 }
 
 /// Decodes, calls, encodes.
-pub(crate) async fn exchange<Req, Resp>(exchange: Exchange) -> Result<Answer, Problem>
+pub(crate) fn exchange<Req, Resp>(
+    exchange: Exchange,
+) -> impl Future<Output = Result<Answer, Problem>> + Send + 'static
 where
     Req: RequestMessage,
     Resp: Message + Serialize + Default + 'static,
 {
-    let policy = exchange.route.policy;
-    let mut message = decode::<Req>(&exchange)?;
-    let sending = match (&exchange.idempotency_key, message.request_id().cloned()) {
-        (Some(_), Some(id)) => {
-            Box::pin(exchange.sendings.begin(policy, &id, &message.encode_to_vec())).await?
+    // What depends on the messages is compiled for each method, and so is kept short; the call itself is of bytes.
+    let asked = decode::<Req>(&exchange).map(|mut message| {
+        let id = message.request_id().cloned();
+        Asked { message: message.encode_to_vec().into(), id }
+    });
+    ask(exchange, asked, said::<Resp>)
+}
+
+/// A request, as protobuf.
+struct Asked {
+    message: Bytes,
+    id: Option<String>,
+}
+
+/// Why there is no JSON of an answer.
+enum Unsaid {
+    Unread(prost::DecodeError),
+    Unwritten(serde_json::Error),
+}
+
+/// An answer as JSON, or one field of it.
+fn said<Resp: Message + Serialize + Default>(answer: Bytes, field: Option<&str>) -> Result<Vec<u8>, Unsaid> {
+    let answer = Resp::decode(answer).map_err(Unsaid::Unread)?;
+    match field {
+        None => serde_json::to_vec(&answer),
+        Some(name) => {
+            serde_json::to_value(&answer).and_then(|answer| serde_json::to_vec(&json::part(answer, name)))
         }
+    }
+    .map_err(Unsaid::Unwritten)
+}
+
+async fn ask(
+    exchange: Exchange,
+    asked: Result<Asked, Problem>,
+    said: fn(Bytes, Option<&str>) -> Result<Vec<u8>, Unsaid>,
+) -> Result<Answer, Problem> {
+    let policy = exchange.route.policy;
+    let Asked { message, id } = asked?;
+    let sending = match (&exchange.idempotency_key, id) {
+        (Some(_), Some(id)) => Box::pin(exchange.sendings.begin(policy, &id, &message)).await?,
         _ => None,
     };
     let request = carrying(&exchange, message);
@@ -210,15 +247,15 @@ where
     // Pinned where it is made: what takes it by value would hold it once more, and it is large.
     let call = std::pin::pin!(async {
         client.ready().await?;
-        let path = PathAndQuery::from_static(policy.path);
-        client.unary(request, path, ProstCodec::<Req, Resp>::default()).await
+        client.unary(request, PathAndQuery::from_static(policy.path), AsBytes).await
     });
     let response = within(policy, exchange.scope, call).await?;
     if let Some(sending) = sending {
         Box::pin(sending.answered(policy)).await;
     }
-    let replayed = response.metadata().get("idempotency-replayed").is_some_and(|value| value == "true");
-    let accepted = policy.may_be_accepted && response.metadata().get(ACCEPTED).is_some();
+    let (metadata, answer, _) = response.into_parts();
+    let replayed = metadata.get("idempotency-replayed").is_some_and(|value| value == "true");
+    let accepted = policy.may_be_accepted && metadata.get(ACCEPTED).is_some();
     let status = StatusCode::from_u16(policy.success_status).unwrap_or(StatusCode::OK);
     let status = if accepted { StatusCode::ACCEPTED } else { status };
     let body = if status == StatusCode::NO_CONTENT {
@@ -226,16 +263,15 @@ where
     } else if accepted {
         Bytes::from_static(b"{}")
     } else {
-        let encoded = match exchange.route.answer_field {
-            None => serde_json::to_vec(response.get_ref()),
-            Some(name) => serde_json::to_value(response.get_ref())
-                .and_then(|answer| serde_json::to_vec(&json::part(answer, name))),
-        };
-        let encoded = encoded.map_err(|error| {
-            tracing::error!(%error, method = policy.path, "an upstream's answer has no JSON");
-            Problem::internal()
-        })?;
-        Bytes::from(encoded)
+        said(answer, exchange.route.answer_field)
+            .map_err(|unsaid| match unsaid {
+                Unsaid::Unread(error) => status::problem(&Status::internal(error.to_string())),
+                Unsaid::Unwritten(error) => {
+                    tracing::error!(%error, method = policy.path, "an upstream's answer has no JSON");
+                    Problem::internal()
+                }
+            })?
+            .into()
     };
     Ok(Answer { status, body, replayed })
 }
