@@ -219,6 +219,18 @@ enum Unsaid {
     Unwritten(serde_json::Error),
 }
 
+impl Unsaid {
+    fn problem(self, policy: &MethodPolicy) -> Problem {
+        match self {
+            Self::Unread(error) => status::problem(&Status::internal(error.to_string())),
+            Self::Unwritten(error) => {
+                tracing::error!(%error, method = policy.path, "an upstream's answer has no JSON");
+                Problem::internal()
+            }
+        }
+    }
+}
+
 /// An answer as JSON, or one field of it.
 fn said<Resp: Message + Serialize + Default>(answer: Bytes, field: Option<&str>) -> Result<Vec<u8>, Unsaid> {
     let answer = Resp::decode(answer).map_err(Unsaid::Unread)?;
@@ -263,15 +275,7 @@ async fn ask(
     } else if accepted {
         Bytes::from_static(b"{}")
     } else {
-        said(answer, exchange.route.answer_field)
-            .map_err(|unsaid| match unsaid {
-                Unsaid::Unread(error) => status::problem(&Status::internal(error.to_string())),
-                Unsaid::Unwritten(error) => {
-                    tracing::error!(%error, method = policy.path, "an upstream's answer has no JSON");
-                    Problem::internal()
-                }
-            })?
-            .into()
+        said(answer, exchange.route.answer_field).map_err(|unsaid| unsaid.problem(policy))?.into()
     };
     Ok(Answer { status, body, replayed })
 }

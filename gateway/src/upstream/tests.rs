@@ -1,6 +1,8 @@
 use http::Method;
 use petty_chassis::grpc::RequestId;
-use petty_proto::auth::v1::{CreatePetRequest, DeletePetRequest, ListPetsRequest, UpdatePetRequest};
+use petty_proto::auth::v1::{
+    CreatePetRequest, DeletePetRequest, ListPetsRequest, ListPetsResponse, Pet, UpdatePetRequest,
+};
 use petty_proto::ingest::v1::{ListReadingsRequest, list_readings_request::Resolution};
 use petty_proto::timeline::v1::GetPetTimelineRequest;
 
@@ -130,4 +132,22 @@ fn request_ids_come_from_caller_method_and_key_alone() {
     let ids: std::collections::BTreeSet<_> = ids.iter().map(|(a, m, k)| derive_request_id(a, m, k)).collect();
     assert_eq!(ids.len(), 5);
     assert!(ids.iter().all(|id| id.len() == 64));
+}
+
+#[test]
+fn an_answer_is_told_whole_or_in_part_and_bytes_that_are_none_are_the_services_fault() {
+    let pet = Pet { pet_id: "p-1".to_owned(), name: "Mia".to_owned(), ..Pet::default() };
+    let answer = ListPetsResponse { pets: vec![pet], ..ListPetsResponse::default() };
+    let told = |field| -> Value {
+        let said = said::<ListPetsResponse>(answer.encode_to_vec().into(), field);
+        serde_json::from_slice(&said.unwrap_or_else(|_| panic!("it is said"))).unwrap()
+    };
+    assert_eq!(told(None)["pets"], told(Some("pets")));
+    assert_eq!(told(Some("pets"))[0]["name"], "Mia");
+
+    // A text that is not UTF-8.
+    let Err(unsaid) = said::<Pet>(Bytes::from_static(&[0x0a, 1, 0xff]), None) else { panic!("it was read") };
+    assert!(matches!(unsaid, Unsaid::Unread(_)));
+    let problem = unsaid.problem(&petty_proto::policy::PET_SERVICE_GET_PET);
+    assert_eq!((problem.status.as_u16(), &*problem.code), (500, "INTERNAL"));
 }
