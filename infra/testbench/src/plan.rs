@@ -72,7 +72,7 @@ impl Plan {
     /// # Panics
     /// Where Postgres or Redis cannot be had, or the schema cannot be made.
     pub fn lay(self, name: &str) -> BoxFuture<'_, Bench> {
-        // Boxed here and below: it is compiled here then, and not with each service's tests.
+        // Boxed, as what else takes a while here: it is compiled here then, and not with each service's tests (ADR 58).
         async move {
             let (environment, streams) = self.environment(name).await;
             Bench::lay(self, environment, streams).await

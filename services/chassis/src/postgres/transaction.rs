@@ -117,6 +117,7 @@ impl Tx {
         Ok(self.client()?.batch_execute(begin).await?)
     }
 
+    /// Gives the connection back, or takes it down where the server does not answer.
     async fn roll_back(self) {
         if let Ok(client) = self.client()
             && client.batch_execute("ROLLBACK").await.is_ok()
@@ -234,8 +235,8 @@ impl Db {
         }
     }
 
-    /// From here on the connection goes down with a future that is dropped: a `BEGIN` that is on its way would begin the
-    /// transaction of whoever got the connection next.
+    /// Takes a connection, which from here on goes down with a future that is dropped: a `BEGIN` that is on its way would
+    /// begin the transaction of whoever got it next.
     async fn open_transaction(&self) -> Result<Tx, Error> {
         let client = self.pool.get().await?;
         let inner = Inner {
@@ -248,6 +249,7 @@ impl Db {
         Ok(Tx { inner: Arc::new(inner) })
     }
 
+    /// Ends what began so, and gives the connection back.
     async fn commit(&self, tx: Tx, begin: &'static str) -> Result<(), Error> {
         let mut commit = std::pin::pin!(tx.client()?.batch_execute("COMMIT"));
         // Nothing hangs on the end of what only read: once that is sent, the connection is the next one's, who is answered behind it.
