@@ -44,9 +44,9 @@ where
     }
 }
 
-/// Whatever the messages are, of one call each way: all methods have the same code then.
-#[derive(Debug)]
-pub(crate) struct AsBytes;
+/// Messages as the bytes that they are: all methods have the same code then. Tests call services by it too.
+#[derive(Clone, Copy, Debug)]
+pub struct AsBytes;
 
 impl Codec for AsBytes {
     type Encode = Bytes;

@@ -63,6 +63,7 @@ use tokio::net::TcpListener;
 
 pub use answer::AnswerBody;
 pub use bare::Bare;
+pub use codec::AsBytes;
 pub use config::{GatewayConfig, Limits};
 pub use cors::Origins;
 pub use edge::{Edge, Process};

@@ -6,10 +6,10 @@ use std::time::Duration;
 use petty::mesh::{Keys, Plan, SERVICES};
 use petty_chassis::grpc::identity::Minter;
 use petty_chassis::types::Clock;
+use petty_gateway::AsBytes;
 use petty_proto::policy::MethodPolicy;
-use prost_reflect::prost::bytes::{Buf as _, BufMut as _, Bytes};
+use prost_reflect::prost::bytes::Bytes;
 use secrecy::SecretString;
-use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::codegen::http::uri::PathAndQuery;
 use tonic::metadata::MetadataValue;
 use tonic::transport::{Channel, Endpoint};
@@ -110,13 +110,13 @@ impl Grpc {
         let path = PathAndQuery::from_static(policy.path);
         if policy.takes_stream {
             let request = request.map(|message| futures::stream::iter([message]));
-            return outcome(first(client.streaming(request, path, Plain).await).await);
+            return outcome(first(client.streaming(request, path, AsBytes).await).await);
         }
         if policy.streams {
-            let opened = client.server_streaming(request, path, Plain).await;
+            let opened = client.server_streaming(request, path, AsBytes).await;
             return outcome(opened.map(|_stream| Bytes::new()));
         }
-        outcome(client.unary(request, path, Plain).await.map(tonic::Response::into_inner))
+        outcome(client.unary(request, path, AsBytes).await.map(tonic::Response::into_inner))
     }
 }
 
@@ -159,42 +159,4 @@ pub fn service_key(mesh: &Mesh, service: &str) -> SecretString {
 pub fn service_token(mesh: &Mesh, service: &'static str, target: &str) -> String {
     let minter = Minter::new(service, &service_key(mesh, service), Clock::system()).expect("a key");
     minter.token(target).expect("a token").to_str().expect("a header").to_owned()
-}
-
-/// Messages as bytes.
-#[derive(Clone, Copy, Debug)]
-struct Plain;
-
-impl Codec for Plain {
-    type Encode = Bytes;
-    type Decode = Bytes;
-    type Encoder = Self;
-    type Decoder = Self;
-
-    fn encoder(&mut self) -> Self {
-        Self
-    }
-
-    fn decoder(&mut self) -> Self {
-        Self
-    }
-}
-
-impl Encoder for Plain {
-    type Item = Bytes;
-    type Error = Status;
-
-    fn encode(&mut self, item: Bytes, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        buffer.put(item);
-        Ok(())
-    }
-}
-
-impl Decoder for Plain {
-    type Item = Bytes;
-    type Error = Status;
-
-    fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
-        Ok(Some(buffer.copy_to_bytes(buffer.remaining())))
-    }
 }
