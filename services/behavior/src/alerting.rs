@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use petty_chassis::calendar::{self, Bounds};
 use petty_chassis::events::{Outgoing, inbox, outbox, topics};
 use petty_chassis::postgres::{Db, Error, Tx};
-use petty_chassis::types::{Clock, PetId};
+use petty_chassis::types::{Behavior, Clock, PetId};
 use petty_proto::events::v1::{AlertChanged, BehaviorChanged};
 use uuid::Uuid;
 
@@ -59,12 +59,11 @@ impl Teller<'_> {
         watch: &mut Watch,
         (reports, zones): (&[Report], &[Zone]),
     ) -> Result<(), Error> {
-        let newer = watch.at().is_none_or(|at| reports.iter().any(|report| report.at.as_microsecond() > at));
-        if reports.is_empty() || !newer {
+        let now = self.clock.now();
+        if !watch.is_news(reports, now.as_microsecond()) {
             return Ok(());
         }
         let zone = calendar::zone(&about.time_zone);
-        let now = self.clock.now();
         let own = head.own().unwrap_or_else(|| Own::expected(about.kin(), now.as_microsecond()));
         let context = Context { species: about.species, zone: &zone, zones, own };
         let signals = watch.take(&context, reports, now.as_microsecond());
@@ -153,13 +152,12 @@ impl Alerting {
                 let (pet, id) = (*pet, *id);
                 let one = self.db.transaction("escalate_alert", |tx| async move {
                     let teller = self.teller(&tx);
-                    if teller.lock(pet).await?.is_none() {
-                        return Ok(false);
-                    }
+                    let Some((about, _)) = teller.lock(pet).await? else { return Ok(false) };
+                    let zone = calendar::zone(&about.time_zone);
+                    let (settings, _) = alerts::settings(&tx, pet).await?;
                     let alert = alerts::lock(&tx, pet, id).await?;
-                    let Some(told) = alert.and_then(|alert| machine::escalate(&alert, now)) else {
-                        return Ok(false);
-                    };
+                    let told = alert.and_then(|alert| machine::escalate(&alert, &settings, (now, &zone)));
+                    let Some(told) = told else { return Ok(false) };
                     teller.put(pet, &told).await.map(|()| true)
                 });
                 done += usize::from(one.await?);
@@ -240,12 +238,22 @@ impl Teller<'_> {
 
     /// The pet's collar is silent, as far as it can be told. Its next reading notes again when to look.
     async fn silence(&self, pet: PetId, about: &Pet, watch: &mut Watch) -> Result<(), Error> {
-        let signal = watch.silence(self.clock.now().as_microsecond());
+        let now = self.clock.now();
+        // It is said once, and not again and again as what readings say: where none may be raised yet, it is looked at again once one may.
+        let rests = machine::rests_until(alerts::last(self.tx, pet, Kind::SilentCollar).await?.as_ref());
+        if let Some(until) = rests.filter(|until| *until > now) {
+            alerts::arm(self.tx, pet, SILENCE, until).await?;
+            return self.end_open(pet, watch).await;
+        }
+        let signal = watch.silence(now.as_microsecond());
         watch.armed = false;
         states::put_watch(self.tx, pet, watch).await?;
         self.end_open(pet, watch).await?;
         match signal {
-            Some(signal) => self.signal(pet, about, &signal).await,
+            Some(signal) => {
+                let at = rests.map_or(signal.at, |until| signal.at.max(until));
+                self.signal(pet, about, &Signal { at, ..signal }).await
+            }
             None => Ok(()),
         }
     }
@@ -271,7 +279,7 @@ impl Teller<'_> {
         };
         let Some(today) = daytime(calendar::date(now, &zone)) else { return Ok(()) };
         let since = now.saturating_sub(HABIT).unwrap_or(now);
-        let moves = episodes::moves(self.tx, pet, since).await?;
+        let moves = episodes::times(self.tx, pet, since, Behavior::moves).await?;
         let up = moves.last().map_or(since, |(_, end)| *end);
         let lying = now.min(today.end).duration_since(up.max(today.start));
         if lying < LYING {
@@ -287,7 +295,16 @@ impl Teller<'_> {
             };
             return if up > today.start { self.signal(pet, about, &over).await } else { Ok(()) };
         }
-        // The longest of the days before, between two moves.
+        // What nobody saw is no lying: the collar may have been off, or away.
+        let (from, to) = (up.max(today.start), now.min(today.end));
+        let rests = |behavior| matches!(behavior, Behavior::DeepSleep | Behavior::Resting);
+        let rests = episodes::times(self.tx, pet, from, rests).await?;
+        let seen = rests.iter().map(|(start, end)| end.min(&to).duration_since(*start.max(&from)));
+        let lying: SignedDuration = seen.filter(SignedDuration::is_positive).sum();
+        if lying < LYING {
+            return Ok(());
+        }
+        // The longest of the days before, between two moves, seen or not.
         let mut longest = SignedDuration::ZERO;
         let mut days = 0_u32;
         let mut date = calendar::date(since, &zone);

@@ -301,11 +301,16 @@ pub enum NoForecast {
     NoBetterThanNaive,
 }
 
-/// The next day's figure: what is usual on that kind of day, and the trend.
+/// A day's figure, soon after these: what is usual on that kind of day, and the trend. It need not be the day after the last one with such a
+/// figure: of a day that was hardly seen there is none.
 ///
 /// # Errors
 /// Where there is nothing worth telling.
-pub fn forecast(days: &[Day], figure: impl Fn(&Day) -> Option<f64>) -> Result<Forecast, NoForecast> {
+pub fn forecast(
+    days: &[Day],
+    date: Date,
+    figure: impl Fn(&Day) -> Option<f64>,
+) -> Result<Forecast, NoForecast> {
     let known: Vec<(Day, f64)> = days.iter().filter_map(|day| Some((*day, figure(day)?))).collect();
     if known.len() < FORECAST_DAYS {
         return Err(NoForecast::TooFewDays);
@@ -324,8 +329,7 @@ pub fn forecast(days: &[Day], figure: impl Fn(&Day) -> Option<f64>) -> Result<Fo
     }
     errors.sort_unstable_by(f64::total_cmp);
     let reach = errors[(errors.len() * 4).div_ceil(5).min(errors.len()) - 1];
-    let last = known[known.len() - 1].0;
-    let next = Day { date: last.date.tomorrow().unwrap_or(last.date), ..last };
+    let next = Day { date, ..known[known.len() - 1].0 };
     let expected = expect(&known, &next);
     Ok(Forecast { expected, low: (expected - reach).max(0.0), high: expected + reach, skill })
 }

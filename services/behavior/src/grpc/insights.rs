@@ -172,7 +172,12 @@ pub(super) async fn health_score(grpc: &Grpc, pet: PetId) -> Result<wire::Health
 /// What is to be expected of the next day.
 pub(super) async fn forecast(grpc: &Grpc, pet: PetId) -> Result<wire::Forecast, ApiError> {
     let known = known(grpc, pet).await?;
-    let figure = |figure: &dyn Fn(&Day) -> Option<f64>| match history::forecast(&known.days, figure) {
+    let date = known.last.and_then(|last| last.tomorrow().ok());
+    let told = |figure: &dyn Fn(&Day) -> Option<f64>| match date {
+        Some(date) => history::forecast(&known.days, date, figure),
+        None => Err(NoForecast::TooFewDays),
+    };
+    let figure = |figure: &dyn Fn(&Day) -> Option<f64>| match told(figure) {
         Ok(told) => wire::forecast::Figure {
             expected: Some(told.expected),
             low: Some(told.low),
@@ -188,7 +193,6 @@ pub(super) async fn forecast(grpc: &Grpc, pet: PetId) -> Result<wire::Forecast, 
             wire::forecast::Figure { missing: missing.to_owned(), ..Default::default() }
         }
     };
-    let date = known.last.and_then(|last| last.tomorrow().ok());
     Ok(wire::Forecast {
         pet_id: pet.to_string(),
         date: date.map(|date| date.to_string()).unwrap_or_default(),

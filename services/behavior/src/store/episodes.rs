@@ -278,17 +278,18 @@ pub(crate) async fn known_since(
     Ok(all)
 }
 
-/// When the pet moved since an instant: from and to, by start.
-pub(crate) async fn moves(
+/// When the pet did one of some things since an instant: from and to, by start.
+pub(crate) async fn times(
     tx: &Tx,
     pet: PetId,
     since: Timestamp,
+    does: fn(Behavior) -> bool,
 ) -> Result<Vec<(Timestamp, Timestamp)>, Error> {
-    let moving: Vec<&str> =
-        Behavior::ALL.into_iter().filter(|behavior| behavior.moves()).map(Behavior::slug).collect();
-    let sql = "-- moves\nSELECT start_at, end_at FROM episodes
+    let these: Vec<&str> =
+        Behavior::ALL.into_iter().filter(|behavior| does(*behavior)).map(Behavior::slug).collect();
+    let sql = "-- times_of_behaviors\nSELECT start_at, end_at FROM episodes
                WHERE pet_id = $1 AND NOT superseded AND end_at > $2 AND behavior = ANY($3) ORDER BY start_at";
-    let rows = tx.query(sql, &[&pet.0, &since, &moving]).await?;
+    let rows = tx.query(sql, &[&pet.0, &since, &these]).await?;
     rows.iter()
         .map(|row| Ok((Error::column(row, "episodes", 0)?, Error::column(row, "episodes", 1)?)))
         .collect()

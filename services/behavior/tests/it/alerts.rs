@@ -255,6 +255,32 @@ async fn of_several_replicas_one_tells_that_a_collar_is_silent() {
     assert_eq!(told(&bench).await[2..], [(Kind::SilentCollar, Status::Cleared, 3)]);
 }
 
+#[tokio::test]
+async fn a_collar_that_falls_silent_again_before_the_kind_may_be_told_is_told_once_it_may() {
+    let bench = Bench::new("again").await;
+    let pet = bench.pet(Species::Dog);
+    let alerting = alerting(&bench);
+    live(&bench, pet, &asleep(0, 10)).await;
+    let look = async |minute: i64| {
+        bench.clock.set(at(60 * minute));
+        alerting.do_due().await.unwrap();
+    };
+    look(20).await;
+    // It is heard for a moment, and never again.
+    live(&bench, pet, &asleep(22, 2)).await;
+    let raised = (Kind::SilentCollar, Status::Raised, 1);
+    let before = [raised, (Kind::SilentCollar, Status::Cleared, 2)];
+    assert_eq!(told(&bench).await, before);
+    for minute in [34, 40, 51] {
+        look(minute).await;
+        assert_eq!(told(&bench).await, before, "it rests for half an hour");
+    }
+    look(53).await;
+    assert_eq!(told(&bench).await[2..], [raised]);
+    look(54).await;
+    assert_eq!(told(&bench).await.len(), 3, "once");
+}
+
 /// What ingest tells of a collar whose last reading was at so many seconds.
 async fn falls_silent(bench: &Bench, pet: PetId, last: i64) {
     let silent = ReadingsSilent {

@@ -106,19 +106,24 @@ async fn a_dog_of_habits(bench: &Bench, days: i64) -> PetId {
 async fn a_pet_that_lies_for_most_of_the_day_is_told_once_and_until_it_is_up() {
     let bench = Bench::new("owners_lying").await;
     let (pet, new) = (a_dog_of_habits(&bench, 9).await, a_dog_of_habits(&bench, 3).await);
-    // Up at half past seven, and lying from then on.
-    for pet in [pet, new] {
+    let charged = a_dog_of_habits(&bench, 9).await;
+    // Up at half past seven, and lying from then on. Of one nobody saw that for three hours: its collar was elsewhere.
+    for pet in [pet, new, charged] {
         bench.take(pet, &walking(-330, 20)).await;
-        bench.take(pet, &asleep(-310, 440)).await;
     }
-    let heard = async |minute: i64| {
+    for pet in [pet, new] {
+        bench.take(pet, &asleep(-310, 441)).await;
+    }
+    bench.take(charged, &asleep(-310, 100)).await;
+    bench.take(charged, &asleep(-30, 161)).await;
+    let mut last = 130;
+    let mut heard = async |minute: i64| {
         bench.clock.set(at(60 * minute));
-        for pet in [pet, new] {
-            bench.take(pet, &[reading(60 * minute, 55.0, 0)]).await;
+        for pet in [pet, new, charged] {
+            bench.take(pet, &asleep(last + 1, minute - last)).await;
         }
+        last = minute;
     };
-    heard(130).await;
-    bench.clock.set(at(60 * 161));
     heard(161).await;
     look(&bench).await;
     assert_eq!(told(&bench).await, [], "less than eight hours and a quarter more than ever");

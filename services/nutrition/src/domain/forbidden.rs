@@ -99,8 +99,11 @@ pub fn list(species: Species, weight_kg: Option<f64>) -> Vec<ForbiddenFood> {
             Species::Dog => dog,
             Species::Cat => cat,
         };
-        // To the hundredth of a gram: more would be precision that nobody has.
-        Some((per_kg * weight_kg? * 100.0).round() / 100.0)
+        // To the hundredth of a gram, of a small pet to the thousandth: more would be precision that nobody has. Down, never up: what is
+        // dangerous must not be said to be less than that.
+        let dose = per_kg * weight_kg?;
+        let steps = if dose < 0.1 { 1_000.0 } else { 100.0 };
+        Some((dose * steps + 1e-6).floor() / steps)
     };
     let listed = POISONS.iter().filter(|poison| poison.harms(species)).map(|poison| ForbiddenFood {
         name: poison.name.to_owned(),

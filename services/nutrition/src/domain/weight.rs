@@ -80,11 +80,11 @@ pub(crate) fn loss_percent(species: Species) -> (f64, f64) {
     }
 }
 
-/// The last weight that is not in the future.
+/// The last weight that is not in the future; of those of one time the first, as they are read the one that was noted last.
 #[must_use]
 pub fn latest(weights: &[WeightPoint], now: Timestamp) -> Option<WeightPoint> {
     let usable = weights.iter().filter(|point| point.at <= now && point.kg.is_finite() && point.kg > 0.0);
-    usable.max_by_key(|point| point.at).copied()
+    usable.reduce(|newest, point| if point.at > newest.at { point } else { newest }).copied()
 }
 
 /// kg / (1 + 0.1 × (BCS − 5)).

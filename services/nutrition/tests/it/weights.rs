@@ -154,3 +154,21 @@ async fn weights_noted_at_once_are_told_one_after_the_other() {
     let plan = bench.plan(owner, pet).await;
     assert_eq!(i64::from(plan.version), *versions.last().unwrap());
 }
+
+#[tokio::test]
+async fn of_weights_of_one_time_the_one_noted_last_counts_for_profile_and_plan() {
+    let bench = Bench::new("weights_one_time").await;
+    let (pet, owner) = bench.dog();
+    let measure_time = Some((now() - SignedDuration::from_hours(1)).into());
+    let mut noted = Vec::new();
+    for kg in [45.0, 4.5] {
+        let request = wire::CreateWeightRequest { measure_time, ..weight(pet, kg) };
+        noted.push(bench.grpc.create_weight(bench.request(owner, request)).await.unwrap().into_inner());
+    }
+    let ask = wire::GetNutritionProfileRequest { pet_id: pet.to_string() };
+    let profile = bench.grpc.get_nutrition_profile(bench.request(owner, ask)).await.unwrap().into_inner();
+    let plan = bench.plan(owner, pet).await;
+    // Ids grow with time, and so with what is noted; within a millisecond they need not.
+    let last = noted.iter().max_by_key(|weight| &weight.weight_id).unwrap().weight_kg;
+    assert_eq!((profile.weight_kg, plan.weight_kg), (Some(last), Some(last)));
+}

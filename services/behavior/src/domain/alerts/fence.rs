@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::super::Position;
 use super::super::geo::distance_m;
 use super::super::zone::Zone;
-use super::watch::{Context, signal};
+use super::watch::{COLLARS, Context, signal};
 use super::{FIXES_AT_ODDS, FIXES_OUTSIDE, Kind, Report, Severity, Signal};
 
 /// Two fixes of a pet that stands still are so far apart at least before they contradict each other (a receiver's noise indoors, ~),
@@ -17,8 +17,6 @@ use super::{FIXES_AT_ODDS, FIXES_OUTSIDE, Kind, Report, Severity, Signal};
 const NOISE_M: (f64, f64) = (25.0, 60.0);
 /// A brisk walk (~).
 const WALK_MPS: f64 = 1.5;
-/// So many collars are told apart.
-const COLLARS: usize = 4;
 
 /// A fix outside, the last of its collar.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -58,29 +56,38 @@ impl Fence {
     pub(super) fn take(
         &mut self,
         strays: &mut Vec<Stray>,
+        home: &mut Option<Uuid>,
         context: &Context<'_>,
         report: &Report,
     ) -> Option<Signal> {
         let fix = report.position?;
         let tag = tag(context.zones);
         if self.tag != tag {
-            // Of other zones it is not known yet that it was ever in one; one that it left is there no more.
             let left = self.left;
-            *self = Self { tag, ..Self::default() };
-            if left {
-                return Some(signal(Kind::SafeZoneLeft, false, report, Severity::Info));
+            let stands = home.is_some_and(|home| context.zones.iter().any(|zone| zone.id == home));
+            self.tag = tag;
+            self.outside.clear();
+            // The one that it was in was drawn anew, or stands among others: what it left then it has left.
+            if !stands {
+                // Of other zones it is not known yet that it was ever in one; one that it left is there no more.
+                (self.was_inside, self.left, *home) = (false, false, None);
+                if left {
+                    return Some(signal(Kind::SafeZoneLeft, false, report, Severity::Info));
+                }
             }
         }
+        let accuracy = fix.accuracy_m.unwrap_or(0.0);
         let local = report.at.to_zoned(context.zone.clone());
         let applying = context.zones.iter().filter(|zone| zone.applies(&local));
-        let beyond = applying.map(|zone| (zone, zone.beyond_m(&fix)));
-        let Some((nearest, beyond)) = beyond.min_by(|a, b| a.1.total_cmp(&b.1)) else {
+        let beyond: Vec<(&Zone, f64)> = applying.map(|zone| (zone, zone.beyond_m(&fix))).collect();
+        // Each zone has its own buffer: it may be within that of one that is further away.
+        let near = beyond.iter().any(|(zone, beyond)| beyond - accuracy <= zone.buffer_m);
+        let Some((nearest, beyond)) = beyond.into_iter().min_by(|a, b| a.1.total_cmp(&b.1)) else {
             // None applies now: it cannot be left.
             let left = std::mem::take(&mut self.left);
             self.outside.clear();
             return left.then(|| signal(Kind::SafeZoneLeft, false, report, Severity::Info));
         };
-        let accuracy = fix.accuracy_m.unwrap_or(0.0);
         let place = self.outside.iter().position(|(collar, _)| *collar == report.collar);
         let place = place.unwrap_or_else(|| {
             if self.outside.len() >= COLLARS {
@@ -101,9 +108,10 @@ impl Fence {
         if beyond <= 0.0 {
             *count = 0;
             self.was_inside = true;
+            *home = Some(nearest.id);
             return std::mem::take(&mut self.left).then(|| is(false, Some(nearest.id)));
         }
-        if beyond - accuracy <= nearest.buffer_m {
+        if near {
             *count = 0;
             return None;
         }
@@ -152,7 +160,7 @@ mod tests {
         let own = Own::prior(Species::Dog);
         let zones = std::slice::from_ref(&home);
         let context = Context { species: Species::Dog, zone: &TimeZone::UTC, zones, own };
-        let (mut fence, mut strays) = (Fence::default(), Vec::new());
+        let (mut fence, mut strays, mut seen) = (Fence::default(), Vec::new(), None);
         fixes.iter().find_map(|(second, north, east, accuracy)| {
             let report = Report {
                 at: Timestamp::from_second(*second).unwrap(),
@@ -168,7 +176,7 @@ mod tests {
                 temperature: None,
                 battery: None,
             };
-            fence.take(&mut strays, &context, &report).filter(|signal| signal.on).map(|_| *second)
+            fence.take(&mut strays, &mut seen, &context, &report).filter(|signal| signal.on).map(|_| *second)
         })
     }
 

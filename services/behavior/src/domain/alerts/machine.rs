@@ -103,10 +103,41 @@ impl Settings {
     fn disturbs(&self, severity: Severity, now: Timestamp, zone: &TimeZone) -> bool {
         severity == Severity::Critical || !self.is_quiet(now, zone)
     }
+
+    /// When what is raised now is told once more: not in quiet hours, where it is not critical, but as they end.
+    fn escalates(&self, severity: Severity, now: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
+        let minutes = SignedDuration::from_mins(self.escalate_after_minutes.into());
+        if severity == Severity::Info || minutes.is_zero() {
+            return None;
+        }
+        let at = now.saturating_add(minutes).unwrap_or(Timestamp::MAX);
+        match self.quiet {
+            Some((_, until)) if !self.disturbs(severity, at, zone) => {
+                let local = at.to_zoned(zone.clone());
+                let date = if local.time() < until { Ok(local.date()) } else { local.date().tomorrow() };
+                let end = date.and_then(|date| date.to_datetime(until).to_zoned(zone.clone()));
+                Some(end.map_or(at, |end| end.timestamp().max(at)))
+            }
+            _ => Some(at),
+        }
+    }
 }
 
-/// What is longer past than this is noted, and nobody is disturbed.
-const NEWS: SignedDuration = SignedDuration::from_hours(1);
+/// What is longer past than this is noted, and nobody is disturbed. What a whole day says is said once that has closed.
+const fn news(kind: Kind) -> SignedDuration {
+    match kind {
+        Kind::HeartRateTrend | Kind::NightRestlessness => SignedDuration::from_hours(24),
+        _ => SignedDuration::from_hours(1),
+    }
+}
+
+/// Until when nothing is raised, since the pet's last alert of the kind was cleared so short a time ago.
+#[must_use]
+pub fn rests_until(last: Option<&Alert>) -> Option<Timestamp> {
+    let last = last?;
+    let cooling = SignedDuration::from_micros(last.kind.cool_down());
+    last.cleared_at.map(|cleared| cleared.saturating_add(cooling).unwrap_or(Timestamp::MAX))
+}
 
 /// What a signal does, at a moment, in the pet's zone. `last`: the pet's last alert of the kind; `id`: what a new one is called.
 #[must_use]
@@ -118,13 +149,14 @@ pub fn on_signal(
     id: Uuid,
 ) -> Option<Alert> {
     let open = last.filter(|alert| alert.status != Status::Cleared);
+    let is_news = now.duration_since(signal.at) < news(signal.kind);
     match (signal.on, open) {
         (false, None) => None,
         (false, Some(alert)) => Some(Alert {
             status: Status::Cleared,
             cleared_at: Some(signal.at.max(alert.raised_at)),
             escalate_at: None,
-            notify: settings.disturbs(Severity::Info, now, zone),
+            notify: is_news && settings.disturbs(Severity::Info, now, zone),
             version: alert.version + 1,
             ..alert.clone()
         }),
@@ -132,23 +164,20 @@ pub fn on_signal(
         (true, Some(alert)) if signal.severity > alert.severity => Some(Alert {
             severity: signal.severity,
             status: Status::Raised,
-            notify: settings.disturbs(signal.severity, now, zone),
+            acknowledged_at: None,
+            escalated_at: None,
+            escalate_at: settings.escalates(signal.severity, now, zone).filter(|_| is_news),
+            notify: is_news && settings.disturbs(signal.severity, now, zone),
             evidence: figures(signal),
             version: alert.version + 1,
             ..alert.clone()
         }),
         (true, Some(_)) => None,
         (true, None) => {
-            let cleared = last.and_then(|alert| alert.cleared_at);
-            let cooling = SignedDuration::from_micros(signal.kind.cool_down());
-            if settings.disabled.contains(&signal.kind)
-                || cleared.is_some_and(|cleared| signal.at.duration_since(cleared) < cooling)
-            {
+            let rests = rests_until(last).is_some_and(|until| signal.at < until);
+            if rests || settings.disabled.contains(&signal.kind) {
                 return None;
             }
-            let news = now.duration_since(signal.at) < NEWS;
-            let minutes = SignedDuration::from_mins(settings.escalate_after_minutes.into());
-            let escalates = news && signal.severity > Severity::Info && !minutes.is_zero();
             Some(Alert {
                 id,
                 kind: signal.kind,
@@ -158,8 +187,8 @@ pub fn on_signal(
                 acknowledged_at: None,
                 escalated_at: None,
                 cleared_at: None,
-                escalate_at: escalates.then(|| now.saturating_add(minutes).unwrap_or(Timestamp::MAX)),
-                notify: news && settings.disturbs(signal.severity, now, zone),
+                escalate_at: settings.escalates(signal.severity, now, zone).filter(|_| is_news),
+                notify: is_news && settings.disturbs(signal.severity, now, zone),
                 zone: signal.zone,
                 evidence: figures(signal),
                 rule_version: RULE_VERSION.to_owned(),
@@ -182,15 +211,15 @@ pub fn acknowledge(alert: &Alert, now: Timestamp) -> Option<Alert> {
     })
 }
 
-/// What the time to tell it once more does; `None` where it has not come, or there is no need.
+/// What the time to tell it once more does, in the pet's zone; `None` where it has not come, or there is no need.
 #[must_use]
-pub fn escalate(alert: &Alert, now: Timestamp) -> Option<Alert> {
+pub fn escalate(alert: &Alert, settings: &Settings, (now, zone): (Timestamp, &TimeZone)) -> Option<Alert> {
     let due = alert.escalate_at.is_some_and(|due| due <= now) && alert.status == Status::Raised;
     due.then(|| Alert {
         escalated_at: Some(now),
         escalate_at: None,
-        // Nobody has seen it: that is what quiet hours are broken for.
-        notify: true,
+        // Quiet hours may have begun otherwise than was known when it was raised.
+        notify: settings.disturbs(alert.severity, now, zone),
         version: alert.version + 1,
         ..alert.clone()
     })
@@ -224,6 +253,14 @@ mod tests {
         on_signal(last, settings, signal, (signal.at, &TimeZone::UTC), Uuid::from_u128(1))
     }
 
+    fn once_more(alert: &Alert, settings: &Settings, minutes: i64) -> Option<Alert> {
+        escalate(alert, settings, (at(minutes), &TimeZone::UTC))
+    }
+
+    fn quiet(from: &str, to: &str) -> Settings {
+        Settings { quiet: Some((from.parse().unwrap(), to.parse().unwrap())), ..Settings::default() }
+    }
+
     #[test]
     fn one_is_raised_acknowledged_and_cleared_and_the_next_waits_for_the_cool_down() {
         let settings = Settings::default();
@@ -247,21 +284,17 @@ mod tests {
     #[test]
     fn what_nobody_has_seen_is_told_once_more_and_once() {
         let raised = step(None, &Settings::default(), &signal(true, 0)).unwrap();
-        assert_eq!(escalate(&raised, at(29)), None);
-        let escalated = escalate(&raised, at(30)).unwrap();
+        assert_eq!(once_more(&raised, &Settings::default(), 29), None);
+        let escalated = once_more(&raised, &Settings::default(), 30).unwrap();
         assert_eq!((escalated.escalated_at, escalated.notify), (Some(at(30)), true));
-        assert_eq!(escalate(&escalated, at(90)), None);
-        assert_eq!(escalate(&acknowledge(&raised, at(3)).unwrap(), at(40)), None);
+        assert_eq!(once_more(&escalated, &Settings::default(), 90), None);
+        assert_eq!(once_more(&acknowledge(&raised, at(3)).unwrap(), &Settings::default(), 40), None);
         let never = Settings { escalate_after_minutes: 0, ..Settings::default() };
         assert_eq!(step(None, &never, &signal(true, 0)).unwrap().escalate_at, None);
     }
 
     #[test]
     fn quiet_hours_disturb_nobody_but_for_what_is_critical_and_switches_switch_off() {
-        let quiet = |from: &str, to: &str| Settings {
-            quiet: Some((from.parse().unwrap(), to.parse().unwrap())),
-            ..Settings::default()
-        };
         let notify = |settings: &Settings| step(None, settings, &signal(true, 0)).unwrap().notify;
         assert!(!notify(&quiet("11:00", "13:00")) && notify(&quiet("12:01", "13:00")));
         assert!(!notify(&quiet("22:00", "12:01")) && notify(&quiet("22:00", "12:00")));
@@ -286,5 +319,47 @@ mod tests {
         let worse = Signal { severity: Severity::Critical, ..signal(true, 5) };
         let told = step(Some(&seen), &settings, &worse).unwrap();
         assert_eq!((told.status, told.severity, told.version), (Status::Raised, Severity::Critical, 3));
+        // Nobody has seen that: it is told once more, whether or not what it was before had been.
+        assert_eq!((told.acknowledged_at, told.escalate_at), (None, Some(at(35))));
+        let before = once_more(&step(None, &settings, &signal(true, 0)).unwrap(), &settings, 30).unwrap();
+        let worse = Signal { at: at(40), ..worse };
+        let told = step(Some(&before), &settings, &worse).unwrap();
+        assert_eq!((told.escalated_at, told.escalate_at), (None, Some(at(70))));
+        assert!(once_more(&told, &settings, 70).unwrap().notify);
+    }
+
+    #[test]
+    fn what_is_not_critical_is_told_once_more_as_quiet_hours_end() {
+        // Noon, and half an hour later: within, at the end, over midnight.
+        for (from, to, minutes) in [
+            ("12:20", "13:00", 60),
+            ("12:20", "12:30", 30),
+            ("22:00", "12:45", 45),
+            ("12:10", "07:00", 19 * 60),
+        ] {
+            let raised = step(None, &quiet(from, to), &signal(true, 0)).unwrap();
+            assert_eq!(raised.escalate_at, Some(at(minutes)), "{from} to {to}");
+            assert!(once_more(&raised, &quiet(from, to), minutes).unwrap().notify);
+        }
+        let critical = Signal { severity: Severity::Critical, ..signal(true, 0) };
+        let raised = step(None, &quiet("11:00", "13:00"), &critical).unwrap();
+        assert_eq!(raised.escalate_at, Some(at(30)));
+        // Quiet hours that nobody knew of when it was raised.
+        let raised = step(None, &Settings::default(), &signal(true, 0)).unwrap();
+        assert!(!once_more(&raised, &quiet("12:20", "13:00"), 30).unwrap().notify);
+    }
+
+    #[test]
+    fn what_a_whole_day_says_is_news_once_it_has_closed() {
+        let say = |on: bool, kind: Kind, last: Option<&Alert>| {
+            let day = Signal { kind, severity: kind.severity(), ..signal(on, 0) };
+            on_signal(last, &Settings::default(), &day, (at(6 * 60), &TimeZone::UTC), Uuid::nil()).unwrap()
+        };
+        for (kind, notify) in
+            [(Kind::NightRestlessness, true), (Kind::HeartRateTrend, true), (Kind::SilentCollar, false)]
+        {
+            let raised = say(true, kind, None);
+            assert_eq!((raised.notify, say(false, kind, Some(&raised)).notify), (notify, notify), "{kind:?}");
+        }
     }
 }

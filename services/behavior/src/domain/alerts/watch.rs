@@ -1,10 +1,11 @@
 //! What is remembered of a pet between readings so that alerts can be told: under 1 kB.
 //!
-//! Invariant: readings count in the order of their times; what is not newer than what was looked at changes nothing, so that
-//! repeated and late ones raise nothing and clear nothing.
+//! Invariant: readings count in the order of their times; what is not newer than what was looked at of its collar changes nothing, so
+//! that repeated and late ones raise nothing and clear nothing.
 
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use super::super::Species;
 use super::super::v1::Own;
@@ -35,6 +36,13 @@ const RATED: i64 = 2 * MINUTE;
 const UNRATED: i64 = HOUR;
 /// Of so many gaps the middle one is a collar's interval.
 const GAPS: usize = 8;
+/// So many collars are told apart.
+pub(super) const COLLARS: usize = 4;
+/// What a collar says that was not heard of before counts if it is not later than this.
+const LATE: i64 = HOUR;
+/// A collar that was not heard of for this long is worn no more: its battery is nobody's concern (~).
+const PUT_AWAY: i64 = 24 * HOUR;
+
 /// What is known besides the readings.
 #[derive(Debug)]
 pub struct Context<'a> {
@@ -55,7 +63,7 @@ pub struct Watch {
     heart: Sustained,
     breathing: Sustained,
     warmth: Sustained,
-    /// The collar whose battery is low.
+    /// As it was kept when one collar's low battery was remembered; see `low`.
     battery: Option<u64>,
     fence: Fence,
     /// Between readings, and between their arrivals, milliseconds; the newest last.
@@ -71,6 +79,12 @@ pub struct Watch {
     /// By collar: the last fix, while that is outside.
     strays: Vec<Stray>,
     nights: Nights,
+    /// By collar: the newest reading that was looked at, microseconds since 1970.
+    collars: Vec<(u64, i64)>,
+    /// Those of them whose batteries are low.
+    low: Vec<u64>,
+    /// The zone that the pet was last seen in.
+    home: Option<Uuid>,
 }
 
 impl Watch {
@@ -87,7 +101,14 @@ impl Watch {
     pub fn decode(bytes: &[u8]) -> Self {
         match bytes.split_first() {
             // What was added since stands at the end: of an older watch it reads as nothing.
-            Some((&FORMAT, rest)) => postcard::from_bytes(&[rest, &[0; ADDED]].concat()).unwrap_or_default(),
+            Some((&FORMAT, rest)) => {
+                let mut watch: Self = postcard::from_bytes(&[rest, &[0; ADDED]].concat()).unwrap_or_default();
+                if let (Some(collar), Some(at)) = (watch.battery.take(), watch.at) {
+                    watch.collars.push((collar, at));
+                    watch.low.push(collar);
+                }
+                watch
+            }
             _ => Self::default(),
         }
     }
@@ -103,7 +124,13 @@ impl Watch {
         let mut newer: Vec<&Report> = reports.iter().filter(|report| self.is_new(report)).collect();
         newer.sort_by_key(|report| report.at);
         let mut signals = Vec::new();
-        let Some(last) = newer.last() else { return signals };
+        let Some(last) = newer.last() else {
+            // After a reading from ahead of the clock nothing is newer for up to an hour, and yet the collar is heard.
+            if !reports.is_empty() && self.is_ahead(now) {
+                self.arrived = Some(now);
+            }
+            return signals;
+        };
         if self.silent {
             self.silent = false;
             signals.push(signal(Kind::SilentCollar, false, last, Kind::SilentCollar.severity()));
@@ -113,18 +140,33 @@ impl Watch {
         }
         for report in newer {
             let at = report.at.as_microsecond();
+            self.hear(report.collar, at);
+            signals.extend(self.battery(report));
+            signals.extend(self.fence.take(&mut self.strays, &mut self.home, context, report));
+            // What another collar said meanwhile is newer: of what must last, the later one's is not looked at.
+            if self.at.is_some_and(|before| at < before) {
+                continue;
+            }
             if let Some(before) = self.at.replace(at)
                 && at > before
             {
                 push(&mut self.gaps, at - before);
             }
-            signals.extend(self.battery(report));
             signals.extend(self.warmth(context, report));
             signals.extend(self.breathing(context, report).into_iter().flatten().flatten());
             signals.extend(self.heart(context, report));
-            signals.extend(self.fence.take(&mut self.strays, context, report));
         }
         signals
+    }
+
+    /// Whether these, arriving now, microseconds since 1970, say anything.
+    #[must_use]
+    pub fn is_news(&self, reports: &[Report], now: i64) -> bool {
+        reports.iter().any(|report| self.is_new(report)) || !reports.is_empty() && self.is_ahead(now)
+    }
+
+    fn is_ahead(&self, now: i64) -> bool {
+        self.at.is_some_and(|at| at > now)
     }
 
     /// When the collar is silent unless it says something before, microseconds since 1970.
@@ -173,20 +215,35 @@ impl Watch {
     }
 
     fn is_new(&self, report: &Report) -> bool {
-        // Two collars may report at the same instant; only what is older was looked at, or the same.
-        self.at.is_none_or(|at| report.at.as_microsecond() > at)
+        let known = self.collars.iter().find(|(collar, _)| *collar == report.collar);
+        let newest = known.map(|(_, at)| *at).or_else(|| self.at.map(|at| at - LATE));
+        newest.is_none_or(|newest| report.at.as_microsecond() > newest)
+    }
+
+    fn hear(&mut self, collar: u64, at: i64) {
+        self.collars.retain(|(known, _)| *known != collar);
+        if self.collars.len() >= COLLARS {
+            self.collars.remove(0);
+        }
+        self.collars.push((collar, at));
     }
 
     fn battery(&mut self, report: &Report) -> Option<Signal> {
-        let charge = report.battery?;
-        let on = match self.battery {
-            Some(collar) if collar == report.collar && charge >= BATTERY.1 => false,
-            _ if charge <= BATTERY.0 => true,
-            _ => return None,
-        };
-        self.battery = on.then_some(report.collar);
-        let signal = signal(Kind::BatteryLow, on, report, Kind::BatteryLow.severity());
-        Some(signal.with("battery_percent", charge))
+        let was_low = !self.low.is_empty();
+        let worn = report.at.as_microsecond() - PUT_AWAY;
+        let heard = |collar: &u64| self.collars.iter().any(|(known, at)| known == collar && *at > worn);
+        self.low.retain(heard);
+        let charge = report.battery;
+        if charge.is_some_and(|charge| charge >= BATTERY.1) {
+            self.low.retain(|collar| *collar != report.collar);
+        }
+        let is_low = charge.is_some_and(|charge| charge <= BATTERY.0);
+        if is_low && !self.low.contains(&report.collar) {
+            self.low.push(report.collar);
+        }
+        let on = is_low || was_low && self.low.is_empty();
+        let signal = signal(Kind::BatteryLow, is_low, report, Kind::BatteryLow.severity());
+        on.then(|| charge.iter().fold(signal, |signal, charge| signal.with("battery_percent", *charge)))
     }
 
     fn warmth(&mut self, context: &Context<'_>, report: &Report) -> Option<Signal> {
@@ -254,7 +311,7 @@ impl Watch {
 /// The first byte of an encoded watch. Raised when the encoding changes otherwise than by fields at its end.
 const FORMAT: u8 = 1;
 /// As many zeros as fields were added at the end.
-const ADDED: usize = 6;
+const ADDED: usize = 9;
 
 pub(super) fn signal(kind: Kind, on: bool, report: &Report, severity: Severity) -> Signal {
     Signal { kind, on, at: report.at, severity, zone: None, evidence: Vec::new() }

@@ -87,7 +87,8 @@ fn a_pet_as_ever_fares_well_and_one_that_changed_does_not() {
 
 #[test]
 fn a_forecast_is_told_where_it_beats_yesterday() {
-    let forecast_of = |days: &[Day]| forecast(days, |day| Some(day.active_minutes));
+    let after = |days: &[Day]| days[days.len() - 1].date.tomorrow().unwrap();
+    let forecast_of = |days: &[Day]| forecast(days, after(days), |day| Some(day.active_minutes));
     let weeks = days(42, weekly);
     let told = forecast_of(&weeks).unwrap();
     // The next day is a Monday.
@@ -96,6 +97,11 @@ fn a_forecast_is_told_where_it_beats_yesterday() {
         "{told:?}"
     );
     assert!(told.skill > 0.5, "{told:?}");
+    // Of the day that it is asked for, though the one before was hardly seen: a Saturday after a Friday without a figure.
+    let unseen = &weeks[..weeks.len() - 2];
+    let told = forecast(&unseen[..unseen.len() - 1], after(unseen), |day| Some(day.active_minutes)).unwrap();
+    let [friday, saturday] = [unseen.len() - 1, unseen.len()].map(|nth| weeks[nth].active_minutes);
+    assert!((told.expected - saturday).abs() < (told.expected - friday).abs(), "{told:?}");
     assert_eq!(forecast_of(&weeks[..20]), Err(NoForecast::TooFewDays));
     // What goes its own way is best told by the day before.
     let mut level = 100.0;

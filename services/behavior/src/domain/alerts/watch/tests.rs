@@ -1,6 +1,8 @@
 use jiff::Timestamp;
 
 use super::*;
+use crate::domain::Position;
+use crate::domain::zone::{Place, Shape};
 
 fn report(second: i64, heart_rate: Option<f64>, breaths: Option<f64>) -> Report {
     Report {
@@ -105,7 +107,131 @@ fn what_is_kept_is_small_and_reads_back_and_so_does_what_an_older_version_kept()
     let bytes = watch.encode().unwrap();
     assert!(bytes.len() < 1_000, "{} bytes", bytes.len());
     assert_eq!(Watch::decode(&bytes), watch);
-    let older = Watch { rated: None, strays: Vec::new(), nights: Nights::default(), ..watch };
+    let nothing = (None, Vec::new(), Nights::default(), Vec::new());
+    let (rated, strays, nights, collars) = nothing;
+    let older = Watch { rated, strays, nights, collars, ..watch };
     let bytes = older.encode().unwrap();
     assert_eq!(Watch::decode(&bytes[..bytes.len() - ADDED]), older);
+}
+
+/// What is said of batteries: collar, second, percent.
+fn charges(watch: &mut Watch, reports: &[(u64, i64, Option<f64>)]) -> Vec<(bool, i64)> {
+    let own = Own::prior(Species::Dog);
+    let context = Context { species: Species::Dog, zone: &TimeZone::UTC, zones: &[], own };
+    let mut said = Vec::new();
+    for (collar, second, battery) in reports {
+        let report = Report { collar: *collar, battery: *battery, ..report(*second, None, None) };
+        let signals = watch.take(&context, std::slice::from_ref(&report), report.at.as_microsecond());
+        let low = signals.iter().filter(|signal| signal.kind == Kind::BatteryLow);
+        said.extend(low.map(|signal| (signal.on, *second)));
+    }
+    said
+}
+
+#[test]
+fn a_collar_that_was_put_away_keeps_no_other_ones_battery_from_being_told() {
+    let day = 86_400;
+    let mut watch = Watch::default();
+    assert_eq!(charges(&mut watch, &[(1, 0, Some(15.0))]), [(true, 0)]);
+    // The other one is full, and the first may come back.
+    assert_eq!(charges(&mut watch, &[(2, 60, Some(100.0)), (2, 120, None)]), []);
+    assert_eq!(charges(&mut watch, &[(2, day + 1, None)]), [(false, day + 1)]);
+    assert_eq!(charges(&mut watch, &[(2, day + 60, Some(18.0))]), [(true, day + 60)]);
+    // Both low: over once neither is.
+    let both = [(1, day + 120, Some(10.0)), (2, day + 180, Some(35.0)), (1, day + 240, Some(31.0))];
+    assert_eq!(charges(&mut watch, &both), [(true, day + 120), (false, day + 240)]);
+}
+
+#[test]
+fn a_watch_from_before_collars_were_remembered_knows_which_one_was_low() {
+    let mut watch = Watch::default();
+    charges(&mut watch, &[(1, 0, Some(15.0))]);
+    let mut before =
+        Watch { battery: Some(1), collars: Vec::new(), low: Vec::new(), ..watch }.encode().unwrap();
+    before.truncate(before.len() - 3);
+    let mut watch = Watch::decode(&before);
+    assert_eq!(charges(&mut watch, &[(1, 60, Some(29.0)), (1, 120, Some(30.0))]), [(false, 120)]);
+}
+
+/// A circle about the origin, so many metres north of it.
+fn zone(id: u128, version: u64, north_m: f64, radius_m: f64, buffer_m: f64) -> Zone {
+    let center = Place { latitude: north_m / 111_195.0, longitude: 0.0 };
+    let shape = Shape::Circle { center, radius_m };
+    Zone { id: Uuid::from_u128(id), version, shape, buffer_m, hours: Vec::new() }
+}
+
+/// What is said of zones: collar, second, metres north.
+fn walked(watch: &mut Watch, zones: &[Zone], fixes: &[(u64, i64, f64)]) -> Vec<(bool, i64)> {
+    let own = Own::prior(Species::Dog);
+    let context = Context { species: Species::Dog, zone: &TimeZone::UTC, zones, own };
+    let mut said = Vec::new();
+    for (collar, second, north_m) in fixes {
+        let position = Position { latitude: north_m / 111_195.0, longitude: 0.0, accuracy_m: Some(5.0) };
+        let report = Report { collar: *collar, position: Some(position), ..report(*second, None, None) };
+        let signals = watch.take(&context, std::slice::from_ref(&report), report.at.as_microsecond());
+        let left = signals.iter().filter(|signal| signal.kind == Kind::SafeZoneLeft);
+        said.extend(left.map(|signal| (signal.on, *second)));
+    }
+    said
+}
+
+#[test]
+fn a_zone_that_is_drawn_anew_or_gets_company_does_not_bring_a_pet_home() {
+    let home = |version| zone(1, version, 0.0, 50.0, 15.0);
+    let mut watch = Watch::default();
+    let out = [(1, 0, 0.0), (1, 60, 200.0), (1, 120, 210.0)];
+    assert_eq!(walked(&mut watch, &[home(1)], &out), [(true, 120)]);
+    assert_eq!(walked(&mut watch, &[home(2)], &[(1, 180, 210.0)]), [(true, 180)], "out still");
+    let park = zone(2, 1, 5_000.0, 50.0, 15.0);
+    assert_eq!(walked(&mut watch, &[home(2), park.clone()], &[(1, 240, 210.0)]), [(true, 240)]);
+    assert_eq!(walked(&mut watch, &[home(3)], &[(1, 300, 10.0)]), [(false, 300)], "home");
+    // At home while it is drawn anew, and gone before anybody saw it there again.
+    assert_eq!(walked(&mut watch, &[home(4)], &[(1, 360, 200.0), (1, 420, 210.0)]), [(true, 420)]);
+    // The zone that it left is there no more; in the other one it never was.
+    assert_eq!(
+        walked(&mut watch, &[park], &[(1, 480, 210.0), (1, 540, 220.0), (1, 600, 230.0)]),
+        [(false, 480)]
+    );
+}
+
+#[test]
+fn each_zone_has_its_own_buffer() {
+    let zones = [zone(1, 1, 0.0, 30.0, 0.0), zone(2, 1, 600.0, 500.0, 200.0)];
+    let mut watch = Watch::default();
+    // Fifteen metres beyond the one, and within the other's buffer.
+    assert_eq!(walked(&mut watch, &zones, &[(1, 0, 0.0), (1, 60, 45.0), (1, 120, 45.0), (1, 180, 45.0)]), []);
+    assert_eq!(walked(&mut watch, &zones, &[(1, 240, -200.0), (1, 300, -210.0)]), [(true, 300)]);
+}
+
+#[test]
+fn a_collar_that_reports_late_is_heard_beside_one_that_does_not() {
+    let zones = [zone(1, 1, 0.0, 50.0, 15.0)];
+    let mut watch = Watch::default();
+    let tag = |second: i64| report(second, Some(60.0), None);
+    let own = Own::prior(Species::Dog);
+    let context = Context { species: Species::Dog, zone: &TimeZone::UTC, zones: &[], own };
+    let mut said = Vec::new();
+    for nth in 0..6 {
+        // One says it at once, the other half a minute later.
+        let now = 60 * nth + 30;
+        watch.take(&context, &[Report { collar: 2, ..tag(now) }], now * 1_000_000);
+        said.extend(walked(&mut watch, &zones, &[(1, 60 * nth, if nth < 2 { 0.0 } else { 200.0 })]));
+    }
+    assert_eq!(said.first(), Some(&(true, 180)));
+    // The same again says nothing.
+    assert_eq!(walked(&mut watch, &zones, &[(1, 300, 0.0), (1, 240, 0.0)]), []);
+}
+
+#[test]
+fn a_reading_from_ahead_of_the_clock_silences_no_collar_that_reports() {
+    let own = Own::prior(Species::Dog);
+    let context = Context { species: Species::Dog, zone: &TimeZone::UTC, zones: &[], own };
+    let mut watch = Watch::default();
+    let minute = 60_000_000;
+    watch.take(&context, &[report(59 * 60, Some(60.0), None)], 0);
+    for nth in 1..30 {
+        watch.take(&context, &[report(60 * nth, Some(60.0), None)], nth * minute);
+        assert_eq!(watch.silence(nth * minute), None);
+    }
+    assert!(watch.silence(29 * minute + SILENT_LEAST).is_some());
 }
