@@ -88,7 +88,19 @@ impl Throttle {
                 Err(self.refuse(subject, "TOO_MANY_ATTEMPTS", text, pause))
             }
             Counted::Never => {
-                let text = "too many attempts failed in a row; sign in on a device that has signed in before, or reset the password";
+                let text = match subject.counter {
+                    Counter::SecondFactor | Counter::DeviceSecondFactor => {
+                        "too many codes were wrong in a row; use a recovery code"
+                    }
+                    Counter::Address
+                    | Counter::Device
+                    | Counter::Confirmation
+                    | Counter::Source
+                    | Counter::SourceOfSecrets
+                    | Counter::Mail => {
+                        "too many attempts failed in a row; sign in on a device that has signed in before, or reset the password"
+                    }
+                };
                 Err(self.refuse(subject, "SIGN_IN_LOCKED", text, A_DAY))
             }
         }

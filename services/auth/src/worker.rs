@@ -20,8 +20,11 @@ const GRACES: Duration = Duration::from_secs(5);
 /// An expired session is kept this long, so that a log-out of it can be sent again.
 const KEPT: SignedDuration = SignedDuration::from_hours(24);
 
-/// What was counted against an address or source is kept this long after the last attempt.
+/// What was counted against a source is kept this long after the last attempt.
 const COUNTS_KEPT: SignedDuration = SignedDuration::from_hours(30 * 24);
+/// What was counted against an address that somebody signs in with, the same whether it has an account: long, since it allows
+/// that account another hundred attempts.
+const ADDRESSES_KEPT: SignedDuration = SignedDuration::from_hours(366 * 24);
 
 /// Consumes `data.erased`.
 #[derive(Debug)]
@@ -66,7 +69,7 @@ pub(crate) fn keep_house(context: &Context, db: &Db) {
                 secrets::forget_ended(&tx, now).await?;
                 personal_tokens::forget_ended(&tx, now - KEPT).await?;
                 devices::forget_expired(&tx, now).await?;
-                throttles::forget_old(&tx, now - COUNTS_KEPT).await?;
+                throttles::forget_old(&tx, now - COUNTS_KEPT, now - ADDRESSES_KEPT).await?;
                 Ok::<_, Error>((tickets, sessions::forget_expired(&tx, now - KEPT).await?))
             };
             let (tickets, sessions) = db.transaction("forget_expired", forget).await?;

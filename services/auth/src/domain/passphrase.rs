@@ -34,7 +34,9 @@ impl Factors {
         }
     }
 
-    pub(super) fn out_of_bounds(self) -> Problem {
+    /// What is said of a passphrase that is too short or too long for them.
+    #[must_use]
+    pub fn out_of_bounds(self) -> Problem {
         Problem::out_of_range(match self {
             Self::PassphraseOnly => "must be 15 to 256 characters",
             Self::Two => "must be 8 to 256 characters",

@@ -1,6 +1,7 @@
 //! How many attempts may fail, and how long the next one has to wait.
 //!
-//! Invariant: no more than a hundred in a row on one account (NIST SP 800-63B-4, 3.2.2), and the later ones hours apart.
+//! Invariant: no more than a hundred in a row on one account (NIST SP 800-63B-4, 3.2.2), unless a year passes without any, and
+//! the later ones hours apart.
 
 use std::net::IpAddr;
 

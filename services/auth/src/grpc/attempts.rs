@@ -78,6 +78,19 @@ impl Grpc {
         noted.err().map_or_else(|| why.into(), ApiError::from)
     }
 
+    /// Counts an attempt at an account's passphrase that is no log-in, whatever link it came with; to be forgotten in the
+    /// transaction of its success.
+    pub(super) async fn count_confirmation(&self, account: AccountId) -> Result<Subject, ApiError> {
+        let (now, subject) = (self.now(), self.throttle.account(Counter::Confirmation, account));
+        self.db
+            .transaction(
+                "count_confirmation",
+                |tx| async move { self.throttle.count(&tx, &subject, now).await },
+            )
+            .await?;
+        Ok(subject)
+    }
+
     /// Counts an attempt that could tell something, or costs something, against where it comes from; to be taken back in
     /// the transaction of its success ([`Throttle::succeeded`]).
     pub(super) async fn count_source(&self, call: &Call) -> Result<Vec<Subject>, ApiError> {
@@ -92,7 +105,8 @@ impl Grpc {
     }
 
     /// An account has another passphrase: what was counted against it is forgotten, and so are the devices it knew, since
-    /// somebody else may have known the one before.
+    /// somebody else may have known the one before. Not what was counted against its second factor: whoever has the mailbox
+    /// would guess on with each reset.
     pub(super) async fn passphrase_changed(
         &self,
         tx: &Tx,
@@ -117,7 +131,8 @@ impl Grpc {
     }
 
     /// Whether a code is right for an account's second factor, in a transaction of its own: counted, tried and used up at
-    /// once.
+    /// once. A recovery code is not counted: nobody can guess one, and it is what is left to an owner once others have used
+    /// up all attempts. A right code forgets what was counted.
     pub(super) async fn use_code(
         &self,
         account: AccountId,
@@ -127,18 +142,20 @@ impl Grpc {
         let now = self.now();
         self.db
             .transaction("use_code", |tx| async move {
-                self.throttle.count(&tx, &subject, now).await?;
                 let right = match code {
                     Code::Recovery(code) => {
                         second_factors::use_recovery_code(&tx, account, &seal::digest(code), now).await?
                     }
-                    Code::Shown(code) => match self.secret_of(&tx, account).await? {
-                        Some(secret) => match secret.step_of(code, now) {
-                            Some(step) => second_factors::use_step(&tx, account, step).await?,
+                    Code::Shown(code) => {
+                        self.throttle.count(&tx, &subject, now).await?;
+                        match self.secret_of(&tx, account).await? {
+                            Some(secret) => match secret.step_of(code, now) {
+                                Some(step) => second_factors::use_step(&tx, account, step).await?,
+                                None => false,
+                            },
                             None => false,
-                        },
-                        None => false,
-                    },
+                        }
+                    }
                 };
                 if right {
                     Throttle::succeeded(&tx, &[subject], now).await?;

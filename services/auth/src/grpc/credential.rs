@@ -1,5 +1,6 @@
 //! CredentialService: what is proved by mail, and what proves an account.
 
+use jiff::Timestamp;
 use petty_chassis::ApiError;
 use petty_chassis::grpc::gate::{Call, CredentialServiceHandler};
 use petty_chassis::postgres::{Error as StoreError, Tx};
@@ -8,7 +9,7 @@ use petty_proto::auth::v1 as wire;
 use serde_json::json;
 
 use super::Grpc;
-use super::errors::Fields;
+use super::errors::{Fields, field_error};
 use super::link::Issue;
 use super::session::SENT_AGAIN;
 use crate::domain::Error;
@@ -19,9 +20,9 @@ use crate::domain::passphrase::{ContextWords, Factors};
 use crate::store::audit::{self, Actor, Entry, Origin};
 use crate::store::links::{self, Link};
 use crate::store::sessions::EndReason;
-use crate::store::{account_changes, accounts, second_factors, session_list};
+use crate::store::{account_changes, accounts, personal_tokens, second_factors, session_list};
 use crate::throttle::Throttle;
-use crate::{revocation, seal};
+use crate::{announce, revocation, seal};
 
 /// A change of passphrase, in the audit log.
 const CHANGE: &str = "CHANGE_PASSWORD";
@@ -46,16 +47,32 @@ impl Grpc {
         tx: &Tx,
         (account, hash): (&Account, &str),
         action: &'static str,
-        (origin, ended): (Origin<'_>, usize),
+        (origin, ended): (Origin<'_>, serde_json::Value),
     ) -> Result<(), ApiError> {
         let now = self.now();
         account_changes::set_password(tx, account.account_id, hash).await?;
         self.passphrase_changed(tx, account.account_id, &account.email).await?;
         links::void(tx, account.account_id).await?;
         self.post.send(tx, now, &account.email, &Letter::PasswordChanged).await?;
-        let entry = Entry::done(Actor::Account(account.account_id), action, account.account_id, origin)
-            .with(json!({"sessions": ended}));
+        let entry =
+            Entry::done(Actor::Account(account.account_id), action, account.account_id, origin).with(ended);
         Ok(audit::write(tx, now, &entry).await?)
+    }
+
+    /// Ends an account's personal access tokens that are good; what was told of each.
+    async fn end_tokens(
+        &self,
+        tx: &Tx,
+        account: AccountId,
+        now: Timestamp,
+    ) -> Result<Vec<EventId>, StoreError> {
+        let mut told = Vec::new();
+        for token in personal_tokens::lock_good(tx, account, now).await? {
+            let event = announce::session_ended(tx, &self.clock, token, account).await?;
+            personal_tokens::end(tx, token, now, event).await?;
+            told.push(event);
+        }
+        Ok(told)
     }
 
     async fn find_link(&self, token: &[u8; 32]) -> Result<Option<Link>, StoreError> {
@@ -77,23 +94,34 @@ impl CredentialServiceHandler for Grpc {
         let (Some(token), Some(password)) = (token, password) else { return Err(fields.into_error()) };
         let token = &seal::digest(token);
         self.passwords.expect_room()?;
-        let source = &self.count_source(&call).await?;
+        let mut counted = self.count_source(&call).await?;
         let found = self.find_link(token).await?.filter(|link| link.purpose != Purpose::Reset);
         let Some(link) = &found else { return Err(Error::LinkInvalid.into()) };
+        if let Some(account) = link.account_id {
+            counted.push(self.count_confirmation(account).await?);
+        }
         // Whoever has the mailbox alone is not who asked: they must not give their address to somebody else's account.
-        let verified = self.passwords.verify(password, link.password_hash.clone(), call.deadline()).await?;
+        let verified =
+            match self.passwords.verify(password, link.password_hash.clone(), call.deadline()).await {
+                Ok(verified) => verified,
+                Err(error) => {
+                    self.take_back(&counted).await?;
+                    return Err(error);
+                }
+            };
         if !verified.is_right() {
             let subject = link.account_id.map(|account| account.to_string()).unwrap_or_default();
             return Err(self.refused_credentials("FOLLOW_LINK", subject, self.origin(&call)).await);
         }
-        let (now, origin) = (self.now(), self.origin(&call));
+        let (now, origin, counted) = (self.now(), self.origin(&call), &counted);
         self.db
             .transaction("verify_email", |tx| async move {
                 if !links::use_up(&tx, token, now).await? {
                     return Err(Error::LinkInvalid.into());
                 }
-                Throttle::succeeded(&tx, source, now).await?;
-                self.follow(&tx, now, link, origin).await
+                self.follow(&tx, now, link, origin).await?;
+                // Last: whoever changes a passphrase locks the account before its counts, too.
+                Throttle::succeeded(&tx, counted, now).await
             })
             .await?;
         Ok(wire::VerifyEmailResponse { success: true })
@@ -166,20 +194,25 @@ impl CredentialServiceHandler for Grpc {
         let account = &self.account(account_id).await?.ok_or(Error::LinkInvalid)?;
         let factors = self.factors(account_id).await?;
         let words = ContextWords::of(&account.email, account.name.as_deref());
+        let enough = password.is_enough_alone();
         let hash = &self.chosen(&call, "password", password, factors, words).await?;
         let (now, origin) = (self.now(), self.origin(&call));
         let told = self
             .db
             .transaction("confirm_reset", |tx| async move {
                 accounts::lock_password_hash(&tx, account_id).await?.ok_or(Error::LinkInvalid)?;
+                not_alone(&tx, account_id, enough, "password").await?;
                 if !links::use_up(&tx, token, now).await? {
                     return Err(ApiError::from(Error::LinkInvalid));
                 }
-                let told = self.end_sessions(&tx, account_id, None, EndReason::PasswordReset, now).await?;
+                let mut told =
+                    self.end_sessions(&tx, account_id, None, EndReason::PasswordReset, now).await?;
+                let tokens = self.end_tokens(&tx, account_id, now).await?;
                 // The link went to that address.
                 account_changes::confirm_email(&tx, account_id, now).await?;
-                let noted = (origin, told.len());
-                self.write_password(&tx, (account, hash), "RESET_PASSWORD", noted).await?;
+                let ended = json!({"sessions": told.len(), "personal_tokens": tokens.len()});
+                self.write_password(&tx, (account, hash), "RESET_PASSWORD", (origin, ended)).await?;
+                told.extend(tokens);
                 Ok(told)
             })
             .await?;
@@ -263,6 +296,7 @@ impl Grpc {
         let account = &self.account(account_id).await?.ok_or(Error::SessionEnded)?;
         let factors = self.factors(account_id).await?;
         let words = ContextWords::of(&account.email, account.name.as_deref());
+        let enough = new.is_enough_alone();
         let hash = &self.chosen(call, "new_password", new, factors, words).await?;
         let proved = &proved;
         let (now, origin) = (self.now(), self.origin(call));
@@ -272,12 +306,22 @@ impl Grpc {
                 if accounts::lock_password_hash(&tx, account_id).await?.as_ref() != Some(proved) {
                     return Err(ApiError::from(Error::PasswordWrong));
                 }
+                not_alone(&tx, account_id, enough, "new_password").await?;
                 let reason = EndReason::PasswordChanged;
                 let told = self.end_sessions(&tx, account_id, Some(session), reason, now).await?;
-                let noted = (origin, told.len());
-                self.write_password(&tx, (account, hash), CHANGE, noted).await?;
+                let ended = json!({"sessions": told.len()});
+                self.write_password(&tx, (account, hash), CHANGE, (origin, ended)).await?;
                 Ok(told)
             })
             .await
     }
+}
+
+/// Refuses a new passphrase that is not enough alone of an account that is locked, unless there still is a second factor: it
+/// was judged beside one that somebody may have removed meanwhile. What there is stays until the transaction ends.
+async fn not_alone(tx: &Tx, account: AccountId, enough: bool, field: &'static str) -> Result<(), ApiError> {
+    if enough || second_factors::keep_active(tx, account).await? {
+        return Ok(());
+    }
+    Err(field_error(field, Factors::PassphraseOnly.out_of_bounds()).into())
 }

@@ -15,7 +15,7 @@ use crate::domain::personal::{self as domain, MOST, PersonalToken};
 use crate::domain::{Error, text};
 use crate::signer::Granted;
 use crate::store::audit::{self, Actor, Entry};
-use crate::store::personal_tokens;
+use crate::store::{access, personal_tokens};
 use crate::{announce, revocation, seal};
 
 #[tonic::async_trait]
@@ -36,7 +36,8 @@ impl PersonalTokenServiceHandler for Grpc {
         let (Some(name), Some(scope), Some(expires_at)) = (name, scope, expires_at) else {
             return Err(fields.into_error());
         };
-        let account = call.caller().await?.account_id();
+        let caller = call.caller().await?;
+        let (account, session) = (caller.account_id(), caller.session_id());
         let secret = personal::generate(self.entropy);
         let hash = &seal::digest(secret.expose_secret());
         let token_id = SessionId::new(&self.clock);
@@ -59,6 +60,9 @@ impl PersonalTokenServiceHandler for Grpc {
                     let text = "this account has 50 tokens; end one first";
                     return Err(ApiError::new(Code::ResourceExhausted, "TOO_MANY_TOKENS", text));
                 }
+                // The account is locked by now: a reset that ended the session meanwhile has not seen this token.
+                let standing = access::session_stands(&tx, session, account, &[], now).await?;
+                standing.ok_or(Error::SessionEnded)?;
                 personal_tokens::insert(&tx, &self.vault, account, token, hash).await?;
                 let actor = Actor::Account(account);
                 let entry = Entry::done(actor, "CREATE_PERSONAL_TOKEN", account, origin).with(json!({

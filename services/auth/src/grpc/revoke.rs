@@ -90,15 +90,15 @@ impl Grpc {
         let told = self
             .db
             .transaction("revoke_personal_token", |tx| async move {
-                let good = personal_tokens::used(&tx, hash, now, domain::minute(now)).await?;
-                let Some((account, token)) = good else { return Ok(None) };
-                if let Some(Some(event)) = personal_tokens::lock(&tx, account, token.token_id).await? {
-                    return Ok(Some(event));
+                let found = personal_tokens::lock_shown(&tx, hash, now).await?;
+                let Some((account, token_id, ended)) = found else { return Ok(None) };
+                if ended.is_some() {
+                    return Ok(ended);
                 }
-                let event = announce::session_ended(&tx, &self.clock, token.token_id, account).await?;
-                personal_tokens::end(&tx, token.token_id, now, event).await?;
+                let event = announce::session_ended(&tx, &self.clock, token_id, account).await?;
+                personal_tokens::end(&tx, token_id, now, event).await?;
                 let entry = Entry::done(Actor::Anybody, "REVOKE_TOKEN", account, origin)
-                    .with(json!({"token_id": token.token_id.to_string()}));
+                    .with(json!({"token_id": token_id.to_string()}));
                 audit::write(&tx, now, &entry).await?;
                 Ok::<_, ApiError>(Some(event))
             })

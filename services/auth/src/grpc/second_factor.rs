@@ -44,6 +44,9 @@ impl Grpc {
         if self.use_code(account, subject, otp).await? {
             return Ok(hash);
         }
+        if let Code::Recovery(_) = otp {
+            self.wrong_secret(call).await?;
+        }
         Err(self.not_confirmed(call, account, action, Error::OtpInvalid).await)
     }
 
@@ -104,6 +107,7 @@ impl SecondFactorServiceHandler for Grpc {
         let secret = Secret::new(self.entropy.bytes());
         let text = &secret.text();
         let (call, now) = (&call, self.now());
+        let subject = self.throttle.account(Counter::SecondFactor, account);
         let email = self
             .db
             .transaction("enrol_second_factor", |tx| async move {
@@ -112,6 +116,8 @@ impl SecondFactorServiceHandler for Grpc {
                 if !second_factors::enrol(&tx, account, &sealed, now).await? {
                     return Err(Error::SecondFactorActive.into());
                 }
+                // What was wrong for the secret before tells nothing about this one.
+                Throttle::succeeded(&tx, &[subject], now).await?;
                 self.note(&tx, call, account, ACTION).await?;
                 Ok::<_, ApiError>(known.email)
             })
@@ -124,6 +130,7 @@ impl SecondFactorServiceHandler for Grpc {
         call: Call,
         request: wire::ConfirmSecondFactorRequest,
     ) -> Result<wire::RecoveryCodes, ApiError> {
+        const ACTION: &str = "CONFIRM_SECOND_FACTOR";
         let mut fields = Fields::default();
         let code = fields.take("otp", Code::parse(&request.otp));
         let Some(code) = &code else { return Err(fields.into_error()) };
@@ -149,12 +156,12 @@ impl SecondFactorServiceHandler for Grpc {
                 second_factors::confirm(&tx, account, step, now).await?;
                 second_factors::renew_recovery_codes(&tx, account, &codes.kept).await?;
                 Throttle::succeeded(&tx, &[subject], now).await?;
-                self.note(&tx, call, account, "CONFIRM_SECOND_FACTOR").await?;
+                self.note(&tx, call, account, ACTION).await?;
                 Ok::<_, ApiError>(true)
             })
             .await?;
         if !confirmed {
-            return Err(Error::OtpInvalid.into());
+            return Err(self.not_confirmed(call, account, ACTION, Error::OtpInvalid).await);
         }
         Ok(wire::RecoveryCodes { recovery_codes: codes.shown.clone() })
     }

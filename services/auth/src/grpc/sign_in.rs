@@ -7,6 +7,7 @@
 use jiff::Timestamp;
 use petty_chassis::grpc::gate::Call;
 use petty_chassis::postgres::Tx;
+use petty_chassis::types::AccountId;
 use petty_chassis::{ApiError, FieldError};
 use petty_proto::auth::v1 as wire;
 use serde_json::json;
@@ -42,6 +43,17 @@ struct Attempt {
     counted: Vec<Subject>,
 }
 
+/// What a log-in was proved by.
+#[derive(Clone, Copy)]
+enum Proof {
+    /// The passphrase: there is no second factor.
+    Passphrase,
+    /// The passphrase and the code that an authenticator shows.
+    Code,
+    /// The passphrase and a recovery code.
+    RecoveryCode,
+}
+
 /// What became of a log-in that proved all there is to prove.
 enum Outcome {
     /// A session is open.
@@ -72,12 +84,14 @@ impl Grpc {
         let Some(mut known) = known.filter(|_| verified.is_right()) else {
             return Err(self.refused_credentials("LOG_IN", subject, self.origin(call)).await);
         };
-        if !self.second_factor(&known, device, shown.otp.as_ref(), &counted).await? {
+        let Some(proof) = self.second_factor(call, &known, device, shown.otp.as_ref(), &counted).await?
+        else {
             return Err(self.refused_credentials("LOG_IN", subject, self.origin(call)).await);
-        }
+        };
         loop {
             let stronger = self.stronger(verified, shown.password.clone(), call).await;
-            let hash = match self.let_in(call, &known, device, &counted, stronger.as_deref()).await? {
+            let hash = match self.let_in(call, (&known, proof), device, &counted, stronger.as_deref()).await?
+            {
                 Outcome::In(answer) => return Ok(*answer),
                 Outcome::Changed(hash) => hash,
             };
@@ -117,27 +131,24 @@ impl Grpc {
             .await
     }
 
-    /// Whether the second factor is right, where the account has one.
+    /// What the log-in is proved by, with a second factor where the account has one; `None` where that is wrong.
     async fn second_factor(
         &self,
+        call: &Call,
         known: &Credentials,
         device: Option<[u8; 32]>,
         otp: Option<&Code>,
         counted: &[Subject],
-    ) -> Result<bool, ApiError> {
+    ) -> Result<Option<Proof>, ApiError> {
         let account = known.account_id;
         let active = self
             .db
             .read("second_factor", |tx| async move { second_factors::active_since(&tx, account).await })
             .await?;
         if active.is_none() {
-            return Ok(true);
+            return Ok(Some(Proof::Passphrase));
         }
-        let Some(otp) = otp else {
-            // Half a log-in: neither a failure nor a success.
-            self.take_back(counted).await?;
-            return Err(Error::OtpRequired.into());
-        };
+        let Some(otp) = otp else { return Err(self.half_way(call, account, counted).await) };
         let subject = match &device {
             Some(device) => self.throttle.device(Counter::DeviceSecondFactor, device, Some(account)),
             None => self.throttle.account(Counter::SecondFactor, account),
@@ -146,7 +157,23 @@ impl Grpc {
         if used.is_err() {
             self.take_back(counted).await?;
         }
-        used
+        let proof = match otp {
+            Code::Shown(_) => Proof::Code,
+            Code::Recovery(_) => Proof::RecoveryCode,
+        };
+        Ok(used?.then_some(proof))
+    }
+
+    /// Half a log-in: neither a failure nor a success. It is noted, since whoever asks knows the passphrase.
+    async fn half_way(&self, call: &Call, account: AccountId, counted: &[Subject]) -> ApiError {
+        let done = Entry::done(Actor::Anybody, "LOG_IN", account, self.origin(call));
+        let entry = Entry { outcome: audit::Outcome::Refused, ..done }.with(json!({"otp": "required"}));
+        let (entry, now) = (&entry, self.now());
+        let noted = self.db.transaction("half_log_in", |tx| async move {
+            Throttle::take_back(&tx, counted, now).await?;
+            Ok::<_, ApiError>(audit::write(&tx, now, entry).await?)
+        });
+        noted.await.err().unwrap_or_else(|| Error::OtpRequired.into())
     }
 
     /// A new hash for a passphrase whose kept one is weaker than today's. There will be other log-ins: it is no reason to
@@ -163,7 +190,7 @@ impl Grpc {
     async fn let_in(
         &self,
         call: &Call,
-        known: &Credentials,
+        (known, proof): (&Credentials, Proof),
         device: Option<[u8; 32]>,
         counted: &[Subject],
         stronger: Option<&str>,
@@ -172,6 +199,11 @@ impl Grpc {
         let opening = &self.opening(known.account_id);
         let now = opening.session.created_at;
         let new_device = &device.is_none().then(|| self.entropy.token::<32>());
+        let session_id = opening.session.session_id.to_string();
+        let detail = &match proof {
+            Proof::Passphrase | Proof::Code => json!({"session_id": session_id}),
+            Proof::RecoveryCode => json!({"session_id": session_id, "recovery_code": true}),
+        };
         let changed = self
             .db
             .transaction("log_in", |tx| async move {
@@ -186,8 +218,8 @@ impl Grpc {
                 sessions::open(&tx, &opening.session, scope, &opening.token_hash).await?;
                 note_device(&tx, known, device, new_device.as_deref(), now).await?;
                 let actor = Actor::Account(known.account_id);
-                let entry = Entry::done(actor, "LOG_IN", known.account_id, self.origin(call))
-                    .with(json!({"session_id": opening.session.session_id.to_string()}));
+                let entry =
+                    Entry::done(actor, "LOG_IN", known.account_id, self.origin(call)).with(detail.clone());
                 audit::write(&tx, now, &entry).await?;
                 Ok::<_, ApiError>(None)
             })

@@ -81,6 +81,29 @@ pub(crate) async fn used(
     Ok(Some((AccountId(Error::column(&row, TABLE, 5)?), token)))
 }
 
+/// Locks a token by its hash, unless it ended by itself: whose it is, its id, and the event that told of its end, if it was
+/// ended.
+pub(crate) async fn lock_shown(
+    tx: &Tx,
+    hash: &[u8; 32],
+    now: Timestamp,
+) -> Result<Option<(AccountId, SessionId, Option<EventId>)>, Error> {
+    let sql = "-- lock_shown_token\nSELECT account_id, token_id, deleted_event FROM personal_tokens
+               WHERE token_hash = $1 AND (deleted_at IS NOT NULL OR expires_at > $2) FOR UPDATE";
+    let Some(row) = tx.query_opt(sql, &[&hash.as_slice(), &now]).await? else { return Ok(None) };
+    let event: Option<uuid::Uuid> = Error::column(&row, TABLE, 2)?;
+    let (account, token) = (Error::column(&row, TABLE, 0)?, Error::column(&row, TABLE, 1)?);
+    Ok(Some((AccountId(account), SessionId(token), event.map(EventId))))
+}
+
+/// Locks an account's tokens that are good, in one order.
+pub(crate) async fn lock_good(tx: &Tx, account: AccountId, now: Timestamp) -> Result<Vec<SessionId>, Error> {
+    let sql = "-- lock_good_tokens\nSELECT token_id FROM personal_tokens
+               WHERE account_id = $1 AND deleted_at IS NULL AND expires_at > $2 ORDER BY token_id FOR UPDATE";
+    let rows = tx.query(sql, &[&account.0, &now]).await?;
+    rows.iter().map(|row| Ok(SessionId(Error::column(row, TABLE, 0)?))).collect()
+}
+
 /// Locks an account's token: `None` where there is none; otherwise the event that told of its end, if it was ended.
 pub(crate) async fn lock(
     tx: &Tx,

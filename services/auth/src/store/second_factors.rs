@@ -37,7 +37,6 @@ pub(crate) async fn active_since(tx: &Tx, account: AccountId) -> Result<Option<T
 
 /// Whether an account has a second factor, which then stays until the transaction ends: where a passphrase is chosen that
 /// is enough beside another factor alone.
-#[expect(dead_code, reason = "for whoever changes a passphrase; to go with the first use")]
 pub(crate) async fn keep_active(tx: &Tx, account: AccountId) -> Result<bool, Error> {
     let sql = "-- keep_second_factor\nSELECT 1 FROM second_factors
                WHERE account_id = $1 AND confirmed_at IS NOT NULL FOR SHARE";

@@ -8,7 +8,7 @@ use petty_chassis::postgres::{Error, Tx};
 use petty_chassis::types::AccountId;
 
 use super::{inconsistent, one};
-use crate::domain::throttle::{self, Rule};
+use crate::domain::throttle::{self, Counter, Rule};
 
 const TABLE: &str = "throttles";
 
@@ -97,9 +97,12 @@ pub(crate) async fn forget(tx: &Tx, key: &[u8; 32]) -> Result<(), Error> {
         .map(|_| ())
 }
 
-/// Forgets what nobody was counted against since a time, unless it is about an account that is still there.
-pub(crate) async fn forget_old(tx: &Tx, before: Timestamp) -> Result<u64, Error> {
-    let sql = "-- forget_throttles\nDELETE FROM throttles t WHERE updated_at < $1
-               AND NOT EXISTS (SELECT FROM accounts a WHERE a.account_id = t.account_id)";
-    tx.execute(sql, &[&before]).await
+/// Forgets what nobody was counted against since a time, unless it is about an account that is still there. Addresses that
+/// somebody signs in with have a time of their own, with an account or without: what is left would tell the two apart.
+pub(crate) async fn forget_old(tx: &Tx, before: Timestamp, addresses: Timestamp) -> Result<u64, Error> {
+    let sql = "-- forget_throttles\nDELETE FROM throttles t
+               WHERE CASE WHEN kind = $3 THEN updated_at < $2
+                          ELSE updated_at < $1
+                               AND NOT EXISTS (SELECT FROM accounts a WHERE a.account_id = t.account_id) END";
+    tx.execute(sql, &[&before, &addresses, &Counter::Address.as_str()]).await
 }

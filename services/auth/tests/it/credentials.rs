@@ -8,10 +8,11 @@ use tonic::{Code, Status};
 
 use crate::harness::{Harness, PASSWORD, User, fields, refusal};
 use crate::mailbox::{Mailbox, all_sent, token};
+use crate::personal;
 
 const OTHER: &str = "quite another long passphrase";
 
-async fn start(mailbox: &Mailbox, mode: &str) -> Harness {
+pub(crate) async fn start(mailbox: &Mailbox, mode: &str) -> Harness {
     let stack = petty_provision::shared().await.unwrap();
     let more = [
         ("PETTY_SIGNUP", mode),
@@ -32,22 +33,33 @@ impl Harness {
         Ok(answer.into_inner().success)
     }
 
+    async fn verify_from(&self, address: &str, token: &str, password: &str) -> Result<bool, Status> {
+        let request = wire::VerifyEmailRequest { token: token.to_owned(), password: password.to_owned() };
+        let answer = self.credentials().verify_email(self.from(address, request)).await?;
+        Ok(answer.into_inner().success)
+    }
+
     async fn resend(&self, email: &str) {
         let request = wire::ResendVerificationRequest { email: email.to_owned() };
         self.credentials().resend_verification(self.anonymous(request)).await.unwrap();
     }
 
-    async fn ask_reset(&self, email: &str) -> tonic::Response<wire::RequestResetResponse> {
+    pub(crate) async fn ask_reset(&self, email: &str) -> tonic::Response<wire::RequestResetResponse> {
         let request = wire::RequestResetRequest { email: email.to_owned() };
         self.credentials().request_reset(self.anonymous(request)).await.unwrap()
     }
 
-    async fn reset(&self, token: &str, password: &str) -> Result<bool, Status> {
+    pub(crate) async fn reset(&self, token: &str, password: &str) -> Result<bool, Status> {
         let request = wire::ConfirmResetRequest { token: token.to_owned(), password: password.to_owned() };
         Ok(self.credentials().confirm_reset(self.anonymous(request)).await?.into_inner().success)
     }
 
-    async fn change_password(&self, user: &User, current: &str, new: &str) -> Result<bool, Status> {
+    pub(crate) async fn change_password(
+        &self,
+        user: &User,
+        current: &str,
+        new: &str,
+    ) -> Result<bool, Status> {
         let request = wire::ChangePasswordRequest {
             current_password: current.to_owned(),
             new_password: new.to_owned(),
@@ -305,6 +317,57 @@ async fn an_address_changes_once_the_new_one_is_confirmed() {
     let mails = mailbox.mails(7).await;
     let tried = mails.iter().find(|mail| mail.contains("already has a Petty account")).unwrap();
     assert!(tried.contains("To: bob@example.org") && !tried.contains("token"), "{tried}");
+}
+
+#[tokio::test]
+async fn an_accounts_passphrase_is_not_guessed_by_its_links_wherever_from() {
+    let mailbox = Mailbox::new();
+    let harness = start(&mailbox, "open").await;
+    let user = harness.user("ada").await;
+    let mut link = token(&mailbox.newest(1).await);
+    for turn in 0..10 {
+        if turn == 5 {
+            harness.resend("ada@example.org").await;
+            link = token(&mailbox.newest(2).await);
+        }
+        let guess = harness.verify_from(&format!("203.0.113.{turn}"), &link, OTHER).await;
+        assert_eq!(refusal(guess), wrong(), "{turn}");
+    }
+    let too_many = (Code::ResourceExhausted, "TOO_MANY_ATTEMPTS".to_owned());
+    assert_eq!(refusal(harness.verify_from("203.0.113.99", &link, PASSWORD).await), too_many);
+    // It is the count of whoever is asked again while they are signed in.
+    let asked = harness.change_password(&user, PASSWORD, OTHER).await;
+    assert_eq!(refusal(asked), too_many);
+    harness.pass(1);
+    assert!(harness.verify_from("203.0.113.99", &link, PASSWORD).await.unwrap());
+    // A success forgets the failures before it.
+    assert_eq!(harness.value("SELECT count(*) FROM throttles WHERE kind = 'confirmation'").await, "0");
+}
+
+#[tokio::test]
+async fn a_reset_ends_the_accounts_personal_access_tokens_and_a_change_does_not() {
+    let mailbox = Mailbox::new();
+    let harness = start(&mailbox, "open").await;
+    let (ada, bob) = (harness.user("ada").await, harness.user("bob").await);
+    mailbox.mails(2).await;
+    let made = personal::create(&harness, &ada.token, personal::request(&harness, "read")).await.unwrap();
+    let other = personal::create(&harness, &bob.token, personal::request(&harness, "read")).await.unwrap();
+    assert!(harness.change_password(&ada, PASSWORD, OTHER).await.unwrap());
+    mailbox.mails(3).await;
+    let access = personal::exchange(&harness, &made.token).await.unwrap().access_token;
+    harness.me(&access).await.unwrap();
+
+    harness.ask_reset(&ada.email).await;
+    assert!(harness.reset(&token(&mailbox.newest(4).await), PASSWORD).await.unwrap());
+    let told = "SELECT count(*) FILTER (WHERE sent_at IS NOT NULL), count(*) FROM event_outbox
+                WHERE topic = 'access.changed'";
+    assert_eq!(harness.rows(told).await.unwrap(), [["2", "2"]], "of the session and the token");
+    let invalid = (Code::Unauthenticated, "TOKEN_INVALID".to_owned());
+    assert_eq!(refusal(personal::exchange(&harness, &made.token).await), invalid);
+    assert_eq!(refusal(harness.me(&access).await).1, "SESSION_ENDED");
+    personal::exchange(&harness, &other.token).await.unwrap();
+    let noted = "SELECT detail->>'sessions', detail->>'personal_tokens' FROM audit_log WHERE action = 'RESET_PASSWORD'";
+    assert_eq!(harness.rows(noted).await.unwrap(), [["1", "1"]]);
 }
 
 #[tokio::test]

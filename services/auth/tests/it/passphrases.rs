@@ -8,9 +8,13 @@ use petty_proto::auth::v1 as wire;
 use secrecy::ExposeSecret as _;
 use tonic::{Code, Status};
 
-use crate::harness::{Harness, PASSWORD, refusal};
+use crate::harness::{Harness, PASSWORD, User, fields, refusal};
+use crate::mailbox::{Mailbox, token};
+use crate::second_factor;
 
 const TODAY: &str = "$argon2id$v=19$m=19456,t=2,p=1$";
+/// Enough beside a second factor, and not alone.
+const SHORT: &str = "vK3#qz9!tW";
 const HASH: &str = "SELECT password_hash FROM accounts";
 
 async fn log_in(harness: &Harness, password: &str) -> Result<wire::TokenResponse, Status> {
@@ -53,12 +57,19 @@ async fn weaker_hashes_are_made_anew_on_the_next_right_passphrase() {
 async fn overtaken(harness: &Harness, by: &str) -> Result<wire::TokenResponse, Status> {
     harness.user("ada").await;
     keep(harness, &weak(PASSWORD)).await;
+    let change = format!("UPDATE accounts SET password_hash = '{by}'");
+    overtake(harness, &change, log_in(harness, PASSWORD)).await
+}
+
+/// Asks for something, and has it wait for a row that a change has locked, which is committed only then.
+pub(crate) async fn overtake<T>(harness: &Harness, change: &str, asking: impl Future<Output = T>) -> T {
     let url = harness.database.runtime_url.expose_secret();
     let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls).await.unwrap();
+    let (may_ask, asked) = tokio::sync::oneshot::channel();
     let change = async {
-        client.batch_execute("BEGIN").await.unwrap();
-        client.execute("UPDATE accounts SET password_hash = $1", &[&by]).await.unwrap();
-        // The log-in has verified the old one, and waits for the row.
+        client.batch_execute(&format!("BEGIN; {change}")).await.unwrap();
+        may_ask.send(()).unwrap();
+        // What is asked has looked at what there was, and waits for the row.
         let waiting = "SELECT count(*) FROM pg_stat_activity
                        WHERE datname = current_database() AND wait_event_type = 'Lock'";
         while harness.value(waiting).await == "0" {
@@ -67,7 +78,11 @@ async fn overtaken(harness: &Harness, by: &str) -> Result<wire::TokenResponse, S
         client.batch_execute("COMMIT").await.unwrap();
         drop(client);
     };
-    let (answer, (), _) = tokio::join!(log_in(harness, PASSWORD), change, connection);
+    let asking = async {
+        asked.await.unwrap();
+        asking.await
+    };
+    let (answer, (), _) = tokio::join!(asking, change, connection);
     answer
 }
 
@@ -90,4 +105,33 @@ async fn a_hash_made_anew_meanwhile_keeps_nobody_out() {
     overtaken(&harness, &anew).await.unwrap();
     let kept = harness.value(HASH).await;
     assert!(kept.starts_with(TODAY), "{kept}");
+}
+
+async fn add_factor(harness: &Harness, user: &User) {
+    let secret = second_factor::enrol(harness, user).await;
+    second_factor::confirm(harness, user, &second_factor::code(&secret, harness, 0)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_short_passphrase_is_not_chosen_beside_a_factor_that_is_removed_meanwhile() {
+    let mailbox = Mailbox::new();
+    let harness = crate::credentials::start(&mailbox, "open").await;
+    let user = harness.user("ada").await;
+    add_factor(&harness, &user).await;
+    harness.ask_reset(&user.email).await;
+    let link = token(&mailbox.newest(2).await);
+    let kept = harness.value(HASH).await;
+    // As its removal does.
+    let removal = "SELECT FROM accounts FOR UPDATE; DELETE FROM second_factors";
+    let changing = harness.change_password(&user, PASSWORD, SHORT);
+    assert_eq!(fields(overtake(&harness, removal, changing).await), ["new_password"]);
+    assert_eq!(harness.value(HASH).await, kept);
+
+    // So with a reset.
+    add_factor(&harness, &user).await;
+    assert_eq!(fields(overtake(&harness, removal, harness.reset(&link, SHORT)).await), ["password"]);
+    assert_eq!(harness.value(HASH).await, kept);
+    // The link is good still; and beside a factor that stays, a short one is enough.
+    add_factor(&harness, &user).await;
+    assert!(harness.reset(&link, SHORT).await.unwrap());
 }

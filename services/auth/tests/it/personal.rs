@@ -7,11 +7,11 @@ use petty_proto::auth::v1::staff_member::Role;
 use tonic::{Code, Status};
 
 use crate::harness::{Harness, User, fields, refusal};
-use crate::staff;
+use crate::{passphrases, staff};
 
 const DAY: i64 = 24 * 60 * 60;
 
-fn request(harness: &Harness, scope: &str) -> wire::CreatePersonalTokenRequest {
+pub(crate) fn request(harness: &Harness, scope: &str) -> wire::CreatePersonalTokenRequest {
     let end = harness.clock.now() + SignedDuration::from_secs(30 * DAY);
     wire::CreatePersonalTokenRequest {
         name: "clinic".to_owned(),
@@ -21,7 +21,7 @@ fn request(harness: &Harness, scope: &str) -> wire::CreatePersonalTokenRequest {
     }
 }
 
-async fn create(
+pub(crate) async fn create(
     harness: &Harness,
     token: &str,
     request: wire::CreatePersonalTokenRequest,
@@ -30,7 +30,10 @@ async fn create(
     answer.map(tonic::Response::into_inner)
 }
 
-async fn exchange(harness: &Harness, token: &str) -> Result<wire::ExchangePersonalTokenResponse, Status> {
+pub(crate) async fn exchange(
+    harness: &Harness,
+    token: &str,
+) -> Result<wire::ExchangePersonalTokenResponse, Status> {
     let request = wire::ExchangePersonalTokenRequest { token: token.to_owned() };
     let answer = harness.personal().exchange_personal_token(harness.anonymous(request)).await;
     answer.map(tonic::Response::into_inner)
@@ -231,4 +234,17 @@ async fn bad_tokens_name_their_fields_and_an_account_has_fifty_at_most() {
     assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 5);
     let refused = answers.into_iter().find(Result::is_err).unwrap();
     assert_eq!(refusal(refused), (Code::ResourceExhausted, "TOO_MANY_TOKENS".to_owned()));
+}
+
+#[tokio::test]
+async fn a_session_that_a_reset_ends_meanwhile_makes_no_token() {
+    let harness = Harness::start().await;
+    let ada = harness.user("ada").await;
+    // As a reset does, which holds the account and sees no token yet.
+    let sql = "UPDATE accounts SET time_zone = time_zone;
+               UPDATE sessions SET ended_at = now(), end_reason = 'PASSWORD_RESET', ended_event = gen_random_uuid()";
+    let making = create(&harness, &ada.token, request(&harness, "read"));
+    let answer = passphrases::overtake(&harness, sql, making).await;
+    assert_eq!(refusal(answer).1, "SESSION_ENDED");
+    assert_eq!(harness.value("SELECT count(*) FROM personal_tokens").await, "0");
 }

@@ -7,8 +7,10 @@ use petty_proto::auth::v1 as wire;
 use tonic::{Code, Status};
 
 use crate::harness::{Harness, PASSWORD, User, credentials, fields, refusal};
+use crate::mailbox::{Mailbox, token};
 
 const HERE: &str = "192.0.2.1";
+const OTHER: &str = "quite another long passphrase";
 
 /// Somebody with an authenticator.
 struct Owner {
@@ -24,8 +26,17 @@ impl Owner {
     }
 
     async fn log_in(&self, harness: &Harness, otp: &str) -> Result<wire::TokenResponse, Status> {
+        self.log_in_by(harness, PASSWORD, otp).await
+    }
+
+    async fn log_in_by(
+        &self,
+        harness: &Harness,
+        password: &str,
+        otp: &str,
+    ) -> Result<wire::TokenResponse, Status> {
         let request =
-            wire::LogInRequest { otp: Some(otp.to_owned()), ..credentials(&self.user.email, PASSWORD) };
+            wire::LogInRequest { otp: Some(otp.to_owned()), ..credentials(&self.user.email, password) };
         harness.log_in_from(HERE, request).await
     }
 }
@@ -36,7 +47,7 @@ pub(crate) fn code(secret: &[u8; 20], harness: &Harness, steps: i64) -> String {
 }
 
 /// A code that is none of those that are right now.
-fn wrong(secret: &[u8; 20], harness: &Harness) -> String {
+pub(crate) fn wrong(secret: &[u8; 20], harness: &Harness) -> String {
     let right: Vec<String> = (-1..=1).map(|steps| code(secret, harness, steps)).collect();
     (0..4).map(|digit| digit.to_string().repeat(6)).find(|code| !right.contains(code)).unwrap()
 }
@@ -96,6 +107,17 @@ fn invalid() -> (Code, String) {
 
 fn too_many() -> (Code, String) {
     (Code::ResourceExhausted, "TOO_MANY_ATTEMPTS".to_owned())
+}
+
+fn locked() -> (Code, String) {
+    (Code::ResourceExhausted, "SIGN_IN_LOCKED".to_owned())
+}
+
+/// What the audit log says of log-ins, oldest first.
+async fn log_ins(harness: &Harness) -> Vec<Vec<String>> {
+    let sql = "SELECT outcome, (detail - 'session_id')::text, detail ? 'session_id' FROM audit_log
+               WHERE action = 'LOG_IN' ORDER BY id";
+    harness.rows(sql).await.unwrap()
 }
 
 #[tokio::test]
@@ -168,7 +190,7 @@ async fn of_ten_uses_of_one_code_at_once_one_succeeds() {
     let replica = harness.replica().await;
     let owner = owner(&harness).await;
     for otp in [owner.code(&harness, 0), owner.recovery_codes[3].to_lowercase()] {
-        // Five are tried, the rest has to wait.
+        // Of what an authenticator shows five are tried, the rest has to wait.
         let storm = (0..10).map(|turn| owner.log_in(if turn % 2 == 0 { &harness } else { &replica }, &otp));
         let answers = join_all(storm).await;
         assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 1, "{answers:?}");
@@ -260,4 +282,93 @@ async fn a_short_passphrase_does_not_stay_alone() {
     let answer = remove(&harness, &owner.user, "8 letter", &owner.code(&harness, 0)).await;
     assert_eq!(refusal(answer), (Code::AlreadyExists, "PASSPHRASE_TOO_SHORT".to_owned()));
     assert_eq!(state(&harness, &owner.user).await, (true, true, 10));
+}
+
+#[tokio::test]
+async fn after_a_hundred_wrong_codes_a_recovery_code_lets_the_owner_in_and_a_reset_alone_does_not() {
+    let mailbox = Mailbox::new();
+    let harness = crate::credentials::start(&mailbox, "open").await;
+    let owner = owner(&harness).await;
+    mailbox.mails(1).await;
+    let mut tried = 0;
+    let refused = loop {
+        let refused = refusal(owner.log_in(&harness, &wrong(&owner.secret, &harness)).await);
+        if refused != bad() {
+            break refused;
+        }
+        tried += 1;
+        harness.pass(15 * 60);
+        // Another source each time, and this is not about the address.
+        harness.rows("DELETE FROM throttles WHERE kind <> 'second_factor'").await.unwrap();
+    };
+    assert_eq!((tried, refused), (100, locked()));
+    harness.ask_reset(&owner.user.email).await;
+    assert!(harness.reset(&token(&mailbox.newest(2).await), OTHER).await.unwrap());
+    // Whoever has the mailbox alone does not guess on.
+    assert_eq!(refusal(owner.log_in_by(&harness, OTHER, &owner.code(&harness, 0)).await), locked());
+    assert_eq!(refusal(owner.log_in_by(&harness, OTHER, &"A".repeat(24)).await), bad());
+    assert_eq!(refusal(owner.log_in_by(&harness, OTHER, &owner.code(&harness, 0)).await), locked());
+    owner.log_in_by(&harness, OTHER, &owner.recovery_codes[0]).await.unwrap();
+    // And all is as before.
+    owner.log_in_by(&harness, OTHER, &owner.code(&harness, 0)).await.unwrap();
+}
+
+#[tokio::test]
+async fn wrong_recovery_codes_of_somebody_signed_in_count_against_their_source_and_a_right_one_passes() {
+    let harness = Harness::start().await;
+    let owner = owner(&harness).await;
+    let remove = |otp: &str| {
+        let request = wire::RemoveSecondFactorRequest { password: PASSWORD.to_owned(), otp: otp.to_owned() };
+        let mut request = harness.with(&owner.user.token, request);
+        request.metadata_mut().insert("x-petty-client-address", HERE.parse().unwrap());
+        let mut client = harness.factors();
+        async move { client.remove_second_factor(request).await }
+    };
+    let made_up = "A".repeat(24);
+    // More than the codes that an authenticator shows may be wrong.
+    for _ in 0..7 {
+        assert_eq!(refusal(remove(&made_up).await), invalid());
+    }
+    let used_up =
+        "UPDATE throttles SET next_at = next_at + interval '1 day' WHERE kind = 'source_of_secrets'";
+    harness.rows(used_up).await.unwrap();
+    assert_eq!(refusal(remove(&made_up).await), too_many());
+    remove(&owner.recovery_codes[0]).await.unwrap();
+}
+
+#[tokio::test]
+async fn another_secret_is_confirmed_whatever_was_wrong_for_the_one_before() {
+    let harness = Harness::start().await;
+    let user = harness.user("ada").await;
+    let before = enrol(&harness, &user).await;
+    for _ in 0..5 {
+        assert_eq!(refusal(confirm(&harness, &user, &wrong(&before, &harness)).await), invalid());
+    }
+    assert_eq!(refusal(confirm(&harness, &user, &code(&before, &harness, 0)).await), too_many());
+    let secret = enrol(&harness, &user).await;
+    confirm(&harness, &user, &code(&secret, &harness, 0)).await.unwrap();
+    let noted =
+        "SELECT count(*) FROM audit_log WHERE action = 'CONFIRM_SECOND_FACTOR' AND outcome = 'REFUSED'";
+    assert_eq!(harness.value(noted).await, "5");
+}
+
+#[tokio::test]
+async fn the_audit_log_tells_half_a_log_in_and_one_by_a_recovery_code() {
+    let harness = Harness::start().await;
+    let owner = owner(&harness).await;
+    let required = (Code::Unauthenticated, "OTP_REQUIRED".to_owned());
+    let half = harness.log_in_from(HERE, credentials(&owner.user.email, PASSWORD)).await;
+    assert_eq!(refusal(half), required);
+    owner.log_in(&harness, &owner.code(&harness, 0)).await.unwrap();
+    owner.log_in(&harness, &owner.recovery_codes[0]).await.unwrap();
+    assert_eq!(refusal(owner.log_in(&harness, &owner.recovery_codes[0]).await), bad());
+    assert_eq!(
+        log_ins(&harness).await,
+        [
+            ["REFUSED", r#"{"otp": "required"}"#, "f"],
+            ["DONE", "{}", "t"],
+            ["DONE", r#"{"recovery_code": true}"#, "t"],
+            ["REFUSED", "{}", "f"],
+        ]
+    );
 }

@@ -280,3 +280,33 @@ async fn what_is_too_long_is_refused_before_it_costs_anything() {
     assert_eq!(fields(harness.log_in_from(HERE, request).await), ["password", "otp", "device_token"]);
     assert_eq!(harness.value("SELECT count(*) FROM throttles").await, "0");
 }
+
+/// What is counted against a kind, once housekeeping has left so many.
+async fn left(harness: &Harness, kind: &str, expected: &str) {
+    let sql = format!("SELECT count(*) FROM throttles WHERE kind = '{kind}'");
+    for _ in 0..200 {
+        if harness.value(&sql).await == expected {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("{} of {kind}, not {expected}", harness.value(&sql).await);
+}
+
+#[tokio::test]
+async fn known_and_unknown_addresses_are_remembered_equally_long() {
+    const DAY: i64 = 24 * 60 * 60;
+    let harness = Harness::start().await;
+    let ada = harness.user("ada").await;
+    for email in [ada.email.as_str(), "bob@example.org"] {
+        assert_eq!(refusal(harness.log_in_from(HERE, credentials(email, WRONG)).await), bad());
+    }
+    harness.pass(31 * DAY);
+    // A replica forgets what is old as it starts.
+    let _month = harness.replica().await;
+    left(&harness, "source", "0").await;
+    left(&harness, "address", "2").await;
+    harness.pass(336 * DAY);
+    let _year = harness.replica().await;
+    left(&harness, "address", "0").await;
+}

@@ -11,7 +11,7 @@ use tonic::{Code, Request};
 use crate::harness::{Harness, PASSWORD, User};
 use crate::keys::kid;
 use crate::mailbox::{Mailbox, all_sent, token};
-use crate::second_factor::{code, confirm, enrol};
+use crate::second_factor::{code, confirm, enrol, wrong};
 use crate::staff;
 use crate::vault::{ONE, TWO};
 
@@ -137,6 +137,7 @@ impl Scene {
             self.ask("LogIn", anybody, log_in(&ada.email, PASSWORD)).await,
             self.ask("LogIn", anybody, log_in(&ada.email, "wrong, all of it")).await,
             self.ask("LogIn", anybody, log_in("nobody@example.org", "wrong, all of it")).await,
+            self.ask("LogIn", anybody, log_in(&dan.email, PASSWORD)).await,
             self.ask("Refresh", anybody, wire::RefreshRequest { refresh_token: self.used.clone() }).await,
             self.ask("LogOut", Some(bob), wire::LogOutRequest {}).await,
             self.ask(
@@ -203,6 +204,12 @@ impl Scene {
                 "ConfirmSecondFactor",
                 Some(eve),
                 wire::ConfirmSecondFactorRequest { otp: otp(eve_secret, 0) },
+            )
+            .await,
+            self.ask(
+                "ConfirmSecondFactor",
+                Some(eve),
+                wire::ConfirmSecondFactorRequest { otp: wrong(eve_secret, harness) },
             )
             .await,
             self.ask(
