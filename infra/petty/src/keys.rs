@@ -79,11 +79,7 @@ async fn reencrypt(operator: &Operator) -> anyhow::Result<()> {
         total += i64::from(step.rewrapped);
         let mut out = std::io::stdout();
         if step.remaining == 0 {
-            let key = step.key_id;
-            writeln!(
-                out,
-                "{total} keys were wrapped anew; all are wrapped under {key} now. Those before it may go."
-            )?;
+            writeln!(out, "{}", all_wrapped(total, &step.key_id))?;
             return Ok(());
         }
         writeln!(out, "{total} keys were wrapped anew, {} remain", step.remaining)?;
@@ -91,5 +87,26 @@ async fn reencrypt(operator: &Operator) -> anyhow::Result<()> {
             // Somebody else has them locked, or another replica wraps under a key before: not to be asked without a pause.
             tokio::time::sleep(PAUSE).await;
         }
+    }
+}
+
+/// What is said once all keys are wrapped under this one. Mail that waits and links that were mailed are not: they go by
+/// themselves, within the 24 hours that the longest of them is good for.
+fn all_wrapped(total: i64, key: &str) -> String {
+    format!(
+        "{total} keys were wrapped anew; all are wrapped under {key} now. Mail and links on their way still need those before \
+         it: these may go in 24 h."
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_keys_before_stay_for_the_day_that_mail_and_links_may_be_on_their_way() {
+        let told = all_wrapped(3, "ab12");
+        assert!(told.starts_with("3 keys were wrapped anew; all are wrapped under ab12 now."), "{told}");
+        assert!(told.contains("Mail and links") && told.ends_with("these may go in 24 h."), "{told}");
     }
 }

@@ -121,8 +121,12 @@ impl Taker<'_> {
         for flushed in flushed {
             let pet = flushed.pet;
             let Some(state) = locked.remove(&pet) else { continue };
-            // What was consumed meanwhile is newer than what was asked.
-            let about = state.pet.clone().or_else(|| described.remove(&pet));
+            // What was consumed meanwhile is newer than what was asked, unless auth's answer is of a version that nobody had heard of.
+            let about = match described.remove(&pet) {
+                Some((about, true)) => Some(about),
+                Some((about, false)) => state.pet.clone().or(Some(about)),
+                None => state.pet.clone(),
+            };
             match about.filter(|_| !erased.contains(&pet)) {
                 Some(about) => work.push(Work { about, state, flushed }),
                 None => states::delete(self.tx, pet).await?,
@@ -131,8 +135,8 @@ impl Taker<'_> {
         self.revise(&work).await
     }
 
-    /// Asks about a pet that nothing is known of. `None` where it is gone.
-    async fn describe(&self, pet: PetId) -> Result<Option<Pet>, Failure> {
+    /// Asks about a pet that nothing is known of, and whether that is newer than what was heard of it. `None` where it is gone.
+    async fn describe(&self, pet: PetId) -> Result<Option<(Pet, bool)>, Failure> {
         let Some(described) = self.pets.describe(pet).await? else {
             tracing::info!(pet.id = %pet, "readings of a pet that is gone are left out");
             return Ok(None);
@@ -140,8 +144,8 @@ impl Taker<'_> {
         let version = i64::from(described.version);
         let about = convert::pet(described)?;
         // So that an older `pet.changed`, still on its way, does not undo what auth said by now.
-        versions::advance(self.tx, "pet", pet.0, version, false).await?;
-        Ok(Some(about))
+        let newer = versions::advance(self.tx, "pet", pet.0, version, false).await?;
+        Ok(Some((about, newer)))
     }
 
     /// Takes readings into locked pets' windows; writes and tells what that, or what is now known of the pets, changed.
