@@ -1,6 +1,7 @@
 //! What a service does again and again beside requests.
 //!
-//! Invariants: one run ends before the next begins; neither a failure nor a panic is the last run; all end with the drain.
+//! Invariants: one run ends before the next begins; neither a failure nor a panic is the last run; a panic is counted as any
+//! task's is; all end with the drain.
 //! That a run by several replicas at once does no harm is the work's own concern.
 
 use std::fmt;
@@ -11,7 +12,7 @@ use futures::FutureExt as _;
 
 use crate::error::chain;
 use crate::service::Context;
-use crate::tasks::panic_text;
+use crate::tasks::{count_panic, panic_text};
 
 /// The pause after a first failure; it doubles up to the interval.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
@@ -34,17 +35,18 @@ where
     E: std::error::Error + Send + 'static,
 {
     let draining = context.shutdown.draining();
+    let service = context.service;
     let repeating = async move {
         tokio::select! {
             biased;
             () = draining => {}
-            () = repeat(name, interval, work) => {}
+            () = repeat(service, name, interval, work) => {}
         }
     };
     drop(context.tasks.spawn(name, repeating));
 }
 
-async fn repeat<W, F, E>(name: &'static str, interval: Duration, work: W)
+async fn repeat<W, F, E>(service: &'static str, name: &'static str, interval: Duration, work: W)
 where
     W: Fn() -> F,
     F: Future<Output = Result<(), E>>,
@@ -56,7 +58,10 @@ where
         let run = AssertUnwindSafe(async { work().await }).catch_unwind();
         let ended = match run.await {
             Ok(ended) => ended.map_err(Lost::Failed),
-            Err(panic) => Err(Lost::Panicked(panic_text(panic.as_ref()).to_owned())),
+            Err(panic) => {
+                count_panic(service, name);
+                Err(Lost::Panicked(panic_text(panic.as_ref()).to_owned()))
+            }
         };
         let pause = match ended {
             Ok(()) => {
@@ -92,6 +97,7 @@ mod tests {
     use crate::grpc::identity::generate_key;
     use crate::shutdown::Shutdown;
     use crate::tasks::Tasks;
+    use crate::telemetry;
 
     #[derive(Debug, thiserror::Error)]
     #[error("on purpose")]
@@ -130,7 +136,7 @@ mod tests {
     fn start(context: &Context, interval: u64, ends: &'static [End]) -> Began {
         let (began, start) = (Began::default(), Instant::now());
         let noted = began.clone();
-        every(context, "test", Duration::from_secs(interval), move || {
+        every(context, "periodic_test", Duration::from_secs(interval), move || {
             let nth = {
                 let mut noted = noted.0.lock().unwrap();
                 noted.push(start.elapsed().as_secs());
@@ -189,11 +195,19 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_panic_is_not_the_last_run() {
+    async fn a_panic_is_counted_and_not_the_last_run() {
         let context = context();
         let began = start(&context, 10, &[End::Panicking, End::PanickingAtOnce]);
         after(20).await;
         assert_eq!(began.seconds(), [0, 2, 4, 15]);
+        let shown = telemetry::prometheus_text();
+        let counted = |line: &str| {
+            line.starts_with("petty_task_panics_total{")
+                && line.contains("service=\"nutrition\"")
+                && line.contains("task=\"periodic_test\"")
+                && line.ends_with(" 2")
+        };
+        assert!(shown.lines().any(counted), "{shown}");
     }
 
     #[tokio::test(start_paused = true)]
@@ -207,7 +221,7 @@ mod tests {
             after(before).await;
             context.shutdown.begin();
             after(0).await;
-            assert_eq!(context.tasks.running("test"), 0);
+            assert_eq!(context.tasks.running("periodic_test"), 0);
             after(60).await;
             assert_eq!(began.seconds(), runs);
         }

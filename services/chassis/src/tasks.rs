@@ -299,12 +299,17 @@ impl Drop for Running {
 fn panicked(service: &'static str, name: &'static str, panic: &(dyn Any + Send)) -> String {
     let panic = panic_text(panic);
     tracing::error!(task = name, panic, "a task panicked");
+    count_panic(service, name);
+    panic.to_owned()
+}
+
+/// Counts a panic of a task, or of a run of one that begins again.
+pub(crate) fn count_panic(service: &'static str, name: &'static str) {
     let counter = telemetry::meter()
         .u64_counter("petty_task_panics")
-        .with_description("Tasks that ended in a panic")
+        .with_description("Tasks, and runs of those that begin again, that ended in a panic")
         .build();
     counter.add(1, &[KeyValue::new("service", service), KeyValue::new("task", name)]);
-    panic.to_owned()
 }
 
 /// What a panic said.

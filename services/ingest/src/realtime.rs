@@ -112,16 +112,17 @@ impl Realtime {
         self.inner.pending.forget(pet, collars);
     }
 
-    /// A collar's newest reading; `None` where Redis has none, or does not answer.
+    /// A collar's newest reading; `None` where there is none, and where Redis does not answer: what waits here need not be the newest
+    /// then, for what other replicas wrote is not seen.
     pub async fn get(&self, collar: &CollarId) -> Option<Stored> {
         let pending = self.inner.pending.get(collar);
-        let found = if self.is_left_alone() { None } else { self.ask(collar).await };
-        let newest = match (pending, found) {
+        let answer = if self.is_left_alone() { None } else { self.ask(collar).await };
+        let newest = answer.and_then(|found| match (pending, found) {
             (Some(pending), Some(found)) => {
                 Some(if found.measured_at > pending.measured_at { found } else { pending })
             }
             (pending, found) => found.or(pending),
-        };
+        });
         match newest {
             Some(_) => self.inner.lookups.hit(),
             None => self.inner.lookups.missed(),
@@ -129,14 +130,16 @@ impl Realtime {
         newest
     }
 
-    async fn ask(&self, collar: &CollarId) -> Option<Stored> {
+    /// What Redis has of a collar, where it says so.
+    async fn ask(&self, collar: &CollarId) -> Option<Option<Stored>> {
         let mut redis = self.inner.redis.clone();
         let mut command = redis::cmd("HGET");
         command.arg(key(collar)).arg("reading");
         let asked = timeout(PATIENCE, command.query_async::<Option<Vec<u8>>>(&mut redis)).await;
         match asked {
+            Ok(Ok(None)) => Some(None),
             // What cannot be read was written by another version: the database says what it is.
-            Ok(Ok(bytes)) => kept::read(collar, &bytes?),
+            Ok(Ok(Some(bytes))) => kept::read(collar, &bytes).map(Some),
             Ok(Err(error)) => {
                 tracing::debug!(%error, "newest readings cannot be read from Redis");
                 self.leave_alone();

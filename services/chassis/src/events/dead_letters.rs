@@ -1,7 +1,8 @@
 //! Failures that would happen again, counted in the consumer's own database, and what is given up on.
 //!
 //! Invariants: a dead letter's row is there exactly as long as its part was not applied, dropped or forgotten; it holds its own
-//! pet's part of the event and nobody else's, but where the event could not be split.
+//! pet's part of the event and nobody else's, but where the event could not be split. It comes with its inbox row, but where the
+//! inbox refuses the event: that is refused whenever it comes again.
 
 mod letter;
 pub(super) mod outline;
@@ -24,7 +25,7 @@ pub(super) const KEPT: SignedDuration = SignedDuration::from_hours(14 * 24);
 pub(super) const LIMIT: i32 = 5;
 
 /// Counts a failure; how many there were so far. `None` where the part was handled or given up on meanwhile, by another who had
-/// the same event: the row of failures makes them wait for each other, so whoever comes last sees the inbox row.
+/// the same event: the row of failures makes them wait for each other, so whoever comes last sees the inbox row, or the dead letter.
 pub(super) async fn count(
     tx: &Tx,
     clock: &Clock,
@@ -39,13 +40,14 @@ pub(super) async fn count(
     let row = tx.query_one(sql, &[&event.id.0, &pet.0, &error, &clock.now()]).await?;
     // A statement of its own: it sees what was committed while the row was waited for.
     let sql = "-- forget_handled\nDELETE FROM event_failures WHERE event_id = $1 AND pet_id = $2
-               AND EXISTS (SELECT 1 FROM event_inbox WHERE event_id = $1 AND pet_id = $2)";
+               AND (EXISTS (SELECT 1 FROM event_inbox WHERE event_id = $1 AND pet_id = $2)
+                    OR EXISTS (SELECT 1 FROM event_dead_letters WHERE event_id = $1 AND pet_id = $2))";
     let handled = tx.execute(sql, &[&event.id.0, &pet.0]).await? == 1;
     if handled { Ok(None) } else { Error::column(&row, "event_failures", 0).map(Some) }
 }
 
 /// Gives up on one pet's part: a row beside the inbox row, so that it is neither lost nor handled again. `event` is the event
-/// with that part alone.
+/// with that part alone. What the inbox refuses has no partition there: its dead letter stands alone.
 pub(super) async fn bury(
     tx: &Tx,
     clock: &Clock,
@@ -54,7 +56,9 @@ pub(super) async fn bury(
     reason: Reason,
     error: &str,
 ) -> Result<(), Error> {
-    inbox::take(tx, event, pet).await?;
+    if inbox::refuses(event, clock).is_none() {
+        inbox::take(tx, event, pet).await?;
+    }
     insert(
         tx,
         clock,

@@ -1,4 +1,6 @@
 //! The inbox: what was handled, by event and pet.
+//!
+//! Invariant: a row is in the partition of its event's own day, so what has no such day is refused: its row may be gone, or has no place.
 
 use std::collections::HashSet;
 
@@ -13,6 +15,8 @@ const TABLE: &str = "event_inbox";
 
 /// Events older than this are refused, because their inbox rows may be gone.
 pub const KEPT_DAYS: i64 = 22;
+/// Events further ahead than this are refused. There are partitions for three days ahead of the last housekeeping.
+const AHEAD_DAYS: i64 = 2;
 
 /// Takes an event and pet; false where they were taken before.
 ///
@@ -76,9 +80,14 @@ pub async fn erase(tx: &Tx, clock: &Clock, pet: PetId) -> Result<(), Error> {
     tx.execute(sql, &[&pet.0]).await.map(|_| ())
 }
 
-/// Whether an event is older than the inbox remembers.
-#[must_use]
-pub fn is_too_old(event: &Event, clock: &Clock) -> bool {
-    let oldest = clock.now() - jiff::SignedDuration::from_hours(24 * KEPT_DAYS);
-    event.time < oldest
+/// Why an event is refused that the inbox cannot remember.
+pub(super) fn refuses(event: &Event, clock: &Clock) -> Option<String> {
+    let (now, days) = (clock.now(), |days| jiff::SignedDuration::from_hours(24 * days));
+    if event.time < now - days(KEPT_DAYS) {
+        Some(format!("older than {KEPT_DAYS} days"))
+    } else if event.time > now + days(AHEAD_DAYS) {
+        Some(format!("more than {AHEAD_DAYS} days ahead"))
+    } else {
+        None
+    }
 }

@@ -14,8 +14,8 @@ pub enum Error {
     /// No connection could be had.
     #[error("connection pool")]
     Pool(#[source] PoolError),
-    /// The transaction is over.
-    #[error("the transaction is over")]
+    /// The transaction is over, or given up because no answer came.
+    #[error("the transaction is over, or no answer came in time")]
     Closed,
     /// A uniqueness or exclusion constraint refused the row.
     #[error("conflict with {constraint}")]
@@ -67,9 +67,11 @@ impl Error {
                 Some(&SqlState::T_R_SERIALIZATION_FAILURE | &SqlState::T_R_DEADLOCK_DETECTED) => Class::Race,
                 Some(state) => {
                     // Connections (08), resources (53), interventions such as a shutdown (57), the system (58), a lock
-                    // that was not to be had, and a transaction that idled too long (25P03).
+                    // that was not to be had, a transaction that idled too long (25P03), and a server that only reads
+                    // (25006), as one does that takes over and has not yet.
                     let away = ["08", "53", "57", "58"].iter().any(|class| state.code().starts_with(class));
-                    if away || *state == SqlState::LOCK_NOT_AVAILABLE || state.code() == "25P03" {
+                    let passing = ["25P03", "25006"].contains(&state.code());
+                    if away || passing || *state == SqlState::LOCK_NOT_AVAILABLE {
                         Class::Away
                     } else {
                         Class::Lasting

@@ -3,6 +3,9 @@
 //! Invariant: all of it is committed, or nothing. A statement that failed makes those behind it fail, and the COMMIT a
 //! rollback; behind a BEGIN that failed nothing can be written, because connections are read only by default.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
 use bytes::Bytes;
 use deadpool_postgres::Object;
 use futures::SinkExt as _;
@@ -11,7 +14,7 @@ use tokio_postgres::Statement;
 use tokio_postgres::types::ToSql;
 
 use super::error::Error;
-use super::transaction::BEGIN;
+use super::transaction::{BEGIN, PATIENCE, given_up};
 use super::{Db, Tx};
 
 /// A statement of a pipeline. It opens with `-- its_name`.
@@ -74,16 +77,28 @@ impl Db {
         // Before anything is sent: what is to be prepared first would be overtaken.
         let mut statements = Vec::with_capacity(steps.len());
         for step in steps {
-            statements.push(client.prepare_cached(step.sql()).await?);
+            let prepared = tokio::time::timeout(PATIENCE, client.prepare_cached(step.sql())).await;
+            match prepared {
+                Ok(prepared) => statements.push(prepared?),
+                Err(_) => {
+                    drop(Object::take(client));
+                    return Err(given_up());
+                }
+            }
         }
         let mut busy = Busy(Some(client));
         let client = busy.0.as_ref().ok_or(Error::Closed)?;
+        let answers = &AtomicUsize::new(0);
         let begin = client.batch_execute(BEGIN);
-        let run =
-            join_all(steps.iter().zip(&statements).map(|(step, statement)| step.run(client, statement)));
+        let run = join_all(steps.iter().zip(&statements).map(|(step, statement)| async move {
+            let ran = step.run(client, statement).await;
+            answers.fetch_add(1, Ordering::Relaxed);
+            ran
+        }));
         let commit = client.batch_execute("COMMIT");
         // Polled in this order, and each sends when it is polled first.
-        let (begun, ran, committed) = futures::join!(begin, run, commit);
+        let all = async { futures::join!(begin, run, commit) };
+        let (begun, ran, committed) = while_answered(PATIENCE, answers, all).await.ok_or_else(given_up)?;
         begun?;
         let mut touched = Vec::with_capacity(steps.len());
         for (step, ran) in steps.iter().zip(ran) {
@@ -108,6 +123,19 @@ impl Db {
     }
 }
 
+/// What a future ends with, unless an answer takes longer than `patience`: each has that for itself, since they come one after the other.
+async fn while_answered<F: Future>(patience: Duration, answers: &AtomicUsize, all: F) -> Option<F::Output> {
+    let mut all = std::pin::pin!(all);
+    loop {
+        let before = answers.load(Ordering::Relaxed);
+        match tokio::time::timeout(patience, all.as_mut()).await {
+            Ok(ended) => return Some(ended),
+            Err(_) if answers.load(Ordering::Relaxed) > before => {}
+            Err(_) => return None,
+        }
+    }
+}
+
 impl Tx {
     /// Runs a step.
     ///
@@ -115,7 +143,32 @@ impl Tx {
     /// Where the database says no.
     pub async fn run(&self, step: Step<'_>) -> Result<u64, Error> {
         let client = self.client()?;
-        let statement = client.prepare_cached(step.sql()).await?;
-        step.run(client, &statement).await
+        let statement = self.answered(client.prepare_cached(step.sql())).await?;
+        self.answered(step.run(client, &statement)).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pipeline_waits_as_long_as_it_is_answered_now_and_then() {
+        let (patience, answers) = (Duration::from_secs(10), AtomicUsize::new(0));
+        let slow = async {
+            for _ in 0..5 {
+                tokio::time::sleep(Duration::from_secs(9)).await;
+                answers.fetch_add(1, Ordering::Relaxed);
+            }
+        };
+        assert_eq!(while_answered(patience, &answers, slow).await, Some(()));
+        let hangs = async {
+            tokio::time::sleep(Duration::from_secs(9)).await;
+            answers.fetch_add(1, Ordering::Relaxed);
+            std::future::pending::<()>().await;
+        };
+        let since = tokio::time::Instant::now();
+        assert_eq!(while_answered(patience, &answers, hangs).await, None);
+        assert_eq!(since.elapsed(), patience * 2);
     }
 }

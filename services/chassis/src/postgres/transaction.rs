@@ -1,4 +1,7 @@
 //! Named transactions.
+//!
+//! Invariant: nothing waits for a server that does not answer for longer than [`PATIENCE`]; what was asked is given up then, its connection
+//! closed, and whether it was done is not known.
 
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,6 +24,8 @@ const BEGIN_READ_ONLY: &str = "BEGIN READ ONLY";
 const BEGIN_READ_PARTITIONS: &str = "BEGIN READ ONLY; SET LOCAL plan_cache_mode = force_custom_plan";
 /// A transaction that loses a race is run again this often.
 const ATTEMPTS: u32 = 8;
+/// A statement that has no answer for this long gets none: the server would have ended it after `statement_timeout`, thirty seconds.
+pub(super) const PATIENCE: Duration = Duration::from_secs(35);
 
 /// A transaction. Every statement is prepared once a connection. Cheap to clone; all clones are the same transaction.
 ///
@@ -36,6 +41,8 @@ struct Inner {
     /// `Some` until dropped.
     client: Option<Object>,
     finished: AtomicBool,
+    /// The server did not answer: nothing more is asked of it.
+    unanswered: AtomicBool,
     wrote_events: AtomicBool,
     after_commit: Mutex<Vec<Effect>>,
     at_refused_commit: Mutex<Vec<Effect>>,
@@ -65,8 +72,9 @@ impl Tx {
     /// # Errors
     /// Where the database says no.
     pub async fn query(&self, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, Error> {
-        let statement = self.client()?.prepare_cached(sql).await?;
-        Ok(self.client()?.query(&statement, parameters).await?)
+        let client = self.client()?;
+        let statement = self.answered(client.prepare_cached(sql)).await?;
+        self.answered(client.query(&statement, parameters)).await
     }
 
     /// The one row of a statement, or none.
@@ -78,8 +86,9 @@ impl Tx {
         sql: &str,
         parameters: &[&(dyn ToSql + Sync)],
     ) -> Result<Option<Row>, Error> {
-        let statement = self.client()?.prepare_cached(sql).await?;
-        Ok(self.client()?.query_opt(&statement, parameters).await?)
+        let client = self.client()?;
+        let statement = self.answered(client.prepare_cached(sql)).await?;
+        self.answered(client.query_opt(&statement, parameters)).await
     }
 
     /// The one row of a statement.
@@ -87,8 +96,9 @@ impl Tx {
     /// # Errors
     /// Where the database says no, or has another number of rows.
     pub async fn query_one(&self, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Row, Error> {
-        let statement = self.client()?.prepare_cached(sql).await?;
-        Ok(self.client()?.query_one(&statement, parameters).await?)
+        let client = self.client()?;
+        let statement = self.answered(client.prepare_cached(sql)).await?;
+        self.answered(client.query_one(&statement, parameters)).await
     }
 
     /// Runs a statement; the number of rows it touched.
@@ -96,8 +106,9 @@ impl Tx {
     /// # Errors
     /// Where the database says no.
     pub async fn execute(&self, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<u64, Error> {
-        let statement = self.client()?.prepare_cached(sql).await?;
-        Ok(self.client()?.execute(&statement, parameters).await?)
+        let client = self.client()?;
+        let statement = self.answered(client.prepare_cached(sql)).await?;
+        self.answered(client.execute(&statement, parameters)).await
     }
 
     /// Does something once the transaction is committed, in the order in which it was said; nothing where it is rolled
@@ -114,20 +125,35 @@ impl Tx {
     }
 
     async fn begin(&self, begin: &'static str) -> Result<(), Error> {
-        Ok(self.client()?.batch_execute(begin).await?)
+        self.answered(self.client()?.batch_execute(begin)).await
     }
 
     /// Gives the connection back, or takes it down where the server does not answer.
     async fn roll_back(self) {
         if let Ok(client) = self.client()
-            && client.batch_execute("ROLLBACK").await.is_ok()
+            && self.answered(client.batch_execute("ROLLBACK")).await.is_ok()
         {
             self.inner.finished.store(true, Ordering::Release);
         }
     }
 
     pub(super) fn client(&self) -> Result<&Object, Error> {
-        self.inner.client.as_ref().ok_or(Error::Closed)
+        let client = self.inner.client.as_ref().filter(|_| !self.inner.unanswered.load(Ordering::Acquire));
+        client.ok_or(Error::Closed)
+    }
+
+    /// What the server answers, if it does.
+    pub(super) async fn answered<T, E: Into<Error>>(
+        &self,
+        asked: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, Error> {
+        match tokio::time::timeout(PATIENCE, asked).await {
+            Ok(answer) => answer.map_err(E::into),
+            Err(_) => {
+                self.inner.unanswered.store(true, Ordering::Release);
+                Err(given_up())
+            }
+        }
     }
 
     /// Remembers that this transaction wrote events, so that the relay is woken once it commits.
@@ -242,6 +268,7 @@ impl Db {
         let inner = Inner {
             client: Some(client),
             finished: AtomicBool::new(false),
+            unanswered: AtomicBool::new(false),
             wrote_events: AtomicBool::new(false),
             after_commit: Mutex::default(),
             at_refused_commit: Mutex::default(),
@@ -251,7 +278,7 @@ impl Db {
 
     /// Ends what began so, and gives the connection back.
     async fn commit(&self, tx: Tx, begin: &'static str) -> Result<(), Error> {
-        let mut commit = std::pin::pin!(tx.client()?.batch_execute("COMMIT"));
+        let mut commit = std::pin::pin!(tx.answered(tx.client()?.batch_execute("COMMIT")));
         // Nothing hangs on the end of what only read: once that is sent, the connection is the next one's, who is answered behind it.
         let sent = if begin == BEGIN { None } else { Some(futures::poll!(commit.as_mut())) };
         let committed = match sent {
@@ -259,7 +286,7 @@ impl Db {
             Some(Poll::Ready(committed)) => committed,
             Some(Poll::Pending) => Ok(()),
         };
-        if let Err(refused) = committed.map_err(Error::from) {
+        if let Err(refused) = committed {
             if refused.class() == Class::Lasting {
                 run_all(&tx.inner.at_refused_commit);
             }
@@ -273,6 +300,12 @@ impl Db {
         run_all(&tx.inner.after_commit);
         Ok(())
     }
+}
+
+/// What is said of a server that did not answer.
+pub(super) fn given_up() -> Error {
+    tracing::warn!(seconds = PATIENCE.as_secs(), "PostgreSQL does not answer: a connection is given up");
+    Error::Closed
 }
 
 /// Waits a while before a transaction that lost a race runs again, if it still may.

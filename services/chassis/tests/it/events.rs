@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use petty_chassis::events::{Event, Failure, Handler, Outgoing, Part, outbox, shard_of, topics, versions};
 use petty_chassis::postgres::{Db, Error, Tx};
-use petty_chassis::types::{Clock, EventId, PetId};
+use petty_chassis::types::{Clock, PetId};
 use petty_proto::events::v1::{AcceptedReading, Envelope, PetReadings, ReadingsAccepted};
 use petty_provision::Stack;
 use prost::Message as _;
@@ -19,6 +19,7 @@ use crate::world::{HANDLING_DEADLINE, Node, Setup, eventually};
 
 mod backlog;
 mod numbers;
+mod refused;
 mod sharing;
 
 /// Notes every part that it applies; refuses the poisoned pet's.
@@ -415,34 +416,6 @@ async fn streams_are_trimmed_once_every_group_is_through() {
     let expected = sorted(expected);
     eventually("everything is applied", || async { applied(&consumer.base.db).await == expected }).await;
     eventually("the streams are empty", || async { length().await == 0 }).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_event_older_than_the_inbox_remembers_is_refused() {
-    let world = World::new("old").await;
-    let producer = world.producer().await;
-    let consumer = world.consumer(&producer).await;
-    consumer.consume(Arc::new(Notebook::default()));
-    let long_ago = Clock::system().now() - jiff::SignedDuration::from_hours(24 * 22 + 1);
-    let pet = pets(1)[0];
-    let readings = PetReadings { pet_id: pet.to_string(), ..Default::default() };
-    let envelope = Envelope {
-        event_id: EventId::new(&Clock::system()).to_string(),
-        topic: topics::READINGS_ACCEPTED.name.to_owned(),
-        subject: Uuid::nil().to_string(),
-        time: Some(long_ago.into()),
-        payload: ReadingsAccepted { pets: vec![readings] }.encode_to_vec().into(),
-        source: "ingest".to_owned(),
-        number: 1,
-        ..Default::default()
-    };
-    let client = redis::Client::open(world.stack.redis().url().expose_secret()).unwrap();
-    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
-    let mut command = redis::cmd("XADD");
-    command.arg(topics::READINGS_ACCEPTED.stream(0)).arg("*").arg("e").arg(envelope.encode_to_vec());
-    command.query_async::<()>(&mut connection).await.unwrap();
-    eventually("it is dead-lettered", || async { count(&consumer.base.db, DEAD).await == 1 }).await;
-    assert!(applied(&consumer.base.db).await.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]

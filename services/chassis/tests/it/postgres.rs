@@ -7,14 +7,16 @@ use std::time::Duration;
 
 use petty_chassis::config::PostgresConfig;
 use petty_chassis::postgres::requests::{self, Before};
-use petty_chassis::postgres::{Class, Db, Error, Tx};
+use petty_chassis::postgres::{Class, Db, Error, Migrations, Tx};
+use petty_chassis::telemetry::prometheus_text;
 use petty_chassis::types::Clock;
 use petty_chassis::{ApiError, Code};
 use petty_proto::auth::v1::{CreatePetRequest, Pet};
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
-use crate::world::node;
+use crate::fixture::{Keys, context};
+use crate::world::{eventually, migrations, node};
 
 /// A row that two transactions fight over.
 async fn put(db: &Db, id: Uuid) {
@@ -341,4 +343,42 @@ async fn who_is_told_after_the_commit_finds_what_was_committed() {
     assert_eq!(grown.unwrap(), 1);
     assert_eq!((hears.try_recv(), hears.try_recv()), (Ok(1), Ok(2)), "in their order, before it is answered");
     assert_eq!(length(db, id).await, 1);
+}
+
+/// The settings of a Postgres may change while services run, for the worse and for the better.
+#[tokio::test(flavor = "multi_thread")]
+async fn settings_that_lose_data_show_while_they_hold_and_no_longer() {
+    let stack = petty_provision::shared().await.unwrap();
+    let database = stack.postgres().ensure_database("postgres_durable").await.unwrap();
+    // On one connection, so that what is set here is what is looked at.
+    let config = PostgresConfig {
+        runtime_url: database.runtime_url,
+        owner_url: Some(database.owner_url),
+        pool_size: 1,
+    };
+    // Whose name it is alone, for all tests share their metrics.
+    let context = context("postgres_durable", &Keys::new().environment("auth"));
+    let db = &Db::open(&context, &config, Migrations::new(migrations::migrations::runner())).await.unwrap();
+    let shown = || {
+        let report = context.readiness.report();
+        let check = report.checks.into_iter().find(|check| check.name == "postgres").unwrap();
+        let metrics = prometheus_text();
+        let durable = metrics.lines().find_map(|line| {
+            let labelled = line.strip_prefix("petty_postgres_durable{")?;
+            labelled.contains("service=\"postgres_durable\"").then(|| labelled.ends_with(" 1"))
+        });
+        (durable.unwrap(), check.ok, check.detail)
+    };
+    let well = (true, true, "reachable".to_owned());
+    let lossy = (false, true, "reachable, but set up to lose data: synchronous_commit = off".to_owned());
+    assert_eq!(shown(), well);
+    for (sql, wanted) in [
+        ("-- lose\nSET synchronous_commit = off", lossy),
+        ("-- mend\nSET synchronous_commit = on", well.clone()),
+    ] {
+        let set: Result<u64, Error> = db.read("set", |tx| async move { tx.execute(sql, &[]).await }).await;
+        set.unwrap();
+        eventually(sql, || async { shown() == wanted }).await;
+    }
+    context.shutdown.cancel();
 }

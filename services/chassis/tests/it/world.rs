@@ -21,7 +21,7 @@ use petty_proto::events::v1::outbox_service_server::OutboxServiceServer;
 use petty_provision::Stack;
 use secrecy::ExposeSecret as _;
 
-mod migrations {
+pub(crate) mod migrations {
     petty_chassis::postgres::refinery::embed_migrations!("tests/it/migrations");
 }
 

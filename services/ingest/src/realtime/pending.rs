@@ -102,13 +102,14 @@ impl Pending {
         Batch { newest, forgotten }
     }
 
-    /// The batch is written, or waits again: for as long as an entry that is older could still be there.
+    /// The batch is written, or waits again: as everything does for as long as an entry that is older could still be there.
     pub(super) fn done(&self, batch: Batch, written: bool) {
         let mut inner = self.lock();
         inner.writing.clear();
         if written {
             return;
         }
+        inner.newest.retain(|_, waiting| waiting.since.elapsed() < KEPT);
         for waiting in batch.newest.into_iter().filter(|waiting| waiting.since.elapsed() < KEPT) {
             inner.add(waiting);
         }
@@ -177,6 +178,20 @@ mod tests {
         assert_eq!(batch.newest().count(), 2);
         pending.done(batch, true);
         assert_eq!(second(&pending, "one"), None);
+    }
+
+    #[test]
+    fn what_waits_for_longer_than_any_entry_lives_waits_no_more_whether_it_was_tried_or_not() {
+        let pending = Pending::default();
+        pending.note((0..50).map(|n| stored(&format!("old-{n}"), 1, 5)));
+        for waiting in pending.lock().newest.values_mut() {
+            waiting.since = waiting.since.checked_sub(KEPT).unwrap();
+        }
+        pending.note([stored("new", 1, 5)]);
+        let batch = pending.take(10);
+        pending.done(batch, false);
+        assert_eq!(second(&pending, "new"), Some(5));
+        assert_eq!(pending.lock().newest.len(), 1);
     }
 
     #[test]

@@ -3,8 +3,8 @@
 //! The collars that the pet has worn, one mostly, are looked up first: what is read of each is then in its order already, and from the partitions
 //! that it is in alone.
 //!
-//! Invariant: a page begins strictly below the place where the one before ended, so that readings that come in between
-//! neither repeat nor hide one.
+//! Invariants: a page begins strictly below the place where the one before ended, so that readings that come in between
+//! neither repeat nor hide one; however many collars a pet has worn, no more is held than a page and what is read of one more collar.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -40,18 +40,16 @@ impl Store {
         self.db
             .read_partitions("list_readings", |tx| async move {
                 let collars = worn(&tx, pet).await?;
-                let mut found = Vec::new();
+                let (mut found, mut start) = (Vec::new(), start);
                 for (key, collar) in &collars {
                     // Of one time, the collar of the larger key comes first.
                     let end = if *key < below.id { below.time } else { before(below.time) };
                     for row in tx.query(sql, &[key, &pet.0, &start, &end, &limit]).await? {
                         found.push(listed(&row, (*key, collar), pet, 1)?);
                     }
-                }
-                if collars.len() > 1 {
-                    found
-                        .sort_unstable_by_key(|(_, place): &(Stored, Place)| Reverse((place.time, place.id)));
-                    found.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+                    if collars.len() > 1 {
+                        start = keep_newest(&mut found, limit).unwrap_or(start);
+                    }
                 }
                 Ok(found)
             })
@@ -107,6 +105,15 @@ impl Store {
             })
             .await
     }
+}
+
+/// Keeps as many as a page has of what was found so far, in their order. Once there are so many: the time of the last one, before which nothing of
+/// the other collars is on the page. One of that time may be, for their keys are larger.
+fn keep_newest(found: &mut Vec<(Stored, Place)>, limit: i64) -> Option<Timestamp> {
+    found.sort_unstable_by_key(|(_, place)| Reverse((place.time, place.id)));
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    found.truncate(limit);
+    if found.len() < limit { None } else { found.last().map(|(_, place)| place.time) }
 }
 
 /// The collars that a pet has worn, by their keys.
@@ -201,4 +208,37 @@ fn listed(
 
 fn inconsistent(column: &str) -> Error {
     Error::Inconsistent { table: "collars", column: column.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::reading::Signals;
+
+    fn found(places: &[(i64, i32)]) -> Vec<(Stored, Place)> {
+        let one = |&(second, id): &(i64, i32)| {
+            let time = Timestamp::from_second(second).unwrap();
+            let collar = format!("collar-{id}").parse().unwrap();
+            let pet = PetId(uuid::Uuid::nil());
+            (Stored { collar, pet, measured_at: time, signals: Signals::default() }, Place { time, id })
+        };
+        places.iter().map(one).collect()
+    }
+
+    fn places(found: &[(Stored, Place)]) -> Vec<(i64, i32)> {
+        found.iter().map(|(_, place)| (place.time.as_second(), place.id)).collect()
+    }
+
+    #[test]
+    fn of_several_collars_a_page_is_kept_and_what_is_older_is_not_asked_for() {
+        let mut kept = found(&[(9, 1), (5, 1)]);
+        assert_eq!(keep_newest(&mut kept, 3), None, "anything may be on a page that is not full");
+        kept.extend(found(&[(8, 2), (5, 2), (1, 2)]));
+        assert_eq!(keep_newest(&mut kept, 3), Some(Timestamp::from_second(5).unwrap()));
+        assert_eq!(places(&kept), [(9, 1), (8, 2), (5, 2)]);
+        // One of the last one's time, of a larger key: it comes before it.
+        kept.extend(found(&[(5, 3)]));
+        assert_eq!(keep_newest(&mut kept, 3), Some(Timestamp::from_second(5).unwrap()));
+        assert_eq!(places(&kept), [(9, 1), (8, 2), (5, 3)]);
+    }
 }

@@ -77,6 +77,30 @@ async fn pages_are_newest_first_and_stable_under_inserts() {
     assert_eq!(rest.iter().map(|(_, seconds)| *seconds).collect::<Vec<_>>(), [20, 20, 25, 30, 30, 40, 40]);
 }
 
+/// What is read of one collar is bounded by what was found of those before it: nothing that is on a page may be left out by that.
+#[tokio::test]
+async fn pages_of_a_pet_that_has_worn_many_collars_hold_the_newest_of_all() {
+    let world = World::new("list_collars").await;
+    let owner = world.person();
+    let pet = world.owned(&owner, "collar-0");
+    // Some shared moments, some of one's own, and some collars wholly before or after the others.
+    let times = |n: i64| (0..12_i64).map(move |k| 10 * (k * (n % 3 + 1) + 20 * (n % 4)));
+    let mut expected = Vec::new();
+    for n in 0..8 {
+        let collar = format!("collar-{n}");
+        world.pair(&owner, Role::Owner, &collar, pet, at("2020-01-01T00:00:00Z"), None);
+        // One after the other, so that their keys are in this order.
+        let readings = times(n).map(|seconds| reading(&collar, ago(seconds))).collect();
+        world.ingest_batch(&owner, readings).await.unwrap();
+        expected.extend(times(n).map(|seconds| (collar.clone(), seconds)));
+    }
+    expected.sort_by_key(|(collar, seconds)| (*seconds, std::cmp::Reverse(collar.clone())));
+    for page_size in [1, 2, 3, 7, 20, 95, 96, 1_000] {
+        let paged = pages(&world, &owner, wire::ListReadingsRequest { page_size, ..of(pet) }).await;
+        assert_eq!(paged.concat(), expected, "{page_size}");
+    }
+}
+
 #[tokio::test]
 async fn a_span_holds_its_start_and_not_its_end_and_is_a_day_by_default() {
     let world = World::new("list_span").await;

@@ -1,7 +1,10 @@
 //! Newest readings from Redis, and from the database where Redis is empty or away.
 
+use petty_chassis::access::{Pairing, Role};
 use petty_chassis::events::redis::Connector;
+use petty_chassis::types::PairingId;
 use petty_ingest::realtime::Realtime;
+use petty_ingest::store::Store;
 use petty_testbench::{Bench, eventually};
 use redis::AsyncCommands as _;
 
@@ -98,6 +101,31 @@ async fn without_a_redis_the_database_answers() {
     }
     let other = Realtime::start(&world.base.context, &nowhere(&world));
     assert!(other.get(&COLLAR.parse().unwrap()).await.is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_redis_a_replica_sees_what_another_took() {
+    let nowhere = |_: &Bench| Connector::new(&"redis://127.0.0.1:9".to_owned().into()).unwrap();
+    let world = World::served("served_replicas", nowhere).await;
+    let owner = world.person();
+    let pet = world.owned(&owner, COLLAR);
+    let (context, base) = (&world.base.context, &world.base);
+    let other = Store::new(context, &base.db, base.events.shards())
+        .serving_from(Realtime::start(context, &nowhere(&world)));
+    let pairing = Pairing {
+        pairing_id: PairingId::new(&world.clock),
+        pet_id: pet,
+        start: ago(1_000),
+        end: None,
+        role: Role::Owner,
+    };
+    let collar = COLLAR.parse().unwrap();
+    // What it answered once waits for Redis there, too, and is not the newest any more.
+    for seconds in [30, 20, 10] {
+        world.ingest(&owner, reading(COLLAR, ago(seconds))).await.unwrap();
+        let (newest, _) = other.newest(&collar, &[pairing]).await.unwrap().unwrap();
+        assert_eq!(newest.measured_at, ago(seconds));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

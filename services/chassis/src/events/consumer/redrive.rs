@@ -1,8 +1,8 @@
 //! Dead letters, handled again.
 //!
 //! Invariant: a dead letter's effects and its end are committed together, under its row's lock. Its inbox row, taken when it
-//! was buried, keeps the stream from applying it meanwhile. So it is applied once, however often and by however many it is
-//! redriven. The other parts of an event that could not be split are handled as from the stream, each once by its inbox row.
+//! was buried, keeps the stream from applying it meanwhile; what the inbox refuses is applied from neither. So it is
+//! applied once, however often and by however many it is redriven. The other parts of an event that could not be split are handled as from the stream, each once by its inbox row.
 //!
 //! Order: a redriven part comes later than its number says, as a repaired one does. What consumers do tolerates
 //! that: readings are a set, entities apply higher versions alone, the forgotten stay forgotten.
@@ -14,7 +14,7 @@ use super::{Consumer, Failure, Part};
 use crate::error::ApiError;
 use crate::events::dead_letters::{self, Letter, Reason};
 use crate::events::operations::{Action, Note};
-use crate::events::{Event, decode};
+use crate::events::{Event, decode, inbox};
 use crate::postgres::{Error, Tx};
 use crate::types::PetId;
 
@@ -64,7 +64,7 @@ impl Consumer {
             return Err(Failure::Poison("the event has no such part".to_owned()));
         }
         for part in &others {
-            self.handle_part(&event, part).await;
+            self.handle_part(&event, part).await?;
         }
         self.db
             .transaction("redrive", |tx| {
@@ -86,6 +86,8 @@ impl Consumer {
         }
         let mut outcome = Outcome::Applied;
         for part in own {
+            // One that was buried without its inbox row gets it now.
+            inbox::take(tx, event, part.pet).await?;
             if !self.effects(tx, event, part).await? {
                 outcome = Outcome::Forgotten;
             }

@@ -1,5 +1,5 @@
 //! Handles events: what waits together in one transaction, or where that fails in halves, down to one per pet; dead letters for what can never be
-//! handled, patience with everything else.
+//! handled, patience with everything else. What the database refuses to have buried is left for gap repair: nothing that comes behind it waits.
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
@@ -16,7 +16,7 @@ use super::turns::{Turn, Turns};
 use super::{Consumer, Failure, Part, together};
 use crate::events::dead_letters::{self, Reason};
 use crate::events::{Event, decode, inbox, topics};
-use crate::postgres::{Error, Tx};
+use crate::postgres::{Class, Error, Tx};
 use crate::telemetry::meter;
 use crate::types::{Clock, PetId};
 
@@ -129,34 +129,39 @@ impl Consumer {
         }
     }
 
-    /// Handles all parts of an event, and notes its number. Returns only when every part is applied, skipped or buried.
+    /// Handles all parts of an event, and notes its number. Returns only when every part is applied, skipped or buried, or where the database
+    /// refuses to bury one.
     pub(crate) async fn handle(&self, event: &Event) {
-        self.handle_parts(event).instrument(event.span()).await;
+        if let Err(error) = self.handle_parts(event).instrument(event.span()).await {
+            together::leave(event, &error);
+        }
     }
 
-    async fn handle_parts(&self, event: &Event) {
+    async fn handle_parts(&self, event: &Event) -> Result<(), Error> {
         match self.split(event) {
             Ok(mut parts) => {
                 parts.sort_by_key(|part| part.pet);
+                let mut handled = Ok(());
                 for part in &parts {
-                    self.handle_part(event, part).await;
+                    handled = handled.and(self.handle_part(event, part).await);
                 }
+                handled?;
             }
             Err(error) => {
                 let part = Part { pet: PetId(event.subject), body: event.payload.clone() };
-                self.fail_until_buried(event, &part, &error).await;
+                self.fail_until_buried(event, &part, &error).await?;
             }
         }
         self.patiently("mark_handled", || async move {
             let marking = |tx| async move { together::mark_handled(&tx, &[event]).await };
             self.db.transaction("mark_handled", marking).await
         })
-        .await;
+        .await
     }
 
     pub(super) fn split(&self, event: &Event) -> Result<Vec<Part>, String> {
-        if inbox::is_too_old(event, &self.context.clock) {
-            return Err(format!("older than {} days", inbox::KEPT_DAYS));
+        if let Some(refused) = inbox::refuses(event, &self.context.clock) {
+            return Err(refused);
         }
         match std::panic::catch_unwind(AssertUnwindSafe(|| self.handler.split(event))) {
             Ok(Ok(parts)) => Ok(parts),
@@ -167,14 +172,18 @@ impl Consumer {
         }
     }
 
-    pub(super) async fn handle_part(&self, event: &Event, part: &Part) {
+    /// Returns only when it is applied, skipped or buried.
+    ///
+    /// # Errors
+    /// Where the database refuses to bury it.
+    pub(super) async fn handle_part(&self, event: &Event, part: &Part) -> Result<(), Error> {
         let mut pause = Duration::from_millis(20);
         loop {
             match self.apply(event, part).await {
-                Ok(()) => return,
+                Ok(()) => return Ok(()),
                 Err(Failure::Poison(error)) => {
-                    if self.count_failure(event, part, Reason::Poison, &error).await {
-                        return;
+                    if self.count_failure(event, part, Reason::Poison, &error).await? {
+                        return Ok(());
                     }
                     tokio::time::sleep(POISON_PAUSE).await;
                 }
@@ -229,7 +238,13 @@ impl Consumer {
     }
 
     /// Counts a deterministic failure; true where it was the last one and the part is buried, or done with by another.
-    async fn count_failure(&self, event: &Event, part: &Part, reason: Reason, error: &str) -> bool {
+    async fn count_failure(
+        &self,
+        event: &Event,
+        part: &Part,
+        reason: Reason,
+        error: &str,
+    ) -> Result<bool, Error> {
         let clock = &self.context.clock;
         self.patiently("count_failure", || async move {
             self.db
@@ -263,39 +278,50 @@ impl Consumer {
         Event { payload, ..event.clone() }
     }
 
-    async fn fail_until_buried(&self, event: &Event, part: &Part, error: &str) {
-        while !self.count_failure(event, part, Reason::Unreadable, error).await {
+    async fn fail_until_buried(&self, event: &Event, part: &Part, error: &str) -> Result<(), Error> {
+        while !self.count_failure(event, part, Reason::Unreadable, error).await? {
             tokio::time::sleep(POISON_PAUSE).await;
         }
+        Ok(())
     }
 
     async fn bury_bytes(&self, entry: &Entry, error: &str) {
         let clock = &self.context.clock;
         let (topic, shard) = (entry.source.topic.name, entry.source.shard);
-        self.patiently("bury", || async move {
+        let burying = self.patiently("bury", || async move {
             self.db
                 .transaction("bury", |tx| async move {
                     dead_letters::bury_bytes(&tx, clock, topic, shard, &entry.bytes, error).await
                 })
                 .await
-        })
-        .await;
+        });
+        // Where it is refused its number shows as a gap.
+        drop(burying.await);
     }
 
     /// Does what must be done, however long the database is away.
-    pub(super) async fn patiently<T, W>(&self, what: &'static str, work: impl Fn() -> W) -> T
+    ///
+    /// # Errors
+    /// What the database refuses, and again and again: what waits behind it is not to wait for ever.
+    pub(super) async fn patiently<T, W>(&self, what: &'static str, work: impl Fn() -> W) -> Result<T, Error>
     where
         W: Future<Output = Result<T, Error>>,
     {
-        let mut pause = Duration::from_millis(20);
+        let (mut pause, mut refusals) = (Duration::from_millis(20), 0);
         loop {
-            match work().await {
-                Ok(value) => return value,
-                Err(error) => tracing::warn!(
-                    what,
-                    error = crate::error::chain(&error),
-                    "the database is away; trying again"
-                ),
+            let error = match work().await {
+                Ok(value) => return Ok(value),
+                Err(error) => error,
+            };
+            let text = crate::error::chain(&error);
+            if error.class() == Class::Lasting {
+                refusals += 1;
+                tracing::error!(what, error = text, refusals, "the database refuses what must be done");
+                if refusals == dead_letters::LIMIT {
+                    return Err(error);
+                }
+            } else {
+                tracing::warn!(what, error = text, "the database is away; trying again");
             }
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(Duration::from_secs(1));
