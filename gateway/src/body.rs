@@ -26,10 +26,9 @@ const UNREAD_SILENCE: Duration = Duration::from_secs(1);
 
 /// Room for bodies is taken in pieces of so many bytes.
 const PIECE: usize = 1 << 10;
-/// And, of a body whose length was not said, of so many at once.
-const STEP: usize = 64 << 10;
 
-/// The room that all bodies together have in memory, until their requests are answered.
+/// The room that all bodies together have in memory, until their requests are answered. A body has room for what came of it and
+/// at most as much again: if what is only declared took any, a few who send nothing would have everybody else refused.
 #[derive(Debug)]
 pub(crate) struct Room(Semaphore);
 
@@ -101,14 +100,14 @@ where
     let declared = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     let too_large = declared.is_some_and(|length| length > bounds.bytes as u64);
     let mut held = Held::default();
-    let expected = declared.filter(|_| !too_large).unwrap_or_default();
-    let expected = usize::try_from(expected).unwrap_or(usize::MAX);
-    held.grow(room, expected)?;
-    let collecting =
-        collect(body, bounds.bytes, expected, too_large, |bytes| match bytes.checked_sub(held.bytes) {
-            None | Some(0) => Ok(()),
-            Some(_) => held.grow(room, bytes.max(held.bytes + STEP).min(bounds.bytes)),
-        });
+    let expected = declared.and_then(|length| usize::try_from(length).ok()).unwrap_or(bounds.bytes);
+    let collecting = collect(body, bounds.bytes, too_large, |bytes| {
+        if bytes > held.bytes {
+            // Twice what it was, so that there are few steps, but no more than will come.
+            held.grow(room, bytes.max(expected.min(2 * held.bytes)))?;
+        }
+        Ok(held.bytes.min(expected.max(bytes)))
+    });
     let collected = match tokio::time::timeout(bounds.time, collecting).await {
         Ok(collected) => collected?,
         Err(_) if too_large => return Err(too_large_problem(bounds.bytes)),
@@ -147,13 +146,12 @@ where
     drop(tokio::time::timeout(UNREAD_TIME, discarding).await);
 }
 
-/// The body's bytes, about so many as are expected; `grow` is told how many there will be before there are.
+/// The body's bytes; `grow` is told how many there will be before there are, and says how many there is room for.
 async fn collect<B>(
     mut body: B,
     most: usize,
-    expected: usize,
     mut too_large: bool,
-    mut grow: impl FnMut(usize) -> Result<(), Problem>,
+    mut grow: impl FnMut(usize) -> Result<usize, Problem>,
 ) -> Result<Bytes, Problem>
 where
     B: Body<Data = Bytes> + Unpin,
@@ -177,10 +175,9 @@ where
                 break;
             }
         } else {
-            grow(whole.len() + data.len())?;
-            if whole.is_empty() {
-                // Not before it begins to come: a length alone takes no memory.
-                whole.reserve(expected.max(data.len()));
+            let room = grow(whole.len() + data.len())?;
+            if room > whole.capacity() {
+                whole.reserve(room - whole.len());
             }
             whole.extend_from_slice(&data);
         }

@@ -45,7 +45,8 @@ pub struct Limits {
     /// The most requests answered at once: `PETTY_HTTP_CONCURRENCY`, default 1,024. Four times as many
     /// wait for their turn, for a moment; more are answered 503.
     pub concurrency: usize,
-    /// The most requests that one service is asked at once: `PETTY_HTTP_UPSTREAM_CONCURRENCY`, default 512.
+    /// The most requests that one service is asked at once, and streams that are being opened: `PETTY_HTTP_UPSTREAM_CONCURRENCY`,
+    /// default 512.
     /// Others wait for a moment, unless the service hangs; then they are answered 503: one that hangs takes no place of the others' requests.
     pub upstream_concurrency: usize,
     /// The most bytes of a body: `PETTY_HTTP_BODY_BYTES`, default 1 MiB.
@@ -53,7 +54,8 @@ pub struct Limits {
     /// The most bytes of a batch: `PETTY_HTTP_BATCH_BYTES`, default 4 MiB.
     pub batch_bytes: usize,
     /// The most bytes of all bodies that are in memory at once, while they arrive and until they are answered:
-    /// `PETTY_HTTP_BODIES_BYTES`, 1 MiB to 16 GiB, default 32 MiB; one of the largest always fits. More are answered 503.
+    /// `PETTY_HTTP_BODIES_BYTES`, 1 MiB to 16 GiB, default 32 MiB; one of the largest always fits. More are answered 503. What
+    /// is declared and does not come is not counted.
     pub bodies_bytes: usize,
     /// The most bytes of an upload of lines, packed or unpacked: `PETTY_HTTP_UPLOAD_BYTES`, 1 KiB to 4 GiB, default 256 MiB. It is
     /// taken in as it comes, and never whole in memory.
@@ -62,7 +64,8 @@ pub struct Limits {
     pub uploads: usize,
     /// The longest time a request's head, and then its body, may take to arrive: `PETTY_HTTP_READ_TIMEOUT`, default 30s.
     pub read_timeout: Duration,
-    /// The longest time a client may leave what it asked for unread: `PETTY_HTTP_WRITE_TIMEOUT`, default 30s. Then it is cut.
+    /// The longest time a client may leave what it asked for unread: `PETTY_HTTP_WRITE_TIMEOUT`, default 30s. Then it is cut; of a
+    /// connection of HTTP/2 that is well, the stream alone.
     pub write_timeout: Duration,
     /// The most streams of events open at once: `PETTY_HTTP_STREAMS`, default 10,000. More are answered 503.
     pub streams: usize,

@@ -1,7 +1,7 @@
 //! What describes the API: `/openapi.json`, and at `/docs` a page that shows it.
 //!
 //! Invariants: the document is made of the descriptors that the routes are made of (`build.rs`); all files come out of this
-//! binary, and the page may load, and call, nothing but what is here.
+//! binary, and the page may load, and call, nothing but what is here. A file is packed once for each coding, not for each request.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -15,6 +15,7 @@ use swagger_ui_dist::{ApiDefinition, OpenApiSource, generate_routes};
 use tower::ServiceExt as _;
 
 use crate::answer::AnswerBody;
+use crate::coding::Kept;
 use crate::etag;
 use crate::probes::other_verb;
 use crate::problem::Problem;
@@ -53,14 +54,19 @@ static FILES: LazyLock<BTreeMap<&'static str, File>> = LazyLock::new(|| {
 struct File {
     path: &'static str,
     kind: HeaderValue,
-    bytes: Bytes,
+    kept: Kept,
     tag: Option<HeaderValue>,
 }
 
 impl File {
     fn new(path: &'static str, kind: &'static str, bytes: Option<Bytes>) -> Option<Self> {
         let bytes = bytes?;
-        Some(Self { path, kind: HeaderValue::from_static(kind), tag: etag::of_bytes(&bytes), bytes })
+        Some(Self {
+            path,
+            kind: HeaderValue::from_static(kind),
+            tag: etag::of_bytes(&bytes),
+            kept: Kept::new(bytes),
+        })
     }
 }
 
@@ -77,7 +83,7 @@ pub(crate) fn answer(
     if let Some(other) = other_verb(method) {
         return Some(other);
     }
-    let mut response = Response::new(AnswerBody::from(file.bytes.clone()));
+    let mut response = file.kept.answer();
     let said = response.headers_mut();
     said.insert(CONTENT_TYPE, file.kind.clone());
     said.insert(CACHE_CONTROL, KEEP);

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use bytes::Bytes;
 use futures::FutureExt as _;
-use http::header::{ALLOW, CONTENT_LENGTH, EXPECT, HeaderValue};
+use http::header::{ALLOW, EXPECT, HeaderValue};
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode, Version};
 use http_body::Body;
@@ -233,10 +233,12 @@ impl Edge {
             request.extensions_mut().insert(Origin { address: peer.ip(), is_secure: false });
         }
         request.extensions_mut().insert(Staff);
-        self.answer(request).await
+        let is_head = request.method() == Method::HEAD;
+        let response = self.answer(request).await;
+        if is_head { coding::head_of(response) } else { response }
     }
 
-    /// Answers a request, whatever happens.
+    /// Answers a request, whatever happens; HEAD as GET, with the body, by which it is known what GET's head says.
     pub async fn answer<B>(&self, request: Request<B>) -> Response<AnswerBody>
     where
         B: Body<Data = Bytes> + Unpin,
@@ -299,9 +301,6 @@ impl Edge {
                 headers::stamp_bare(response.headers_mut(), route);
                 coding::mark(route.policy, &mut response);
             }
-            if parts.method == Method::HEAD {
-                response = head_of(response);
-            }
             let status = response.status();
             let took = began.elapsed();
             self.metrics.answered(verb, template, status, took);
@@ -346,7 +345,9 @@ impl Edge {
             return Answered::without_route(response);
         }
         if let Some(response) = docs::answer(&parts.method, path, &parts.headers) {
-            return Answered::without_route(response);
+            let mut standing = None;
+            let counted = self.source(parts, &scope, &mut standing).await;
+            return Answered { response: counted.and(response), route: None, standing };
         }
         let _place = match self.places.take().await {
             Ok(place) => place,
@@ -388,15 +389,6 @@ fn verbs(allow: HeaderValue) -> Response<AnswerBody> {
     *response.status_mut() = StatusCode::NO_CONTENT;
     response.headers_mut().insert(ALLOW, allow);
     response
-}
-
-/// An answer without its body. Over HTTP/2, hyper would send it.
-fn head_of(response: Response<AnswerBody>) -> Response<AnswerBody> {
-    let (mut parts, body) = response.into_parts();
-    if let Some(length) = body.length().filter(|length| *length > 0) {
-        parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
-    }
-    Response::from_parts(parts, AnswerBody::default())
 }
 
 /// Whether a client is perhaps still writing a body that nobody has read: over HTTP/1.1 the connection is closed upon the

@@ -42,6 +42,7 @@ mod slot;
 mod socket;
 mod sound;
 mod sparing;
+mod stall;
 mod status;
 mod stream;
 mod template;

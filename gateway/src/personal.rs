@@ -1,7 +1,7 @@
 //! Personal access tokens at the edge: exchanged at auth for access tokens, which are all that anybody else knows.
 //!
-//! Invariants: a token whose checksum is wrong costs nobody anything; of many requests with one token, one asks auth; what
-//! is kept is kept by the token's SHA-256, in memory, for a minute at most. That a token is ended needs not be heard here:
+//! Invariants: a token whose checksum is wrong costs nobody anything; of many requests with one token, one asks auth, and
+//! each that waits for the answer has one of auth's places; what is kept is kept by the token's SHA-256, in memory, for a minute at most. That a token is ended needs not be heard here:
 //! the access token is of its session, and every service refuses it.
 
 use std::sync::Arc;
@@ -27,7 +27,7 @@ use tonic::Status;
 
 use crate::problem::Problem;
 use crate::status;
-use crate::upstream::{Channel, carry, within};
+use crate::upstream::{Channel, Upstreams, carry, within};
 
 /// How long an access token is used for the personal one, in place of another exchange: so old is what is said of its last use.
 const KEPT: SignedDuration = SignedDuration::from_secs(60);
@@ -80,7 +80,7 @@ impl Exchanges {
     /// The header of the access token that a personal token stands for.
     pub(crate) async fn exchange(
         &self,
-        auth: Channel,
+        upstreams: &Upstreams,
         token: &str,
         scope: &CallScope,
     ) -> Result<HeaderValue, Problem> {
@@ -96,6 +96,8 @@ impl Exchanges {
             }
             self.known.invalidate(&key).await;
         }
+        let _place = upstreams.place("auth").await?;
+        let auth = upstreams.get("auth").ok_or_else(Problem::internal)?;
         // Whoever comes meanwhile waits for this answer. One that could not be had is not kept.
         let worth = self.known.try_get_with(key, self.ask(auth, token, scope));
         worth.await.map_err(|problem: Arc<Problem>| (*problem).clone())?.header.ok_or_else(invalid)

@@ -30,6 +30,7 @@ use crate::edge::Edge;
 use crate::origin::Origin;
 use crate::patience::Patient;
 use crate::sparing::Sparing;
+use crate::stall;
 use crate::tls::{HTTP2, Tls};
 use crate::upstream::BoxError;
 
@@ -179,7 +180,7 @@ async fn answer<S>(
         request.extensions_mut().insert(origin);
         // In a box from the start: everything around it would move it, and it is large.
         Box::pin(async move {
-            let codings = Codings::of(request.headers());
+            let codings = Codings::of(request.method(), request.headers());
             Ok::<_, Infallible>(codings.pack(edge.answer(request).await).await)
         })
     });
@@ -238,7 +239,7 @@ struct Builders {
 
 impl Builders {
     fn new(edge: &Edge, tasks: &Tasks) -> Self {
-        let streams = Streams(tasks.clone());
+        let streams = Streams { tasks: tasks.clone(), patience: edge.limits().write_timeout };
         let read_timeout = edge.limits().read_timeout;
         let mut either = auto::Builder::new(streams.clone());
         either.http1().timer(TokioTimer::new()).header_read_timeout(read_timeout).max_buf_size(MOST_UNSENT);
@@ -263,15 +264,18 @@ impl Builders {
 
 /// Runs what HTTP/2 runs beside its connection: each request.
 #[derive(Clone)]
-struct Streams(Tasks);
+struct Streams {
+    tasks: Tasks,
+    patience: Duration,
+}
 
 impl<F> Executor<F> for Streams
 where
     F: Future<Output: Send + 'static> + Send + 'static,
 {
     fn execute(&self, future: F) {
-        // Watched by name; the answer goes out through the connection. In a box, as what watches it would hold it several times.
-        drop(self.0.spawn("http-stream", Box::pin(future)));
+        // Watched by name; the answer goes out through the connection.
+        drop(self.tasks.spawn("http-stream", stall::watched(future, self.patience)));
     }
 }
 

@@ -13,7 +13,7 @@ use crate::problem::Problem;
 use crate::quota::{Standing, Who};
 use crate::routes::ROUTES;
 use crate::socket::{Handshake, Opener, Socket};
-use crate::{origin, ticket};
+use crate::ticket;
 
 impl Edge {
     /// The answer to a handshake. Its policy is that of a pet's stream, of which a socket is many.
@@ -26,10 +26,7 @@ impl Edge {
         let policy = &policy::TIMELINE_SERVICE_STREAM_TIMELINE;
         let route = ROUTES.iter().find(|route| route.policy == policy).ok_or_else(Problem::internal)?;
         let handshake = Handshake::of(parts)?;
-        let source = scope.client_address.filter(|address| !origin::is_local(*address, &parts.headers));
-        if let Some(source) = source {
-            self.quotas.source(source).await.map_err(|refused| refused.leaving(standing))?;
-        }
+        self.source(parts, &scope, standing).await?;
         // Taken before a ticket is used up in vain.
         let place = self.streams.place()?;
         let ticket = ticket::take(parts).ticket;

@@ -1,5 +1,6 @@
 //! From a request on a route to what the service answers.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -40,11 +41,7 @@ impl Edge {
         B: Body<Data = Bytes> + Unpin,
     {
         let policy = route.policy;
-        // Whoever is on this machine itself is not told apart by an address, and not limited by it.
-        let source = scope.client_address.filter(|address| !origin::is_local(*address, &parts.headers));
-        if let Some(source) = source {
-            self.quotas.source(source).await.map_err(|refused| refused.leaving(standing))?;
-        }
+        let source = self.source(parts, &scope, standing).await?;
         let streams = matches!(route.way, Way::Stream(_));
         // Taken before a ticket is used up in vain.
         let place = if streams { Some(self.streams.place()?) } else { None };
@@ -53,6 +50,10 @@ impl Edge {
         } else {
             ticket::Query { rest: parts.uri.query().map(str::to_owned), ticket: None }
         };
+        if ticket.is_some() {
+            // Nor where the stream's service hangs. Who waits for auth holds no place of another service: it is let go of at once.
+            drop(self.upstreams.place(route.upstream).await?);
+        }
         let (caller, authorization) = self.caller(parts, policy, ticket, &scope).await?;
         let subject = caller.as_ref().map(|caller| caller.subject());
         if let Some(who) = subject.as_deref().map(Who::Caller).or(source.map(Who::Source)) {
@@ -102,8 +103,11 @@ impl Edge {
         }
         let (call, place) = match (route.way, place) {
             (Way::Whole(call), _) => {
-                let _place = self.upstreams.place(route.upstream).await?;
-                let (answer, old) = self.last_known.answer(asked, call(exchange).await)?;
+                let answer = match self.upstreams.place(route.upstream).await {
+                    Ok(_place) => call(exchange).await,
+                    Err(problem) => Err(problem),
+                };
+                let (answer, old) = self.last_known.answer(asked, answer)?;
                 let tag = if route.verb == Verb::Get { etag::of(&answer) } else { None };
                 let mut response = etag::stamp(&parts.headers, tag, whole(route, answer)?);
                 response.headers_mut().extend(old.map(Old::age));
@@ -113,7 +117,10 @@ impl Edge {
             // A stream has its place, as above.
             (Way::Stream(_), None) => return Err(Problem::internal()),
         };
+        // An open stream has no place; one that is being opened waits for its service as any other request does.
+        let opening = self.upstreams.place(route.upstream).await?;
         let frames = call(exchange).await?;
+        drop(opening);
         let mut response = if parts.method == Method::HEAD {
             Response::new(AnswerBody::default())
         } else {
@@ -122,6 +129,21 @@ impl Edge {
         };
         headers::stamp_stream(response.headers_mut(), form);
         Ok(response)
+    }
+
+    /// Where it comes from, towards whose quota it is counted. Whoever is on this machine itself is not told apart by an address, and
+    /// not limited by it.
+    pub(super) async fn source(
+        &self,
+        parts: &Parts,
+        scope: &CallScope,
+        standing: &mut Option<Standing>,
+    ) -> Result<Option<IpAddr>, Problem> {
+        let source = scope.client_address.filter(|address| !origin::is_local(*address, &parts.headers));
+        if let Some(source) = source {
+            self.quotas.source(source).await.map_err(|refused| refused.leaving(standing))?;
+        }
+        Ok(source)
     }
 
     /// Who is calling, where the method asks, and the header to forward.
@@ -140,7 +162,7 @@ impl Edge {
             | Audience::Service
             | Audience::ServiceForCaller => {
                 let header = match ticket {
-                    Some(ticket) => Box::pin(ticket::redeem(self.upstream("auth")?, ticket, scope)).await?,
+                    Some(ticket) => Box::pin(self.redeem(ticket, scope)).await?,
                     None => self.authorization(parts, scope).await?,
                 };
                 let verified = self.verifier.verify(headers::bearer(&header)?).await;
@@ -150,12 +172,18 @@ impl Edge {
         }
     }
 
+    /// The header of the token that a ticket stands for.
+    async fn redeem(&self, ticket: String, scope: &CallScope) -> Result<HeaderValue, Problem> {
+        let _place = self.upstreams.place("auth").await?;
+        ticket::redeem(self.upstream("auth")?, ticket, scope).await
+    }
+
     /// The header of an access token: as it was sent, or that of the personal one that was.
     async fn authorization(&self, parts: &Parts, scope: &CallScope) -> Result<HeaderValue, Problem> {
         let header = headers::authorization(&parts.headers)?;
         match headers::bearer(&header)? {
             token if personal::is_personal(token) => {
-                Box::pin(self.personal.exchange(self.upstream("auth")?, token, scope)).await
+                Box::pin(self.personal.exchange(&self.upstreams, token, scope)).await
             }
             _ => Ok(header),
         }

@@ -1,5 +1,9 @@
 //! The API's description, as it is served.
 
+use std::io::Read as _;
+
+use flate2::read::GzDecoder;
+
 use crate::world::World;
 
 #[tokio::test]
@@ -53,5 +57,25 @@ async fn what_describes_the_api_is_only_read() {
         assert_eq!((head.status, head.bytes.len()), (200, 0), "{path}");
         // A token that is sent all the same makes no difference, not even a bad one.
         assert_eq!(world.send("GET", path, &[("authorization", "Bearer x")], "").await.status, 200);
+    }
+}
+
+#[tokio::test]
+async fn large_files_come_packed_and_over_either_http_whole() {
+    let world = World::new().await;
+    for path in ["/openapi.json", "/docs/swagger-ui-bundle.js", "/docs/swagger-ui.css"] {
+        let plain = world.send("GET", path, &[], "").await;
+        assert!(world.send_h2("GET", path, &[]).await.bytes == plain.bytes, "{path}");
+        let headers = [("accept-encoding", "gzip")];
+        for packed in
+            [world.send("GET", path, &headers, "").await, world.send_h2("GET", path, &headers).await]
+        {
+            assert_eq!((packed.status, packed.header("content-encoding")), (200, "gzip"), "{path}");
+            assert_eq!(packed.header("content-length"), packed.bytes.len().to_string());
+            assert_eq!(packed.header("etag"), plain.header("etag"), "a weak tag is of what it says");
+            let mut whole = Vec::new();
+            GzDecoder::new(packed.bytes.as_ref()).read_to_end(&mut whole).unwrap();
+            assert!(whole == plain.bytes, "{path}");
+        }
     }
 }

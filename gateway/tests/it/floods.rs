@@ -8,22 +8,22 @@ use tokio::net::TcpStream;
 
 use crate::world::{World, eventually};
 
-const HEADERS: u8 = 1;
-const RST_STREAM: u8 = 3;
+pub(crate) const HEADERS: u8 = 1;
+pub(crate) const RST_STREAM: u8 = 3;
 const CONTINUATION: u8 = 9;
-const END_STREAM: u8 = 1;
-const END_HEADERS: u8 = 4;
+pub(crate) const END_STREAM: u8 = 1;
+pub(crate) const END_HEADERS: u8 = 4;
 /// `GET /`, by HPACK's static table.
-const GET: &[u8] = &[0x82, 0x86, 0x84, 0x41, 0x01, b'x'];
+pub(crate) const GET: &[u8] = &[0x82, 0x86, 0x84, 0x41, 0x01, b'x'];
 /// The longest frame that nobody has to agree to first.
 const FRAME: usize = 16 << 10;
 
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
     [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
 }
 
-async fn connection(world: &World) -> TcpStream {
+pub(crate) async fn connection(world: &World) -> TcpStream {
     let mut stream = TcpStream::connect(world.address).await.unwrap();
     stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
     stream.write_all(&frame(4, 0, 0, &[])).await.unwrap();

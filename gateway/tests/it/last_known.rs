@@ -1,49 +1,65 @@
 //! What is answered while a service is away or hangs.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
 use petty_chassis::access::{Broadcast, STREAM};
 use petty_chassis::events::redis::Connector;
 use petty_chassis::types::AccountId;
 use petty_gateway::{BoxError, LastKnown, Limits, Upstreams};
 use petty_proto::events::v1::{AccessChanged, Envelope};
 use petty_proto::ingest::v1::reading_service_server::ReadingServiceServer;
+use petty_provision::Stack;
 use prost::Message as _;
-use tower::Service as _;
+use tower::Service;
 
 use crate::stand_in::StandIn;
 use crate::world::{World, eventually};
 
 const REALTIME: &str = "/v1/realtime?collar_id=SN-1A4B7C-9Z";
 
-/// What ingest does.
+type Request = http::Request<tonic::body::Body>;
+
+/// What a service does.
 #[derive(Clone, Default)]
-struct Mood(Arc<AtomicU8>);
+pub(crate) struct Mood(Arc<AtomicU8>);
 
 impl Mood {
-    const ANSWERS: u8 = 0;
+    pub(crate) const ANSWERS: u8 = 0;
     const AWAY: u8 = 1;
-    const HANGS: u8 = 2;
+    pub(crate) const HANGS: u8 = 2;
 
-    fn set(&self, mood: u8) {
+    pub(crate) fn set(&self, mood: u8) {
         self.0.store(mood, Ordering::SeqCst);
     }
 
     fn before(&self, services: &StandIn) -> Upstreams {
-        let (mood, readings) = (self.clone(), ReadingServiceServer::new(services.clone()));
-        let moody = tower::service_fn(move |request: http::Request<tonic::body::Body>| {
-            let (mood, mut readings) = (mood.0.load(Ordering::SeqCst), readings.clone());
+        self.of(services, "ingest", ReadingServiceServer::new(services.clone()))
+    }
+
+    /// One service has this mood, and all others answer.
+    pub(crate) fn of<S>(&self, services: &StandIn, name: &'static str, service: S) -> Upstreams
+    where
+        S: Service<Request, Response = http::Response<tonic::body::Body>, Error = Infallible>,
+        S: Clone + Send + Sync + 'static,
+        S::Future: Send,
+    {
+        let mood = self.clone();
+        let moody = tower::service_fn(move |request: Request| {
+            let (mood, mut service) = (mood.0.load(Ordering::SeqCst), service.clone());
             async move {
                 match mood {
                     Self::AWAY => Err(BoxError::from("connection refused")),
                     Self::HANGS => std::future::pending().await,
-                    _ => Ok(readings.call(request).await.unwrap()),
+                    _ => Ok(service.call(request).await.unwrap()),
                 }
             }
         });
-        services.upstreams().with("ingest", moody)
+        services.upstreams().with(name, moody)
     }
 }
 
@@ -139,6 +155,53 @@ async fn the_newest_reading_that_was_known_is_given_to_whoever_may_still_see_it(
         assert!(tokio::time::Instant::now() < deadline, "it is still given");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+}
+
+#[tokio::test]
+async fn what_was_known_is_given_where_the_service_has_no_place_left() {
+    // Of its own: what is known is forgotten by what others say.
+    let stack = Stack::temporary().await.unwrap();
+    let redis = Connector::new(&stack.redis().url()).unwrap();
+    let mood = Mood::default();
+    let heard = redis.clone();
+    let world = World::dressed(
+        Limits { upstream_concurrency: 2, ..Limits::default() },
+        |services| mood.before(services),
+        move |edge, tasks, shutdown| {
+            let broadcast = Broadcast::listen(heard, tasks, shutdown.clone());
+            edge.remembering(LastKnown::heard_of(&broadcast))
+        },
+    )
+    .await;
+    drop(world.tasks.spawn("heart", async move {
+        loop {
+            say(&redis, "n", b"1".to_vec()).await;
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }));
+    let (token, other) = (world.account("pets:read"), world.account("pets:read"));
+    let ask = async |token: &str| world.send("GET", REALTIME, &[("authorization", token)], "").await;
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
+    loop {
+        mood.set(Mood::ANSWERS);
+        assert_eq!(ask(&token).await.status, 200);
+        mood.set(Mood::AWAY);
+        if ask(&token).await.status == 200 {
+            break;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "nothing old is given");
+    }
+    mood.set(Mood::HANGS);
+    // Two hang, and the third is refused.
+    let mut asked: FuturesUnordered<_> = (0..3).map(|_| ask(&other)).collect();
+    let refused = asked.next().await.unwrap();
+    assert_eq!(refused.problem(), (503, "OVERLOADED".to_owned()), "who was answered nothing yet");
+    let began = tokio::time::Instant::now();
+    let reply = ask(&token).await;
+    assert_eq!((reply.status, &reply.json()["stale"]), (200, &true.into()), "{reply:?}");
+    assert!(!reply.header("age").is_empty());
+    assert!(began.elapsed() < Duration::from_secs(1), "it has not asked the service");
+    drop(asked);
 }
 
 #[tokio::test]

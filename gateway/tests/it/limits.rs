@@ -102,10 +102,15 @@ async fn bodies_have_so_much_memory_together_and_give_it_back() {
     let token = world.account("write");
     let auth = [("authorization", token.as_str())];
     let small = format!("{{{}}}", " ".repeat(5_000));
+    let begun = format!("{{{}", " ".repeat(62_000));
     for (how, first, rest) in [
-        ("content-length: 65000", format!("{{{}", " ".repeat(1_000)), format!("{}}}", " ".repeat(63_998))),
-        // What did not say its length takes room as it grows.
-        ("transfer-encoding: chunked", "1\r\n{\r\n".to_owned(), "1\r\n}\r\n0\r\n\r\n".to_owned()),
+        // Whether it says its length or not, it takes room as it grows.
+        ("content-length: 65000", begun.clone(), format!("{}}}", " ".repeat(2_998))),
+        (
+            "transfer-encoding: chunked",
+            format!("{:x}\r\n{begun}\r\n", begun.len()),
+            "1\r\n}\r\n0\r\n\r\n".to_owned(),
+        ),
     ] {
         let mut stream = TcpStream::connect(world.address).await.unwrap();
         let head = format!(
@@ -126,6 +131,35 @@ async fn bodies_have_so_much_memory_together_and_give_it_back() {
         assert!(answer.starts_with("HTTP/1.1 201"), "{how}: {answer}");
         assert_eq!(world.send("POST", "/v1/ingest", &auth, small.clone()).await.status, 201, "{how}");
     }
+}
+
+#[tokio::test]
+async fn who_declares_much_and_sends_nothing_has_nobody_refused() {
+    let size = 64 << 10;
+    let limits = Limits { bodies_bytes: 0, batch_bytes: size, body_bytes: size, ..Limits::default() };
+    let world = World::with_limits(limits).await;
+    let token = world.account("write");
+    let auth = [("authorization", token.as_str())];
+    let mut waiting = Vec::new();
+    for path in ["/v1/auth/login", "/v1/ingest:batch"].into_iter().cycle().take(8) {
+        let mut stream = TcpStream::connect(world.address).await.unwrap();
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nhost: x\r\nauthorization: {token}\r\ncontent-type: application/json\r\ncontent-length: {size}\r\nexpect: 100-continue\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        // The body is asked for: whoever would have room for all of it has it.
+        let mut answer = [0; 25];
+        let read = tokio::time::timeout(Duration::from_secs(10), stream.read_exact(&mut answer));
+        read.await.expect("an answer in time").unwrap();
+        assert!(answer.starts_with(b"HTTP/1.1 100"), "{path}: {}", String::from_utf8_lossy(&answer));
+        waiting.push(stream);
+    }
+    let large = format!("{{{}}}", " ".repeat(size - 2));
+    for target in ["/v1/ingest", "/v1/ingest:batch"] {
+        let reply = world.send("POST", target, &auth, large.clone()).await;
+        assert!(reply.status < 300, "{target}: {reply:?}");
+    }
+    drop(waiting);
 }
 
 #[tokio::test]

@@ -103,6 +103,24 @@ async fn who_is_not_known_is_limited_by_the_address() {
 }
 
 #[tokio::test]
+async fn what_describes_the_api_is_counted_by_the_address_and_what_probes_is_not() {
+    let world = alone(Rates { source: a_minute(3), ..Rates::unlimited() }).await;
+    let ask =
+        async |path: &str, address: &str| world.send("GET", path, &[("x-forwarded-for", address)], "").await;
+    for path in ["/openapi.json", "/docs", "/docs/swagger-ui-bundle.js"] {
+        assert_eq!(ask(path, "192.0.2.1").await.status, 200, "{path}");
+    }
+    let refused = ask("/openapi.json", "192.0.2.1").await;
+    assert_eq!(refused.status, 429);
+    assert_eq!(refused.problem(), (429, "RATE_LIMITED".to_owned()));
+    assert_eq!(refused.header("ratelimit-policy"), "\"source\";q=3;w=60");
+    assert_eq!(ask("/openapi.json", "192.0.2.2").await.status, 200);
+    for path in ["/health", "/ready", "/version"] {
+        assert_eq!(ask(path, "192.0.2.1").await.status, 200, "{path}");
+    }
+}
+
+#[tokio::test]
 async fn two_replicas_share_a_quota_to_within_a_twentieth() {
     let stack = Stack::temporary().await.unwrap();
     let redis = Connector::new(&stack.redis().url()).unwrap();
