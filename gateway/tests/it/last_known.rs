@@ -15,6 +15,7 @@ use petty_proto::events::v1::{AccessChanged, Envelope};
 use petty_proto::ingest::v1::reading_service_server::ReadingServiceServer;
 use petty_provision::Stack;
 use prost::Message as _;
+use tokio::task::AbortHandle;
 use tower::Service;
 
 use crate::stand_in::StandIn;
@@ -71,14 +72,11 @@ async fn say(redis: &Connector, field: &str, message: Vec<u8>) {
     said.unwrap();
 }
 
-#[tokio::test]
-async fn the_newest_reading_that_was_known_is_given_to_whoever_may_still_see_it() {
-    let stack = petty_provision::shared().await.unwrap();
-    let redis = Connector::new(&stack.redis().url()).unwrap();
-    let mood = Mood::default();
-    let heard = redis.clone();
+/// A world that remembers what was answered for as long as it hears that nothing goes unheard, and who says so.
+async fn remembering(redis: &Connector, mood: &Mood, limits: Limits) -> (World, AbortHandle) {
+    let (heard, beat) = (redis.clone(), redis.clone());
     let world = World::dressed(
-        Limits::default(),
+        limits,
         |services| mood.before(services),
         move |edge, tasks, shutdown| {
             let broadcast = Broadcast::listen(heard, tasks, shutdown.clone());
@@ -86,13 +84,21 @@ async fn the_newest_reading_that_was_known_is_given_to_whoever_may_still_see_it(
         },
     )
     .await;
-    let beat = redis.clone();
     let heart = world.tasks.spawn("heart", async move {
         loop {
             say(&beat, "n", b"1".to_vec()).await;
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
     });
+    (world, heart.abort_handle())
+}
+
+#[tokio::test]
+async fn the_newest_reading_that_was_known_is_given_to_whoever_may_still_see_it() {
+    let stack = petty_provision::shared().await.unwrap();
+    let redis = Connector::new(&stack.redis().url()).unwrap();
+    let mood = Mood::default();
+    let (world, heart) = remembering(&redis, &mood, Limits::default()).await;
     let account = AccountId::new(&world.clock);
     let (token, other) = (world.account_of(account, "pets:read"), world.account("pets:read"));
     let ask = async |token: &str| world.send("GET", REALTIME, &[("authorization", token)], "").await;
@@ -163,22 +169,8 @@ async fn what_was_known_is_given_where_the_service_has_no_place_left() {
     let stack = Stack::temporary().await.unwrap();
     let redis = Connector::new(&stack.redis().url()).unwrap();
     let mood = Mood::default();
-    let heard = redis.clone();
-    let world = World::dressed(
-        Limits { upstream_concurrency: 2, ..Limits::default() },
-        |services| mood.before(services),
-        move |edge, tasks, shutdown| {
-            let broadcast = Broadcast::listen(heard, tasks, shutdown.clone());
-            edge.remembering(LastKnown::heard_of(&broadcast))
-        },
-    )
-    .await;
-    drop(world.tasks.spawn("heart", async move {
-        loop {
-            say(&redis, "n", b"1".to_vec()).await;
-            tokio::time::sleep(Duration::from_millis(200)).await;
-        }
-    }));
+    let limits = Limits { upstream_concurrency: 2, ..Limits::default() };
+    let (world, _heart) = remembering(&redis, &mood, limits).await;
     let (token, other) = (world.account("pets:read"), world.account("pets:read"));
     let ask = async |token: &str| world.send("GET", REALTIME, &[("authorization", token)], "").await;
     let deadline = tokio::time::Instant::now() + Duration::from_secs(10);

@@ -114,18 +114,29 @@ fn what_is_kept_is_small_and_reads_back_and_so_does_what_an_older_version_kept()
     assert_eq!(Watch::decode(&bytes[..bytes.len() - ADDED]), older);
 }
 
+/// What is said of a kind, each reading arriving as it is taken: whether it is so, and at which second.
+fn said(
+    watch: &mut Watch,
+    kind: Kind,
+    zones: &[Zone],
+    reports: impl Iterator<Item = Report>,
+) -> Vec<(bool, i64)> {
+    let own = Own::prior(Species::Dog);
+    let context = Context { species: Species::Dog, zone: &TimeZone::UTC, zones, own };
+    let signals = reports
+        .flat_map(|report| watch.take(&context, std::slice::from_ref(&report), report.at.as_microsecond()));
+    let of_kind = signals.filter(|signal| signal.kind == kind);
+    of_kind.map(|signal| (signal.on, signal.at.as_second())).collect()
+}
+
 /// What is said of batteries: collar, second, percent.
 fn charges(watch: &mut Watch, reports: &[(u64, i64, Option<f64>)]) -> Vec<(bool, i64)> {
-    let own = Own::prior(Species::Dog);
-    let context = Context { species: Species::Dog, zone: &TimeZone::UTC, zones: &[], own };
-    let mut said = Vec::new();
-    for (collar, second, battery) in reports {
-        let report = Report { collar: *collar, battery: *battery, ..report(*second, None, None) };
-        let signals = watch.take(&context, std::slice::from_ref(&report), report.at.as_microsecond());
-        let low = signals.iter().filter(|signal| signal.kind == Kind::BatteryLow);
-        said.extend(low.map(|signal| (signal.on, *second)));
-    }
-    said
+    let reports = reports.iter().map(|(collar, second, battery)| Report {
+        collar: *collar,
+        battery: *battery,
+        ..report(*second, None, None)
+    });
+    said(watch, Kind::BatteryLow, &[], reports)
 }
 
 #[test]
@@ -162,17 +173,11 @@ fn zone(id: u128, version: u64, north_m: f64, radius_m: f64, buffer_m: f64) -> Z
 
 /// What is said of zones: collar, second, metres north.
 fn walked(watch: &mut Watch, zones: &[Zone], fixes: &[(u64, i64, f64)]) -> Vec<(bool, i64)> {
-    let own = Own::prior(Species::Dog);
-    let context = Context { species: Species::Dog, zone: &TimeZone::UTC, zones, own };
-    let mut said = Vec::new();
-    for (collar, second, north_m) in fixes {
+    let reports = fixes.iter().map(|(collar, second, north_m)| {
         let position = Position { latitude: north_m / 111_195.0, longitude: 0.0, accuracy_m: Some(5.0) };
-        let report = Report { collar: *collar, position: Some(position), ..report(*second, None, None) };
-        let signals = watch.take(&context, std::slice::from_ref(&report), report.at.as_microsecond());
-        let left = signals.iter().filter(|signal| signal.kind == Kind::SafeZoneLeft);
-        said.extend(left.map(|signal| (signal.on, *second)));
-    }
-    said
+        Report { collar: *collar, position: Some(position), ..report(*second, None, None) }
+    });
+    said(watch, Kind::SafeZoneLeft, zones, reports)
 }
 
 #[test]
