@@ -56,6 +56,7 @@ async fn run(context: Context, config: IngestConfig) -> anyhow::Result<()> {
         .serving_from(realtime::Realtime::start(&context, &cache));
     worker::keep_partitions(&context, &store, config.window, config.retention).await?;
     worker::roll_up(&context, &store);
+    worker::delete_erased(&context, &store);
     silent::notice(&context, &store);
     base.events.consume(Arc::new(worker::Events::new(&store)), &base.mesh);
     let gate = base.gate();

@@ -1,6 +1,7 @@
 //! Notices collars that have stopped: each second those that are due are looked at, by whichever replica comes first.
 
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use petty_chassis::postgres::Error;
 use petty_chassis::{Context, periodic, telemetry};
@@ -40,13 +41,25 @@ pub fn notice(context: &Context, store: &Store) {
         .with_description("How long the look at a collar that has waited the longest has been due")
         .build();
     let store = store.clone();
+    let last = Arc::new(Mutex::new((0.0, Instant::now())));
     periodic::every(context, "silence-measures", MEASURE_INTERVAL, move || {
-        let (store, silent, overdue) = (store.clone(), silent.clone(), overdue.clone());
+        let (store, silent, overdue, last) = (store.clone(), silent.clone(), overdue.clone(), last.clone());
         async move {
-            let (count, seconds) = store.silence().await?;
-            silent.record(u64::try_from(count).unwrap_or_default(), &[]);
-            overdue.record(seconds, &[]);
-            Ok::<(), Error>(())
+            let measured = store.silence().await;
+            let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+            match measured {
+                Ok((count, seconds)) => {
+                    silent.record(u64::try_from(count).unwrap_or_default(), &[]);
+                    *last = (seconds, Instant::now());
+                    overdue.record(seconds, &[]);
+                    Ok::<(), Error>(())
+                }
+                // Nobody looks while the database is away.
+                Err(error) => {
+                    overdue.record(last.0 + last.1.elapsed().as_secs_f64(), &[]);
+                    Err(error)
+                }
+            }
         }
     });
 }

@@ -2,7 +2,7 @@
 //!
 //! Invariants: a reading, its collar's latest state and its place in `readings.accepted` are committed together; what a
 //! flush locks, it locks in one order (shards, readings, pets' collars, latest states, each sorted), so that two flushes
-//! cannot deadlock; sums of minutes and hours follow from readings, and are never behind a note that is gone; nothing of an erased pet is written after its tombstone.
+//! cannot deadlock; sums of minutes and hours follow from readings, and are never behind a note that is gone; nothing of an erased pet is written after its tombstone, or read.
 
 mod announce;
 mod append;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use petty_chassis::events::{Event, Failure, Handler, Part, topics, versions};
 use petty_chassis::postgres::{Error, Tx};
-use petty_chassis::{Context, periodic};
+use petty_chassis::{Context, periodic, telemetry};
 use petty_proto::events::v1::PetChanged;
 
 use crate::domain::reading::Window;
@@ -15,6 +15,9 @@ const PARTITIONS_INTERVAL: Duration = Duration::from_secs(3_600);
 
 /// A minute that is still being written into is summed this often at most.
 const ROLLUP_INTERVAL: Duration = Duration::from_secs(5);
+
+/// So long a pet that is forgotten waits at most for its readings to begin to go.
+const ERASURES_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Makes partitions now, so that there is one for every reading, and every hour from now on; then drops what is too old.
 ///
@@ -54,6 +57,41 @@ pub fn roll_up(context: &Context, store: &Store) {
     });
 }
 
+/// Deletes what is left of pets that are forgotten.
+pub fn delete_erased(context: &Context, store: &Store) {
+    let meter = telemetry::meter();
+    let waiting = meter
+        .u64_gauge("petty_erasures_waiting")
+        .with_description("Forgotten pets whose readings are not all deleted yet")
+        .build();
+    let age = meter
+        .f64_gauge("petty_erasures_age")
+        .with_unit("s")
+        .with_description(
+            "How long the forgotten pet that has waited the longest has been waiting for its readings to go",
+        )
+        .build();
+    let store = store.clone();
+    periodic::every(context, "erasures", ERASURES_INTERVAL, move || {
+        let (store, waiting, age) = (store.clone(), waiting.clone(), age.clone());
+        async move {
+            let measure = async || {
+                let (pets, seconds) = store.erasures().await?;
+                waiting.record(u64::try_from(pets).unwrap_or_default(), &[]);
+                age.record(seconds, &[]);
+                Ok::<_, Error>(pets)
+            };
+            if measure().await? == 0 {
+                return Ok::<(), Error>(());
+            }
+            while store.delete_erased().await? {
+                measure().await?;
+            }
+            Ok(())
+        }
+    });
+}
+
 /// What ingest does with other services' events: it forgets pets that are gone.
 #[derive(Debug)]
 pub struct Events {
@@ -72,16 +110,14 @@ impl Events {
 impl Handler for Events {
     async fn apply(&self, tx: &Tx, event: &Event, part: &Part) -> Result<(), Failure> {
         if *event.topic == topics::PET_ERASING {
-            let readings = self.store.erase(tx, part.pet).await?;
-            self.store.announce_erased(tx, part.pet).await?;
-            tracing::info!(pet.id = %part.pet, readings, "forgot a pet");
+            self.store.erase(tx, part.pet, true).await?;
         } else if *event.topic == topics::PET_CHANGED {
             let changed: PetChanged = event.read()?;
             // What a pet is does not concern readings; that it is gone does.
             let advanced =
                 versions::advance(tx, "pet", event.subject, event.version, changed.deleted).await?;
             if advanced && changed.deleted {
-                self.store.erase(tx, part.pet).await?;
+                self.store.erase(tx, part.pet, false).await?;
             }
         }
         Ok(())

@@ -21,11 +21,12 @@ impl Store {
         collar: &CollarId,
         pairings: &[Pairing],
     ) -> Result<Option<(Stored, Pairing)>, Error> {
-        let Some(latest) = self.latest_of(collar).await? else { return Ok(None) };
-        if let Some(pairing) = seen_through(pairings, latest.pet, latest.measured_at) {
+        if let Some(latest) = self.latest_of(collar).await?
+            && let Some(pairing) = seen_through(pairings, latest.pet, latest.measured_at)
+        {
             return Ok(Some((latest, *pairing)));
         }
-        // The collar is somebody else's by now: theirs is not shown, the caller's own past is.
+        // The collar is somebody else's by now, or was one's that is forgotten: theirs is not shown, the caller's own past is.
         self.db
             .read("newest_within", |tx| async move {
                 let Some(newest) = newest_within(&tx, collar, pairings).await? else { return Ok(None) };
@@ -88,6 +89,7 @@ async fn newest_within(tx: &Tx, collar: &CollarId, pairings: &[Pairing]) -> Resu
                r.battery_level, r.accuracy_m, r.longitude_e6, r.latitude_e6, r.sequence_id, r.activity_level
         FROM collars c
         CROSS JOIN unnest($2::uuid[], $3::timestamptz[], $4::timestamptz[]) AS p (pet_id, start_at, end_at)
+        JOIN pet_collars w ON w.pet_id = p.pet_id AND w.collar_key = c.collar_key
         CROSS JOIN LATERAL (
             SELECT * FROM readings r
             WHERE r.collar_key = c.collar_key AND r.pet_id = p.pet_id

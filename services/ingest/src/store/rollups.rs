@@ -2,7 +2,7 @@
 //!
 //! Invariants: a flush notes the minutes that it wrote into, in its own transaction; whoever takes a note away sums that minute
 //! anew from all its readings, in one transaction, with statements that see every reading whose note was taken. One does so at a
-//! time, and none while a pet is being erased. So a late reading changes its minute and hour as one in time does.
+//! time, and of no pet whose rows are being deleted. So a late reading changes its minute and hour as one in time does.
 
 use std::collections::BTreeSet;
 
@@ -144,6 +144,7 @@ async fn sum_minutes(tx: &Tx, dirty: &BTreeSet<(i32, i32)>) -> Result<(), Error>
                 WHERE r.collar_key = d.collar_key AND r.measured_at >= d.span_start
                   AND r.measured_at < d.span_start + interval '1 minute'
                   AND r.measured_at >= $3 AND r.measured_at < $4
+                  AND r.pet_id <> ALL (ARRAY(SELECT pet_id FROM pet_erasures))
                 ORDER BY r.measured_at
             ) o"
     );
@@ -164,6 +165,7 @@ async fn sum_hours(tx: &Tx, dirty: &BTreeSet<(i32, i32)>) -> Result<(), Error> {
                 SELECT * FROM readings_minute r
                 WHERE r.collar_key = d.collar_key AND r.span_start >= d.span_start
                   AND r.span_start < d.span_start + interval '1 hour' AND r.span_start >= $3 AND r.span_start < $4
+                  AND r.pet_id <> ALL (ARRAY(SELECT pet_id FROM pet_erasures))
                 ORDER BY r.span_start
             ) o"
     );

@@ -7,7 +7,6 @@ use jiff::{SignedDuration, Timestamp};
 use petty_chassis::access::Role;
 use petty_chassis::events::redis::Connector;
 use petty_chassis::grpc::gate::Guarded;
-use petty_chassis::postgres::Error;
 use petty_chassis::types::{AccountId, PetId};
 use petty_ingest::grpc::Grpc;
 use petty_ingest::realtime::Realtime;
@@ -245,18 +244,25 @@ impl World {
         while self.store.roll_up().await.unwrap() {}
     }
 
-    /// Runs `work` in a transaction, as a consumer would.
-    pub(crate) async fn erase(&self, pet: PetId) -> u64 {
+    /// Forgets a pet, as a consumer would, and deletes what is left of it.
+    pub(crate) async fn erase(&self, pet: PetId) {
+        self.begin_erasing(pet).await;
+        self.deleted().await;
+    }
+
+    /// Forgets a pet, as a consumer would.
+    pub(crate) async fn begin_erasing(&self, pet: PetId) {
         let store = &self.store;
         self.base
             .db
-            .transaction("test", |tx| async move {
-                let erased = store.erase(&tx, pet).await?;
-                store.announce_erased(&tx, pet).await?;
-                Ok::<_, Error>(erased)
-            })
+            .transaction("test", |tx| async move { store.erase(&tx, pet, true).await })
             .await
-            .unwrap()
+            .unwrap();
+    }
+
+    /// Deletes what is left of pets that are forgotten.
+    pub(crate) async fn deleted(&self) {
+        while self.store.delete_erased().await.unwrap() {}
     }
 }
 
