@@ -13,7 +13,7 @@ mod tests;
 pub use base::{BaseConfig, ServicePublicKey, TlsConfig};
 pub use environment::Environment;
 pub use reader::{Faults, Reader};
-pub use storage::{PostgresConfig, RedisConfig};
+pub use storage::{PostgresConfig, PostgresTls, RedisConfig};
 
 /// Part of a configuration.
 pub trait Section: Sized {

@@ -180,11 +180,19 @@ impl ApiError {
             | GrpcCode::Internal
             | GrpcCode::DataLoss => Code::Internal,
         };
-        let known = details.error_info().and_then(|info| known_reason(&info.reason));
+        let refused = details.error_info().map(|info| info.reason.as_str());
+        // That this service is not known there, or may not ask, is no fault of whoever asks it.
+        if refused.is_some_and(|reason| OF_SERVICES.contains(&reason)) {
+            return Self::unavailable("ACCESS_UNKNOWN", status.clone());
+        }
+        let known = refused.and_then(known_reason);
         let (reason, message) = known.unwrap_or(("UPSTREAM", "refused by another service"));
         Self::new(code, reason, message)
     }
 }
+
+/// What is said to services alone.
+const OF_SERVICES: &[&str] = &["SERVICE_UNKNOWN", "SERVICE_NOT_ALLOWED"];
 
 /// The reasons that pass from one service through another, each with a text of ours: another service's is not for clients.
 fn known_reason(reason: &str) -> Option<(&'static str, &'static str)> {
@@ -277,6 +285,18 @@ mod tests {
         let status = Status::from(ApiError::internal("relation \"pets\" does not exist"));
         assert_eq!(status.code(), GrpcCode::Internal);
         assert!(!format!("{status:?}").contains("pets"), "{status:?}");
+    }
+
+    #[test]
+    fn that_a_service_is_not_known_to_another_is_no_fault_of_the_caller() {
+        let told = |reason| {
+            let error = ApiError::from_upstream(&ApiError::unauthenticated(reason, "x").into());
+            (error.code, error.reason)
+        };
+        assert_eq!(told("SERVICE_UNKNOWN"), (Code::Unavailable, "ACCESS_UNKNOWN"));
+        assert_eq!(told("SERVICE_NOT_ALLOWED"), (Code::Unavailable, "ACCESS_UNKNOWN"));
+        assert_eq!(told("TOKEN_EXPIRED"), (Code::Unauthenticated, "TOKEN_EXPIRED"));
+        assert_eq!(told("ANYTHING"), (Code::Unauthenticated, "UPSTREAM"));
     }
 
     #[test]

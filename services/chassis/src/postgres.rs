@@ -3,21 +3,21 @@
 //!
 //! Invariants: parameters are bound, never formatted; a transaction that lost a race runs again as a whole, so that there
 //! is no check-then-act between two of them; nothing is written outside of a transaction; the runtime role can neither define
-//! tables nor connect elsewhere.
+//! tables nor connect elsewhere; over TLS there is no server that did not prove who it is.
 
+pub(crate) mod address;
 mod error;
 mod migrate;
 mod pipeline;
 pub mod requests;
+pub(crate) mod tls;
 mod transaction;
 
 use std::sync::Arc;
 
-use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
+use deadpool_postgres::{ManagerConfig, Pool, RecyclingMethod, Runtime};
 use opentelemetry::KeyValue;
-use secrecy::ExposeSecret as _;
 use tokio::sync::Notify;
-use tokio_postgres::NoTls;
 
 pub use error::{Class, Error};
 pub use migrate::Migrations;
@@ -26,6 +26,8 @@ pub use refinery;
 pub use tokio_postgres::Row;
 pub use tokio_postgres::types::{FromSql, ToSql};
 pub use transaction::{TransactionError, Tx};
+
+use address::Address;
 
 use crate::config::PostgresConfig;
 use crate::service::Context;
@@ -48,7 +50,8 @@ impl std::fmt::Debug for Db {
 
 impl Db {
     /// Migrates as the owner, where its address is configured, checks the schema's version, and opens the runtime role's
-    /// pool. Registers readiness and says where Postgres is set up to lose data.
+    /// pool. Registers readiness, says where Postgres is set up to lose data, and once where it is spoken to in plain beyond this
+    /// machine.
     ///
     /// # Errors
     /// Where the database cannot be reached or migrated, or its schema is older than this program.
@@ -57,10 +60,24 @@ impl Db {
         config: &PostgresConfig,
         migrations: Migrations,
     ) -> anyhow::Result<Self> {
-        if let Some(owner) = &config.owner_url {
-            migrate::run(owner, migrations.runners()).await?;
+        let runtime = Address::of(&config.runtime_url, &config.tls)?;
+        let owner = config.owner_url.as_ref().map(|url| Address::of(url, &config.tls)).transpose()?;
+        let open: Vec<_> = [("PETTY_MIGRATION_URL", owner.as_ref()), ("PETTY_DATABASE_URL", Some(&runtime))]
+            .into_iter()
+            .filter(|(_, address)| address.is_some_and(Address::is_open_to_others))
+            .map(|(setting, _)| setting)
+            .collect();
+        if !open.is_empty() {
+            tracing::warn!(
+                settings = open.join(", "),
+                "PostgreSQL on another machine is spoken to without TLS: set {}, or sslmode=verify-full in the URL",
+                tls::CA_FILE
+            );
         }
-        let db = Self::connect(config)?;
+        if let Some(owner) = owner {
+            migrate::run(&owner, migrations.runners()).await?;
+        }
+        let db = Self::over(runtime, config.pool_size)?;
         migrate::check(&db, migrations.runners()).await?;
         db.watch(context).await?;
         Ok(db)
@@ -69,9 +86,13 @@ impl Db {
     /// Only the pool: for tests and tools.
     ///
     /// # Errors
-    /// Where the address is no Postgres URL.
+    /// Where the address is no Postgres URL, or there is nothing to verify its server with.
     pub fn connect(config: &PostgresConfig) -> anyhow::Result<Self> {
-        let mut address: tokio_postgres::Config = config.runtime_url.expose_secret().parse()?;
+        Self::over(Address::of(&config.runtime_url, &config.tls)?, config.pool_size)
+    }
+
+    fn over(mut runtime: Address, pool_size: usize) -> anyhow::Result<Self> {
+        let address = runtime.config_mut();
         address.connect_timeout(std::time::Duration::from_secs(2));
         // A statement or lock that takes longer than any deadline helps nobody, and holds what others wait for. What is sent
         // behind a BEGIN that failed must not write by itself: transactions that write say so. Compiling a statement pays where it runs for
@@ -88,9 +109,8 @@ impl Db {
         address.keepalives_interval(std::time::Duration::from_secs(5));
         address.keepalives_retries(2);
         let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-        let manager = Manager::from_config(address, NoTls, recycling);
-        let pool = Pool::builder(manager)
-            .max_size(config.pool_size)
+        let pool = Pool::builder(runtime.manager(recycling))
+            .max_size(pool_size)
             .wait_timeout(Some(std::time::Duration::from_secs(2)))
             .create_timeout(Some(std::time::Duration::from_secs(2)))
             .recycle_timeout(Some(std::time::Duration::from_secs(2)))

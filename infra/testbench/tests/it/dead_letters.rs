@@ -219,6 +219,38 @@ async fn an_event_that_could_not_be_split_is_applied_part_by_part_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn one_that_was_dated_ahead_is_applied_once_its_day_has_come_by_a_replay_or_by_a_redrive() {
+    let world = World::new("ahead", false).await;
+    let days = |days: i64| at(days * 86_400);
+    let dogs: Vec<_> = (0..2).map(|_| a_dog(world.bench.pet_id(), 1)).collect();
+    let dated = |dog| Event { time: days(3), ..world.bench.pet_changed(dog) };
+    let events: Vec<Event> = dogs.iter().map(dated).collect();
+    let letters = world.buried(&events).await;
+    assert!(letters.iter().all(|letter| letter.reason() == Reason::Unreadable), "{letters:?}");
+    world.picky.healed.store(true, Ordering::Release);
+    world.bench.clock.set(days(2));
+    let letter_of = |event: &Event| {
+        let letter = letters.iter().find(|letter| letter.event_id == event.id.to_string());
+        letter.unwrap()
+    };
+    let both = &mut [dogs[0].pet_id.clone(), dogs[1].pet_id.clone()];
+    // The first comes again, and is then redriven; the second the other way round.
+    world.bench.publish(&events[0]).await;
+    eventually("it is applied", || async { world.applied().await == [both[0].clone()] }).await;
+    assert_eq!(world.redrive(letter_of(&events[0])).await.0, Outcome::NotThere);
+    assert_eq!(world.redrive(letter_of(&events[1])).await.0, Outcome::Applied);
+    both.sort();
+    assert_eq!(world.applied().await, both.as_slice());
+    assert!(world.letters().await.is_empty(), "both are done with");
+    world.bench.publish(&events[1]).await;
+    let mut next = world.bench.pet_changed(&a_dog(world.bench.pet_id(), 1));
+    next.number = 2;
+    world.bench.publish(&next).await;
+    eventually("what came behind them is applied", || async { world.applied().await.len() >= 3 }).await;
+    assert_eq!(world.applied().await.len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_event_stays_until_it_is_dropped_and_a_forgotten_pets_goes_with_it() {
     let world = World::new("gone", false).await;
     let mut command = redis::cmd("XADD");

@@ -2,7 +2,7 @@
 
 use petty_auth::audit::{Verdict, verify};
 use petty_auth::domain::chain::Fault;
-use petty_chassis::config::PostgresConfig;
+use petty_chassis::config::{PostgresConfig, PostgresTls};
 use petty_chassis::postgres::Db;
 use petty_proto::auth::v1 as wire;
 use secrecy::ExposeSecret as _;
@@ -16,8 +16,12 @@ impl Harness {
     }
 
     fn db(&self) -> Db {
-        let config =
-            PostgresConfig { runtime_url: self.database.runtime_url.clone(), owner_url: None, pool_size: 5 };
+        let config = PostgresConfig {
+            runtime_url: self.database.runtime_url.clone(),
+            owner_url: None,
+            pool_size: 5,
+            tls: PostgresTls::default(),
+        };
         Db::connect(&config).unwrap()
     }
 
@@ -297,6 +301,7 @@ async fn a_writer_holds_no_chain_until_it_commits() {
         runtime_url: harness.database.runtime_url.clone(),
         owner_url: None,
         pool_size: 20,
+        tls: PostgresTls::default(),
     })
     .unwrap();
     let begun = harness.verdict().await.entries;

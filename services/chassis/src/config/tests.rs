@@ -140,6 +140,57 @@ fn lines_of_a_config_file_are_read_below_the_environment() {
 }
 
 #[test]
+fn files_for_tls_to_postgres_are_looked_at_before_anything_starts() {
+    let faults = |variables: &[(&str, &str)]| {
+        let environment = variables.iter().fold(complete(), |all, (name, value)| all.with(*name, *value));
+        load::<PostgresConfig>(&environment).err().map(|faults| faults.to_string()).unwrap_or_default()
+    };
+    let key = |name: &str| {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let params = rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap();
+        (file(&params.self_signed(&key).unwrap().pem()), file(&key.serialize_pem()))
+    };
+    let ((cert, its_key), (_, another)) = (key("one"), key("two"));
+    let (empty, text, hollow) =
+        (file(""), file("hunter2"), file("-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n"));
+    let [cert, its_key, another, empty, text, hollow] =
+        [&cert, &its_key, &another, &empty, &text, &hollow].map(|file| file.path().to_str().unwrap());
+    let (ca_file, cert_file, key_file) =
+        ("PETTY_DATABASE_TLS_CA_FILE", "PETTY_DATABASE_TLS_CERT_FILE", "PETTY_DATABASE_TLS_KEY_FILE");
+
+    assert_eq!(faults(&[(ca_file, cert), (cert_file, cert), (key_file, its_key)]), "");
+    for (variables, problem) in [
+        (vec![(ca_file, "/nowhere")], format!("{ca_file}: /nowhere cannot be read: ")),
+        (vec![(ca_file, empty)], format!("{ca_file}: {empty} holds no certificate (PEM)")),
+        (vec![(ca_file, text)], format!("{ca_file}: {text} holds no certificate (PEM)")),
+        (vec![(ca_file, its_key)], format!("{ca_file}: {its_key} holds no certificate (PEM)")),
+        (vec![(ca_file, hollow)], format!("{ca_file}: holds what is no certificate: ")),
+        (vec![(cert_file, cert)], format!("{key_file}: is not set, but {cert_file} is")),
+        (vec![(key_file, its_key)], format!("{cert_file}: is not set, but {key_file} is")),
+        (
+            vec![(ca_file, cert), (cert_file, cert), (key_file, cert)],
+            format!("{key_file}: {cert} holds no private key (PEM)"),
+        ),
+        (
+            vec![(ca_file, cert), (cert_file, cert), (key_file, another)],
+            format!("{key_file}: does not fit {cert_file}: "),
+        ),
+    ] {
+        let found = faults(&variables);
+        assert!(found.starts_with(&problem) && !found.contains('\n'), "{variables:?}: {found}");
+        assert!(!found.contains("hunter2"), "{found}");
+    }
+    // All at once.
+    let all = faults(&[(ca_file, empty), (cert_file, text), (key_file, "/nowhere")]);
+    assert_eq!(all.lines().count(), 3, "{all}");
+    let url = "postgres://app:hunter2@db/petty_auth?sslmode=verify-full&sslrootcert=/ca";
+    assert_eq!(
+        faults(&[("PETTY_DATABASE_URL", url)]),
+        format!("PETTY_DATABASE_URL: sslrootcert is no part of it here: set {ca_file}")
+    );
+}
+
+#[test]
 fn spans_of_time_say_their_unit() {
     for (text, read) in [
         ("500ms", Some(Duration::from_millis(500))),

@@ -14,7 +14,8 @@ pub struct EventsConfig {
     pub handling_deadline: Duration,
     /// How often gaps are looked for: `PETTY_EVENTS_GAP_INTERVAL`, default 2 s.
     pub gap_interval: Duration,
-    /// How long a frontier may stand still before what is missing is fetched: `PETTY_EVENTS_GAP_GRACE`, default 5 s.
+    /// How long a frontier may stand still before what is missing is fetched, all of it: `PETTY_EVENTS_GAP_GRACE`, default 5 s. A replica
+    /// that does not read the shard waits six times as long.
     pub gap_grace: Duration,
 }
 

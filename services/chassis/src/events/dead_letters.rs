@@ -2,12 +2,13 @@
 //!
 //! Invariants: a dead letter's row is there exactly as long as its part was not applied, dropped or forgotten; it holds its own
 //! pet's part of the event and nobody else's, but where the event could not be split. It comes with its inbox row, but where the
-//! inbox refuses the event: that is refused whenever it comes again.
+//! inbox refuses the event: that is refused whenever it comes again. One that was dated ahead is refused no more once its day has
+//! come: where it comes again then it is applied, and its dead letter, which stays, is not.
 
 mod letter;
 pub(super) mod outline;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use opentelemetry::KeyValue;
 use petty_proto::events::v1::Envelope;
 use prost::Message as _;
@@ -16,7 +17,7 @@ pub(super) use letter::{Letter, Reason, delete, failed_again, find, hold, list, 
 
 use super::{Event, inbox};
 use crate::postgres::{Error, Tx};
-use crate::types::{Clock, PetId};
+use crate::types::{Clock, PetId, micros};
 
 /// How long they are kept.
 pub(super) const KEPT: SignedDuration = SignedDuration::from_hours(14 * 24);
@@ -56,12 +57,13 @@ pub(super) async fn bury(
     reason: Reason,
     error: &str,
 ) -> Result<(), Error> {
-    if inbox::refuses(event, clock).is_none() {
+    let now = micros(clock.now());
+    if !is_alone(event, now) {
         inbox::take(tx, event, pet).await?;
     }
     insert(
         tx,
-        clock,
+        now,
         &Row {
             event_id: event.id.0,
             pet,
@@ -79,6 +81,11 @@ pub(super) async fn bury(
     tx.execute(sql, &[&event.id.0, &pet.0]).await.map(|_| ())
 }
 
+/// Whether the dead letter of an event has no inbox row, by when it was buried.
+pub(super) fn is_alone(event: &Event, buried_at: Timestamp) -> bool {
+    inbox::refuses(event, buried_at).is_some()
+}
+
 /// Gives up on bytes that are no envelope.
 pub(super) async fn bury_bytes(
     tx: &Tx,
@@ -91,7 +98,7 @@ pub(super) async fn bury_bytes(
     let event_id = super::id_of_bytes(bytes).0;
     insert(
         tx,
-        clock,
+        micros(clock.now()),
         &Row {
             event_id,
             pet: PetId(uuid::Uuid::nil()),
@@ -119,12 +126,11 @@ struct Row<'a> {
     envelope: &'a [u8],
 }
 
-async fn insert(tx: &Tx, clock: &Clock, row: &Row<'_>) -> Result<(), Error> {
+async fn insert(tx: &Tx, now: Timestamp, row: &Row<'_>) -> Result<(), Error> {
     let sql = "-- bury\nINSERT INTO event_dead_letters
                (event_id, pet_id, topic, source, shard, number, reason, error, envelope, created_at)
                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT DO NOTHING";
     let Row { event_id, pet, topic, source, shard, number, reason, error, envelope } = row;
-    let now = clock.now();
     let reason = reason.as_str();
     tx.execute(sql, &[event_id, &pet.0, topic, source, shard, number, &reason, error, envelope, &now])
         .await?;

@@ -4,6 +4,7 @@
 
 use std::collections::HashSet;
 
+use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::Event;
@@ -80,9 +81,9 @@ pub async fn erase(tx: &Tx, clock: &Clock, pet: PetId) -> Result<(), Error> {
     tx.execute(sql, &[&pet.0]).await.map(|_| ())
 }
 
-/// Why an event is refused that the inbox cannot remember.
-pub(super) fn refuses(event: &Event, clock: &Clock) -> Option<String> {
-    let (now, days) = (clock.now(), |days| jiff::SignedDuration::from_hours(24 * days));
+/// Why an event is refused, at some time, that the inbox cannot remember.
+pub(super) fn refuses(event: &Event, now: Timestamp) -> Option<String> {
+    let days = |days| jiff::SignedDuration::from_hours(24 * days);
     if event.time < now - days(KEPT_DAYS) {
         Some(format!("older than {KEPT_DAYS} days"))
     } else if event.time > now + days(AHEAD_DAYS) {

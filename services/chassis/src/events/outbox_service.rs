@@ -8,6 +8,9 @@ use crate::error::{ApiError, FieldError};
 use crate::grpc::gate::{Call, OutboxServiceHandler};
 use crate::postgres::{Db, Error};
 
+/// An answer has no more events once their payloads have so many bytes: as many as a consumer reads from its streams at once.
+const BYTES: i64 = 2 << 20;
+
 /// Answers `petty.events.v1.OutboxService` from a service's own outbox.
 #[derive(Debug)]
 pub struct OutboxHandler {
@@ -65,15 +68,20 @@ impl OutboxServiceHandler for OutboxHandler {
         if !(1..=1_000).contains(&request.limit) {
             return Err(FieldError::out_of_range("limit", "must be 1 to 1,000").into());
         }
-        let sql = "-- fetch_events\nSELECT id, subject, version, created_at, schema_version, traceparent, payload, number
-                   FROM event_outbox WHERE topic = $1 AND shard = $2 AND number BETWEEN $3 AND $4 ORDER BY number LIMIT $5";
+        // The first that passes the limit of bytes is the last, so that there is one at least.
+        let sql = "-- fetch_events
+            SELECT id, subject, version, created_at, schema_version, traceparent, payload, number FROM (
+                SELECT *, sum(octet_length(payload)) OVER (ORDER BY number) - octet_length(payload) AS before FROM (
+                    SELECT id, subject, version, created_at, schema_version, traceparent, payload, number FROM event_outbox
+                    WHERE topic = $1 AND shard = $2 AND number BETWEEN $3 AND $4 ORDER BY number LIMIT $5
+                ) page
+            ) page WHERE before < $6 ORDER BY number";
         let limit = i64::from(request.limit);
+        let (first, last) = (&request.first_number, &request.last_number);
         let events = self
             .db
             .read("fetch_events", |tx| async move {
-                let rows = tx
-                    .query(sql, &[&topic.name, &shard, &request.first_number, &request.last_number, &limit])
-                    .await?;
+                let rows = tx.query(sql, &[&topic.name, &shard, first, last, &limit, &BYTES]).await?;
                 rows.iter()
                     .map(|row| envelope(row, topic, shard, self.service))
                     .collect::<Result<Vec<_>, Error>>()

@@ -2,9 +2,8 @@
 
 use anyhow::{Context as _, bail};
 use refinery::Runner;
-use secrecy::{ExposeSecret as _, SecretString};
-use tokio_postgres::NoTls;
 
+use super::address::Address;
 use super::{Db, Error};
 
 mod embedded {
@@ -39,10 +38,9 @@ impl Migrations {
     }
 }
 
-pub(super) async fn run(owner: &SecretString, runners: Vec<(&'static str, Runner)>) -> anyhow::Result<()> {
-    let (mut client, connection) = tokio_postgres::connect(owner.expose_secret(), NoTls)
-        .await
-        .context("connect as the database's owner (PETTY_MIGRATION_URL)")?;
+pub(super) async fn run(owner: &Address, runners: Vec<(&'static str, Runner)>) -> anyhow::Result<()> {
+    let (mut client, connection) =
+        owner.connect().await.context("connect as the database's owner (PETTY_MIGRATION_URL)")?;
     let work = async {
         client.execute("SELECT pg_advisory_lock($1)", &[&LOCK]).await?;
         for (table, mut runner) in runners {

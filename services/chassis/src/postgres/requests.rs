@@ -20,7 +20,7 @@ use crate::types::{Clock, Entropy};
 /// the work is done in. Not for answers with secrets, which are not to be kept: [`begin`].
 ///
 /// # Errors
-/// `REQUEST_ID_REUSED` where the id came with another request; else the work's own.
+/// `IDEMPOTENCY_KEY_REUSED` where the id came with another request; else the work's own.
 pub async fn once<R: Message, T: Message + Default>(
     tx: &Tx,
     clock: &Clock,
@@ -50,7 +50,7 @@ pub enum Before<T> {
 /// Takes a request's id, or finds its earlier answer. With an empty id every request is new.
 ///
 /// # Errors
-/// `REQUEST_ID_REUSED` where the id came with another request, `SECRET_ALREADY_SHOWN` where the answer was a secret.
+/// `IDEMPOTENCY_KEY_REUSED` where the id came with another request, `SECRET_ALREADY_SHOWN` where the answer was a secret.
 pub async fn begin<R: Message, T: Message + Default>(
     tx: &Tx,
     clock: &Clock,

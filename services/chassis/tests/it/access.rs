@@ -17,7 +17,7 @@ use petty_proto::policy::Need;
 use petty_provision::Stack;
 use secrecy::{ExposeSecret as _, SecretString};
 
-use crate::world::{HANDLING_DEADLINE, Node, Setup, eventually};
+use crate::world::{GAP_GRACE, HANDLING_DEADLINE, Node, Setup, eventually};
 
 /// auth, as far as decisions go.
 #[derive(Default)]
@@ -90,6 +90,7 @@ impl Scene {
             redis_url,
             endpoints: Vec::new(),
             handling_deadline: HANDLING_DEADLINE,
+            gap_grace: GAP_GRACE,
         }
         .start()
         .await;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use petty_chassis::config::PostgresConfig;
+use petty_chassis::config::{PostgresConfig, PostgresTls};
 use petty_chassis::postgres::{Class, Db, Error, Migrations, Step};
 use petty_provision::Stack;
 use uuid::Uuid;
@@ -16,7 +16,12 @@ const PUT: &str = "-- put\nINSERT INTO applied (event_id, pet_id, body) VALUES (
 /// One connection to a database of its own, as the runtime role.
 async fn only_one(stack: &Stack, name: &str) -> PostgresConfig {
     let database = stack.postgres().ensure_database(name).await.unwrap();
-    PostgresConfig { runtime_url: database.runtime_url, owner_url: Some(database.owner_url), pool_size: 1 }
+    PostgresConfig {
+        runtime_url: database.runtime_url,
+        owner_url: Some(database.owner_url),
+        pool_size: 1,
+        tls: PostgresTls::default(),
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

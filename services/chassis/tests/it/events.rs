@@ -15,11 +15,12 @@ use secrecy::ExposeSecret as _;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
-use crate::world::{HANDLING_DEADLINE, Node, Setup, eventually};
+use crate::world::{GAP_GRACE, HANDLING_DEADLINE, Node, Setup, eventually};
 
 mod backlog;
 mod numbers;
 mod refused;
+mod repair;
 mod sharing;
 
 /// Notes every part that it applies; refuses the poisoned pet's.
@@ -166,6 +167,7 @@ impl World {
             redis_url,
             endpoints: Vec::new(),
             handling_deadline: HANDLING_DEADLINE,
+            gap_grace: GAP_GRACE,
         }
         .start()
         .await
@@ -176,6 +178,19 @@ impl World {
     }
 
     async fn consumer_with(&self, producer: &Node, handling_deadline: &'static str) -> Node {
+        self.consumer_so(producer, handling_deadline, GAP_GRACE).await
+    }
+
+    async fn consumer_waiting(&self, producer: &Node, gap_grace: &'static str) -> Node {
+        self.consumer_so(producer, HANDLING_DEADLINE, gap_grace).await
+    }
+
+    async fn consumer_so(
+        &self,
+        producer: &Node,
+        handling_deadline: &'static str,
+        gap_grace: &'static str,
+    ) -> Node {
         let database = format!("behavior_{}", self.name);
         let redis_url = self.stack.redis().url().expose_secret().to_owned();
         let endpoints = producer.address.map(|address| ("ingest", address)).into_iter().collect();
@@ -186,6 +201,7 @@ impl World {
             redis_url,
             endpoints,
             handling_deadline,
+            gap_grace,
         }
         .start()
         .await

@@ -15,6 +15,7 @@ mod otlp;
 mod partitions;
 mod pipeline;
 mod postgres;
+mod postgres_tls;
 mod process;
 mod wake;
 mod world;

@@ -3,7 +3,7 @@
 use petty_chassis::postgres::{Db, Error};
 use secrecy::ExposeSecret as _;
 
-use crate::world::{HANDLING_DEADLINE, Setup};
+use crate::world::{GAP_GRACE, HANDLING_DEADLINE, Setup};
 
 /// Both ways of joining that the planner has to choose from; statistics decide, so they change as a database grows.
 const PLANS: [&str; 2] = [
@@ -39,6 +39,7 @@ async fn partitions_are_kept_whatever_the_plan() {
         redis_url,
         endpoints: Vec::new(),
         handling_deadline: HANDLING_DEADLINE,
+        gap_grace: GAP_GRACE,
     };
     let node = setup.start().await;
     let db = &node.base.db;

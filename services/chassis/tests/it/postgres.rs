@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::Duration;
 
-use petty_chassis::config::PostgresConfig;
+use petty_chassis::config::{PostgresConfig, PostgresTls};
 use petty_chassis::postgres::requests::{self, Before};
 use petty_chassis::postgres::{Class, Db, Error, Migrations, Tx};
 use petty_chassis::telemetry::prometheus_text;
@@ -99,7 +99,7 @@ async fn what_is_dropped_while_it_begins_leaves_the_next_a_connection_that_can_w
     put(&node.base.db, id).await;
     let stack = petty_provision::shared().await.unwrap();
     let runtime_url = stack.postgres().ensure_database("postgres_begin").await.unwrap().runtime_url;
-    let only_one = PostgresConfig { runtime_url, owner_url: None, pool_size: 1 };
+    let only_one = PostgresConfig { runtime_url, owner_url: None, pool_size: 1, tls: PostgresTls::default() };
     let db = &Db::connect(&only_one).unwrap();
     let mut ended = 0;
     for polls in 1..=20 {
@@ -119,7 +119,7 @@ async fn the_first_statement_is_in_its_transaction() {
     let node = node("postgres_first").await;
     let stack = petty_provision::shared().await.unwrap();
     let runtime_url = stack.postgres().ensure_database("postgres_first").await.unwrap().runtime_url;
-    let only_one = PostgresConfig { runtime_url, owner_url: None, pool_size: 1 };
+    let only_one = PostgresConfig { runtime_url, owner_url: None, pool_size: 1, tls: PostgresTls::default() };
     let db = &Db::connect(&only_one).unwrap();
     let within = |tx: Tx| async move {
         let row = tx.query_one(WITHIN, &[]).await?;
@@ -355,6 +355,7 @@ async fn settings_that_lose_data_show_while_they_hold_and_no_longer() {
         runtime_url: database.runtime_url,
         owner_url: Some(database.owner_url),
         pool_size: 1,
+        tls: PostgresTls::default(),
     };
     // Whose name it is alone, for all tests share their metrics.
     let context = context("postgres_durable", &Keys::new().environment("auth"));

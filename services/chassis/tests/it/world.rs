@@ -69,10 +69,13 @@ pub(crate) struct Setup<'a> {
     pub(crate) endpoints: Vec<(&'static str, std::net::SocketAddr)>,
     /// Entries that wait for longer than twice this are claimed.
     pub(crate) handling_deadline: &'static str,
+    /// How long gaps are waited for.
+    pub(crate) gap_grace: &'static str,
 }
 
 /// Short, so that faults are got over within a test's patience.
 pub(crate) const HANDLING_DEADLINE: &str = "500ms";
+pub(crate) const GAP_GRACE: &str = "500ms";
 
 /// One on the shared servers, whose peers are nobody.
 pub(crate) async fn node(database: &str) -> Node {
@@ -85,6 +88,7 @@ pub(crate) async fn node(database: &str) -> Node {
         redis_url,
         endpoints: Vec::new(),
         handling_deadline: HANDLING_DEADLINE,
+        gap_grace: GAP_GRACE,
     }
     .start()
     .await
@@ -105,7 +109,7 @@ impl Setup<'_> {
             ("PETTY_SHARDS".to_owned(), "4".to_owned()),
             ("PETTY_EVENTS_HANDLING_DEADLINE".to_owned(), self.handling_deadline.to_owned()),
             ("PETTY_EVENTS_GAP_INTERVAL".to_owned(), "200ms".to_owned()),
-            ("PETTY_EVENTS_GAP_GRACE".to_owned(), "500ms".to_owned()),
+            ("PETTY_EVENTS_GAP_GRACE".to_owned(), self.gap_grace.to_owned()),
         ]);
         for (peer, address) in self.endpoints {
             environment

@@ -1,7 +1,8 @@
 //! Dead letters, handled again.
 //!
 //! Invariant: a dead letter's effects and its end are committed together, under its row's lock. Its inbox row, taken when it
-//! was buried, keeps the stream from applying it meanwhile; what the inbox refuses is applied from neither. So it is
+//! was buried, keeps the stream from applying it meanwhile. What the inbox refused was buried without one: it is whoever takes the
+//! row later who applies it, the stream or a redrive. So it is
 //! applied once, however often and by however many it is redriven. The other parts of an event that could not be split are handled as from the stream, each once by its inbox row.
 //!
 //! Order: a redriven part comes later than its number says, as a repaired one does. What consumers do tolerates
@@ -85,9 +86,14 @@ impl Consumer {
             return Ok(Outcome::NotThere);
         }
         let mut outcome = Outcome::Applied;
+        let alone = dead_letters::is_alone(event, letter.created_at);
         for part in own {
-            // One that was buried without its inbox row gets it now.
-            inbox::take(tx, event, part.pet).await?;
+            // One that was buried without its inbox row gets it now; where it has one by now, it came again once it was refused no
+            // more, and was applied.
+            if !inbox::take(tx, event, part.pet).await? && alone {
+                outcome = Outcome::NotThere;
+                continue;
+            }
             if !self.effects(tx, event, part).await? {
                 outcome = Outcome::Forgotten;
             }

@@ -111,11 +111,7 @@ impl Consumer {
                 Err(error) => self.bury_bytes(entry, &error).await,
             }
         }
-        if !self.handle_together(&events).await {
-            for event in &events {
-                self.handle(event).await;
-            }
-        }
+        self.handle_all(&events).await;
         let mut acknowledge = redis::pipe();
         for run in entries.chunk_by(|a, b| a.source.key == b.source.key) {
             let Some(first) = run.first() else { continue };
@@ -129,9 +125,18 @@ impl Consumer {
         }
     }
 
+    /// Handles events that came together. Returns only when each is handled, or left for gap repair.
+    pub(in crate::events) async fn handle_all(&self, events: &[Event]) {
+        if !self.handle_together(events).await {
+            for event in events {
+                self.handle(event).await;
+            }
+        }
+    }
+
     /// Handles all parts of an event, and notes its number. Returns only when every part is applied, skipped or buried, or where the database
     /// refuses to bury one.
-    pub(crate) async fn handle(&self, event: &Event) {
+    pub(super) async fn handle(&self, event: &Event) {
         if let Err(error) = self.handle_parts(event).instrument(event.span()).await {
             together::leave(event, &error);
         }
@@ -160,7 +165,7 @@ impl Consumer {
     }
 
     pub(super) fn split(&self, event: &Event) -> Result<Vec<Part>, String> {
-        if let Some(refused) = inbox::refuses(event, &self.context.clock) {
+        if let Some(refused) = inbox::refuses(event, self.context.clock.now()) {
             return Err(refused);
         }
         match std::panic::catch_unwind(AssertUnwindSafe(|| self.handler.split(event))) {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
-use petty_chassis::config::PostgresConfig;
+use petty_chassis::config::{PostgresConfig, PostgresTls};
 use petty_chassis::events::{shard_of, topics};
 use petty_chassis::postgres::{Db, Error};
 use petty_chassis::types::{Clock, EventId, PetId};
@@ -86,7 +86,12 @@ async fn what_the_database_refuses_to_bury_holds_nobody_up_and_is_buried_later()
     let producer = world.producer().await;
     let consumer = world.consumer(&producer).await;
     let database = world.stack.postgres().ensure_database("behavior_unburied").await.unwrap();
-    let as_owner = PostgresConfig { runtime_url: database.owner_url, owner_url: None, pool_size: 1 };
+    let as_owner = PostgresConfig {
+        runtime_url: database.owner_url,
+        owner_url: None,
+        pool_size: 1,
+        tls: PostgresTls::default(),
+    };
     let owner = &Db::connect(&as_owner).unwrap();
     let change = async |sql: &'static str| {
         let changed: Result<u64, Error> =

@@ -14,10 +14,10 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::{Notebook, World, applied, flush, pets};
-use crate::world::{HANDLING_DEADLINE, Setup, eventually};
+use crate::world::{GAP_GRACE, HANDLING_DEADLINE, Setup, eventually};
 
 /// How many shards each replica has, by the table, least first.
-async fn shares(db: &Db) -> Vec<i64> {
+pub(super) async fn shares(db: &Db) -> Vec<i64> {
     let sql = "-- shares\nSELECT count(*) FROM event_consumer_shards WHERE lease_until > now() GROUP BY holder ORDER BY 1";
     let read = |tx: petty_chassis::postgres::Tx| async move {
         let rows = tx.query(sql, &[]).await?;
@@ -27,7 +27,7 @@ async fn shares(db: &Db) -> Vec<i64> {
 }
 
 /// The rounds that each pet's parts are of, in the order in which they were applied.
-async fn rounds(db: &Db) -> BTreeMap<Uuid, Vec<u8>> {
+pub(super) async fn rounds(db: &Db) -> BTreeMap<Uuid, Vec<u8>> {
     let sql = "-- rounds\nSELECT pet_id, body FROM applied ORDER BY place";
     let rows = db.read("rounds", |tx| async move { tx.query(sql, &[]).await }).await.unwrap();
     let mut rounds = BTreeMap::<Uuid, Vec<u8>>::new();
@@ -142,6 +142,7 @@ async fn who_cannot_read_the_streams_leaves_its_shards_to_who_can() {
         redis_url: through.to_string(),
         endpoints: Vec::new(),
         handling_deadline: HANDLING_DEADLINE,
+        gap_grace: GAP_GRACE,
     }
     .start()
     .await;
