@@ -11,7 +11,7 @@ use petty_scenarios::{Fix, Recording, Species as Kind};
 use crate::first;
 
 /// The rules that come with Petty; a test of theirs reads them, so they can be read.
-static RULES: LazyLock<domain::v1::Rules> =
+pub(crate) static RULES: LazyLock<domain::v1::Rules> =
     LazyLock::new(|| domain::v1::Rules::built_in().expect("the built-in rules hold together"));
 
 /// One of those compared.

@@ -1,7 +1,7 @@
 //! Alerts over real animals: dogs at rest raise none, and each that a cat raises is looked at.
 //!
-//! Invariant: an exit is held against the cat's own later fixes: one that stays out for three fixes or more was out by its own
-//! account; of any other it is said how far, and for how long.
+//! Invariant: each exit has one reason, which follows from the cat's fixes and its figures alone: for how long and how far it was
+//! outside, by how many fixes, and how fast it must have gone from fix to fix, from the last one inside to the first one inside again.
 
 use jiff::tz::TimeZone;
 use petty_behavior::domain::alerts::{Context, Kind, Report, Watch};
@@ -15,17 +15,96 @@ use uuid::Uuid;
 use crate::alarms::{BUFFER_M, RADIUS_M};
 use crate::recorded::Animal;
 
+/// Faster from fix to fix no cat goes for minutes, metres a second (a trot, ~): there a fix is wrong.
+pub const TROT_MPS: f64 = 3.0;
+/// What fixes that state no error may be off by, metres (a receiver's among houses, ~).
+pub const ERROR_M: f64 = 25.0;
+/// Fixes outside in a row from which on a cat stayed outside by its own account.
+pub const STAYED: usize = 3;
+/// Two fixes outside are of one time outside where no other was due between: these collars tell one every three minutes.
+pub const BETWEEN_MINUTES: f64 = 10.0;
+
+/// Why an exit was raised.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reason {
+    /// It went there or back faster than [`TROT_MPS`]: a wrong fix, and a false alarm.
+    TooFast,
+    /// It was never more than [`ERROR_M`] beyond what the zone allows: outside, or the fixes' own error.
+    Edge,
+    /// [`STAYED`] fixes in a row or more.
+    Stayed,
+    /// Two fixes, one soon after the other.
+    Twice,
+    /// Two fixes, between which the collar told none for longer than [`BETWEEN_MINUTES`].
+    BothEnds,
+}
+
+impl Reason {
+    /// All, in the order in which they are asked.
+    pub const ALL: [Self; 5] = [Self::TooFast, Self::Edge, Self::Stayed, Self::Twice, Self::BothEnds];
+
+    /// In words.
+    #[must_use]
+    pub fn words(self) -> String {
+        match self {
+            Self::TooFast => format!("false: faster than {TROT_MPS} m/s from fix to fix"),
+            Self::Edge => {
+                format!(
+                    "at the edge: within {ERROR_M} m of what the zone allows, so that the fixes' own error may do"
+                )
+            }
+            Self::Stayed => format!("stayed out: {STAYED} fixes in a row or more"),
+            Self::Twice => format!("out and back: two fixes within {BETWEEN_MINUTES} min"),
+            Self::BothEnds => format!("out at both ends of {BETWEEN_MINUTES} min and more without a fix"),
+        }
+    }
+
+    /// Whether the cat's own fixes bear the exit out.
+    #[must_use]
+    pub const fn is_so(self) -> Option<bool> {
+        match self {
+            Self::TooFast => Some(false),
+            Self::Edge => None,
+            Self::Stayed | Self::Twice | Self::BothEnds => Some(true),
+        }
+    }
+}
+
 /// An exit of a real animal.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Outing {
     /// The animal's place in its recordings.
     pub animal: usize,
-    /// Fixes outside in a row, from the one before the alert on.
+    /// Fixes outside in a row, the one that raised it among them.
     pub fixes: usize,
     /// From the first of these to the last, minutes.
     pub minutes: f64,
+    /// From the last fix inside to the first one inside again; `None` where the recording begins or ends outside.
+    pub at_most_minutes: Option<f64>,
     /// The furthest, metres from the middle of its fixes.
     pub furthest_m: f64,
+    /// The fastest from fix to fix, the way out and back among them, metres a second.
+    pub fastest_mps: f64,
+    /// The longest without a fix meanwhile, minutes, the way out and back left out.
+    pub longest_gap_minutes: f64,
+}
+
+impl Outing {
+    /// Why it was raised.
+    #[must_use]
+    pub fn reason(&self) -> Reason {
+        if self.fastest_mps > TROT_MPS {
+            Reason::TooFast
+        } else if self.furthest_m <= RADIUS_M + BUFFER_M + ERROR_M {
+            Reason::Edge
+        } else if self.fixes >= STAYED {
+            Reason::Stayed
+        } else if self.longest_gap_minutes <= BETWEEN_MINUTES {
+            Reason::Twice
+        } else {
+            Reason::BothEnds
+        }
+    }
 }
 
 /// What alerts did over the recorded animals.
@@ -41,6 +120,14 @@ pub struct Outings {
     pub outings: Vec<Outing>,
     /// Alerts of cats of any other kind.
     pub others: usize,
+}
+
+impl Outings {
+    /// Alerts of cats that nothing of their fixes explains.
+    #[must_use]
+    pub fn unexplained(&self) -> usize {
+        self.others + self.outings.iter().filter(|one| one.reason().is_so() == Some(false)).count()
+    }
 }
 
 /// Over recorded animals, a safe zone about the middle of each one's fixes.
@@ -120,17 +207,31 @@ fn raised(animal: &Animal, home: Option<&Position>) -> Vec<(Kind, usize)> {
 }
 
 fn outing(nth: usize, animal: &Animal, home: &Position, at: usize) -> Outing {
+    let readings = &animal.readings;
     let beyond =
-        |index: &usize| animal.readings[*index].position.is_some_and(|fix| distance_m(&fix, home) > RADIUS_M);
+        |index: &usize| readings[*index].position.is_some_and(|fix| distance_m(&fix, home) > RADIUS_M);
     let first = (0..=at).rev().take_while(beyond).last().unwrap_or(at);
-    let out: Vec<usize> = (first..animal.readings.len()).take_while(beyond).collect();
-    let last = out.last().copied().unwrap_or(at);
-    let away = out.iter().filter_map(|index| animal.readings[*index].position);
+    let last = (at..readings.len()).take_while(beyond).last().unwrap_or(at);
+    let minutes =
+        |from: usize, to: usize| readings[to].at.duration_since(readings[from].at).as_secs_f64() / 60.0;
+    let (before, after) = (first.checked_sub(1), Some(last + 1).filter(|after| *after < readings.len()));
+    let pace = |from: usize| {
+        let (here, there) = (readings[from].position?, readings[from + 1].position?);
+        Some(distance_m(&here, &there) / (60.0 * minutes(from, from + 1)).max(1.0))
+    };
+    let most = |figures: &mut dyn Iterator<Item = f64>| figures.fold(0.0, f64::max);
     Outing {
         animal: nth,
-        fixes: out.len(),
-        minutes: animal.readings[last].at.duration_since(animal.readings[first].at).as_secs_f64() / 60.0,
-        furthest_m: away.map(|fix| distance_m(&fix, home)).fold(0.0, f64::max),
+        fixes: last - first + 1,
+        minutes: minutes(first, last),
+        at_most_minutes: before.zip(after).map(|(before, after)| minutes(before, after)),
+        furthest_m: most(
+            &mut readings[first..=last]
+                .iter()
+                .filter_map(|reading| reading.position.map(|fix| distance_m(&fix, home))),
+        ),
+        fastest_mps: most(&mut (before.unwrap_or(first)..after.unwrap_or(last)).filter_map(pace)),
+        longest_gap_minutes: most(&mut (first..last).map(|from| minutes(from, from + 1))),
     }
 }
 
@@ -154,7 +255,27 @@ mod tests {
         let found = outings(&[dog, cat]);
         assert_eq!((found.dogs.0, found.dogs_alerts, found.cats.0, found.others), (1, 0, 1, 0));
         let [one] = found.outings.try_into().unwrap();
-        assert_eq!((one.animal, one.fixes), (1, 10));
+        assert_eq!((one.animal, one.fixes, one.reason()), (1, 10, Reason::Stayed));
         assert!((one.furthest_m - 148.0).abs() < 5.0 && (one.minutes - 9.0).abs() < 0.1, "{one:?}");
+        assert!((one.at_most_minutes.unwrap() - 11.0).abs() < 0.1 && (one.fastest_mps - 2.5).abs() < 0.1);
+    }
+
+    #[test]
+    fn each_exit_has_the_reason_that_its_figures_say() {
+        let two = Outing {
+            animal: 0,
+            fixes: 2,
+            minutes: 3.0,
+            at_most_minutes: Some(9.0),
+            furthest_m: 130.0,
+            fastest_mps: 0.6,
+            longest_gap_minutes: 3.0,
+        };
+        assert_eq!(two.reason(), Reason::Twice);
+        assert_eq!(Outing { longest_gap_minutes: 40.0, ..two }.reason(), Reason::BothEnds);
+        assert_eq!(Outing { fixes: 3, ..two }.reason(), Reason::Stayed);
+        assert_eq!(Outing { furthest_m: 99.0, fixes: 9, ..two }.reason(), Reason::Edge);
+        assert_eq!(Outing { fastest_mps: 3.5, ..two }.reason(), Reason::TooFast);
+        assert_eq!(Reason::ALL.map(Reason::is_so), [Some(false), None, Some(true), Some(true), Some(true)]);
     }
 }

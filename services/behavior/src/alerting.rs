@@ -3,14 +3,15 @@
 //! Invariants: whoever changes an alert of a pet holds the pet's lock, so that each is raised once and told in order, whichever
 //! replica does it; what is to be done at a time stands in the database and is taken by one statement.
 
-use jiff::{SignedDuration, Timestamp};
-use petty_chassis::calendar::{self, Bounds};
+use jiff::Timestamp;
+use petty_chassis::calendar;
 use petty_chassis::events::{Outgoing, inbox, outbox, topics};
 use petty_chassis::postgres::{Db, Error, Tx};
 use petty_chassis::types::{Behavior, Clock, PetId};
 use petty_proto::events::v1::{AlertChanged, BehaviorChanged};
 use uuid::Uuid;
 
+use crate::domain::alerts::due::{self, Lying};
 use crate::domain::alerts::machine::{self, Alert};
 use crate::domain::alerts::{Context, Kind, Report, Signal, Watch};
 use crate::domain::v1::{Head, Own};
@@ -25,14 +26,6 @@ const SILENCE: &str = "silence";
 const INACTIVITY: &str = "inactivity";
 /// So much that is due is looked at before looking again.
 const BATCH: i64 = 100;
-/// How often a pet is looked at for having lain too long.
-const LOOK: SignedDuration = SignedDuration::from_mins(30);
-/// Lying this long by day is told (domain.md).
-const LYING: SignedDuration = SignedDuration::from_hours(8);
-/// The day's hours that count: between what most call night (~).
-const DAYTIME: (i8, i8) = (7, 22);
-/// What it is wont to: the longest it lay by day within this time, and a quarter more (~).
-const HABIT: SignedDuration = SignedDuration::from_hours(14 * 24);
 
 /// What writes alerts down and tells of them.
 #[derive(Clone, Debug)]
@@ -73,7 +66,7 @@ impl Teller<'_> {
         let from = watch.silent_from().and_then(|from| Timestamp::from_microsecond(from).ok());
         if let Some(from) = from.filter(|_| !watch.armed) {
             alerts::arm(self.tx, pet, SILENCE, from).await?;
-            alerts::arm(self.tx, pet, INACTIVITY, now.saturating_add(LOOK).unwrap_or(now)).await?;
+            alerts::arm(self.tx, pet, INACTIVITY, now.saturating_add(due::LOOK).unwrap_or(now)).await?;
             watch.armed = true;
         }
         Ok(())
@@ -189,7 +182,7 @@ impl Alerting {
         // A collar that is silent says nothing of its pet; its next reading arms this again.
         if from.is_some_and(|from| from > now) {
             teller.lying(pet, &about, now).await?;
-            alerts::arm(tx, pet, INACTIVITY, now.saturating_add(LOOK).unwrap_or(now)).await?;
+            alerts::arm(tx, pet, INACTIVITY, now.saturating_add(due::LOOK).unwrap_or(now)).await?;
         } else {
             watch.armed = false;
             states::put_watch(tx, pet, &watch).await?;
@@ -239,21 +232,18 @@ impl Teller<'_> {
     /// The pet's collar is silent, as far as it can be told. Its next reading notes again when to look.
     async fn silence(&self, pet: PetId, about: &Pet, watch: &mut Watch) -> Result<(), Error> {
         let now = self.clock.now();
-        // It is said once, and not again and again as what readings say: where none may be raised yet, it is looked at again once one may.
-        let rests = machine::rests_until(alerts::last(self.tx, pet, Kind::SilentCollar).await?.as_ref());
-        if let Some(until) = rests.filter(|until| *until > now) {
-            alerts::arm(self.tx, pet, SILENCE, until).await?;
-            return self.end_open(pet, watch).await;
-        }
-        let signal = watch.silence(now.as_microsecond());
-        watch.armed = false;
+        let last = alerts::last(self.tx, pet, Kind::SilentCollar).await?;
+        let signal = match due::silence(watch, last.as_ref(), now) {
+            Ok(signal) => signal,
+            Err(until) => {
+                alerts::arm(self.tx, pet, SILENCE, until).await?;
+                return self.end_open(pet, watch).await;
+            }
+        };
         states::put_watch(self.tx, pet, watch).await?;
         self.end_open(pet, watch).await?;
         match signal {
-            Some(signal) => {
-                let at = rests.map_or(signal.at, |until| signal.at.max(until));
-                self.signal(pet, about, &Signal { at, ..signal }).await
-            }
+            Some(signal) => self.signal(pet, about, &signal).await,
             None => Ok(()),
         }
     }
@@ -273,72 +263,18 @@ impl Teller<'_> {
     /// Whether the pet has been lying for most of the day, and longer than it is wont to.
     async fn lying(&self, pet: PetId, about: &Pet, now: Timestamp) -> Result<(), Error> {
         let zone = calendar::zone(&about.time_zone);
-        let daytime = |date: jiff::civil::Date| {
-            let at = |hour| date.at(hour, 0, 0, 0).to_zoned(zone.clone()).ok().map(|zoned| zoned.timestamp());
-            Some(Bounds { start: at(DAYTIME.0)?, end: at(DAYTIME.1)? })
-        };
-        let Some(today) = daytime(calendar::date(now, &zone)) else { return Ok(()) };
-        let since = now.saturating_sub(HABIT).unwrap_or(now);
+        let since = now.saturating_sub(due::HABIT).unwrap_or(now);
         let moves = episodes::times(self.tx, pet, since, Behavior::moves).await?;
-        let up = moves.last().map_or(since, |(_, end)| *end);
-        let lying = now.min(today.end).duration_since(up.max(today.start));
-        if lying < LYING {
-            // It was up: what was told of its lying is over.
-            let at = up.min(now);
-            let over = Signal {
-                kind: Kind::Inactivity,
-                on: false,
-                at,
-                severity: Kind::Inactivity.severity(),
-                zone: None,
-                evidence: Vec::new(),
-            };
-            return if up > today.start { self.signal(pet, about, &over).await } else { Ok(()) };
-        }
-        // What nobody saw is no lying: the collar may have been off, or away.
-        let (from, to) = (up.max(today.start), now.min(today.end));
-        let rests = |behavior| matches!(behavior, Behavior::DeepSleep | Behavior::Resting);
-        let rests = episodes::times(self.tx, pet, from, rests).await?;
-        let seen = rests.iter().map(|(start, end)| end.min(&to).duration_since(*start.max(&from)));
-        let lying: SignedDuration = seen.filter(SignedDuration::is_positive).sum();
-        if lying < LYING {
-            return Ok(());
-        }
-        // The longest of the days before, between two moves, seen or not.
-        let mut longest = SignedDuration::ZERO;
-        let mut days = 0_u32;
-        let mut date = calendar::date(since, &zone);
-        while let (Some(day), Ok(next)) = (daytime(date), date.tomorrow())
-            && day.end < today.start
-        {
-            date = next;
-            let mut at = day.start;
-            let within = moves.iter().filter(|(start, end)| *end > day.start && *start < day.end);
-            let mut moved = false;
-            for (start, end) in within {
-                moved = true;
-                longest = longest.max(start.duration_since(at));
-                at = *end;
+        let said = match due::lying(&zone, now, &moves) {
+            Lying::No(said) => said,
+            Lying::Since(lay) => {
+                let rests = episodes::times(self.tx, pet, lay.bounds.start, Behavior::is_rest).await?;
+                lay.told(&zone, &rests, &moves)
             }
-            // A day without a move may be one that the collar was not worn.
-            if moved {
-                days += 1;
-                longest = longest.max(day.end.duration_since(at));
-            }
-        }
-        // Of a pet that is not known for a week nobody knows what it is wont to.
-        if days < 7 || lying.as_secs_f64() < 1.25 * longest.as_secs_f64() {
-            return Ok(());
-        }
-        let hours = |duration: SignedDuration| duration.as_secs_f64() / 3_600.0;
-        let signal = Signal {
-            kind: Kind::Inactivity,
-            on: true,
-            at: now,
-            severity: Kind::Inactivity.severity(),
-            zone: None,
-            evidence: vec![("lying_hours", hours(lying)), ("longest_before_hours", hours(longest))],
         };
-        self.signal(pet, about, &signal).await
+        match said {
+            Some(signal) => self.signal(pet, about, &signal).await,
+            None => Ok(()),
+        }
     }
 }

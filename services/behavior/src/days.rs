@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use jiff::civil::Date;
-use jiff::{SignedDuration, Timestamp};
+use jiff::{SignedDuration, Timestamp, ToSpan as _};
 use petty_chassis::calendar::{self, Bounds, touched, zone};
 use petty_chassis::events::{Outgoing, inbox, outbox, topics};
 use petty_chassis::postgres::{Db, Error, Tx};
@@ -15,10 +15,10 @@ use petty_proto::events::v1::DayClosed;
 
 use crate::alerting::Teller;
 use crate::config::DayConfig;
-use crate::domain::alerts::{Kind, Signal};
-use crate::domain::history::{self, Day, TREND_DAYS};
+use crate::domain::alerts::due;
+use crate::domain::history::{Day, TREND_DAYS};
 use crate::domain::v1::rules::VERSION;
-use crate::domain::{NIGHT, Totals};
+use crate::domain::{Totals, nights};
 use crate::grpc::convert;
 use crate::pets::Pet;
 use crate::store::days::Due;
@@ -66,14 +66,15 @@ pub(crate) async fn move_zone(
 pub struct Closer {
     db: Db,
     clock: Clock,
+    config: DayConfig,
     shards: i16,
 }
 
 impl Closer {
     /// Over the service's own database, telling into so many shards.
     #[must_use]
-    pub fn new(db: Db, clock: Clock, shards: i16) -> Self {
-        Self { db, clock, shards }
+    pub fn new(db: Db, clock: Clock, config: DayConfig, shards: i16) -> Self {
+        Self { db, clock, config, shards }
     }
 
     /// Tells all that is due; how many days.
@@ -118,16 +119,15 @@ impl Closer {
         };
         let Some(taken) = days::take(tx, &self.clock, pet, date).await? else { return Ok(false) };
         let Some(day) = Bounds::of(date, &zone(&about.time_zone)) else { return Ok(false) };
-        let clock = |hour| {
-            date.at(hour, 0, 0, 0).to_zoned(zone(&about.time_zone)).ok().map(|zoned| zoned.timestamp())
-        };
-        let nights: Vec<Bounds> = clock(NIGHT.0)
-            .zip(clock(NIGHT.1))
-            .map(|(end, start)| [Bounds { start: day.start, end }, Bounds { start, end: day.end }])
-            .into_iter()
-            .flatten()
-            .collect();
-        let totals = Totals::of(&days::stretches(tx, pet, day).await?, day, &nights);
+        let over = day.end.saturating_add(self.config.grace).unwrap_or(Timestamp::MAX);
+        if over > self.clock.now() {
+            // The pet moved west: by the clock that it lives by now the day goes on.
+            days::touch(tx, &self.clock, &[Due { pet, date, at: over }]).await?;
+            return Ok(false);
+        }
+        let nights = nights(date, day, &zone(&about.time_zone));
+        let stretches = days::stretches(tx, pet, day).await?;
+        let totals = Totals { time_zone: about.time_zone.clone(), ..Totals::of(&stretches, day, &nights) };
         if taken.totals.as_ref() == Some(&totals) {
             return Ok(false);
         }
@@ -146,6 +146,7 @@ impl Closer {
             distance_m: totals.distance_m,
             resting_heart_rate: totals.resting_heart_rate,
             rule_version: VERSION.to_owned(),
+            motion_minutes: Some(totals.motion_minutes()),
         };
         let topic = &topics::BEHAVIOR_DAY_CLOSED;
         outbox::write(tx, &self.clock, &Outgoing::of_pet(topic, pet, version.into(), self.shards, &closed))
@@ -162,39 +163,16 @@ impl Closer {
         date: Date,
         day: Bounds,
     ) -> Result<(), Error> {
-        let told = days::told(tx, pet, TREND_DAYS).await?;
+        let told = days::told(tx, pet, date.saturating_sub(TREND_DAYS.days())).await?;
         if told.last().is_none_or(|(last, _)| *last != date) {
             // A day of the past that changed: what is told of now follows from the newest.
             return Ok(());
         }
         let known: Vec<Day> = told.iter().filter_map(|(date, totals)| Day::of(*date, totals)).collect();
         let teller = Teller { tx, clock: &self.clock, shards: self.shards };
-        let say = |kind: Kind, on: bool, evidence: Vec<(&'static str, f64)>| Signal {
-            kind,
-            on,
-            at: day.end,
-            severity: kind.severity(),
-            zone: None,
-            evidence,
-        };
-        let trend = match history::trend(&known) {
-            Some((rise, percent)) => {
-                say(Kind::HeartRateTrend, true, vec![("rise_bpm", rise), ("rise_percent", percent)])
-            }
-            None => say(Kind::HeartRateTrend, false, Vec::new()),
-        };
-        teller.signal(pet, about, &trend).await?;
-        let night = match history::restless(&known) {
-            Some(Ok((awake, usual))) => {
-                let evidence = vec![("awake_minutes", awake), ("usual_minutes", usual)];
-                Some(say(Kind::NightRestlessness, true, evidence))
-            }
-            Some(Err(())) => Some(say(Kind::NightRestlessness, false, Vec::new())),
-            None => None,
-        };
-        match night {
-            Some(night) => teller.signal(pet, about, &night).await,
-            None => Ok(()),
+        for signal in due::look_back(&known, day.end) {
+            teller.signal(pet, about, &signal).await?;
         }
+        Ok(())
     }
 }

@@ -24,9 +24,10 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-pub use day::{Hour, NIGHT, Stretch, Totals};
+pub use day::{Hour, Stretch, Totals, nights};
 pub use episode::{Episode, Evidence};
 pub use kin::{Build, Kin, Size, Stage};
+pub use petty_chassis::calendar::{Bounds, touched};
 pub use petty_chassis::types::Behavior;
 
 /// One reading of one pet. An absent value is unknown, never zero.

@@ -60,7 +60,7 @@ async fn run(context: Context, config: Config) -> anyhow::Result<()> {
     let pets = Box::new(RemotePets::new(base.mesh.channel("auth")));
     let worker = Worker::new(context.clock.clone(), base.events.shards(), pets).closing_days(config.days);
     base.events.consume(Arc::new(worker), &base.mesh);
-    let closer = Closer::new(base.db.clone(), context.clock.clone(), base.events.shards());
+    let closer = Closer::new(base.db.clone(), context.clock.clone(), config.days, base.events.shards());
     periodic::every(&context, "close-days", config.days.check, move || {
         let closer = closer.clone();
         async move { closer.close_due().await.map(|_| ()) }

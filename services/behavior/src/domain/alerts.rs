@@ -3,6 +3,7 @@
 //! Invariant: nothing here knows the clock or a database: a [`Watch`] says what readings mean, [`machine`] what that does
 //! to the one alert of a kind that may be open. "domain.md" is the design's page of the field's numbers; (~) marks textbook values.
 
+pub mod due;
 mod fence;
 pub mod machine;
 mod nights;
@@ -15,7 +16,7 @@ use uuid::Uuid;
 
 use super::{Position, Species};
 
-pub use watch::{Context, Watch};
+pub use watch::{Context, OWN_DAYS, Watch};
 
 /// Name and version of these rules, kept with each alert.
 pub const RULE_VERSION: &str = "alerts/1";

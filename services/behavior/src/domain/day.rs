@@ -4,6 +4,8 @@
 
 use std::collections::BTreeMap;
 
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use petty_chassis::calendar::Bounds;
 use serde::{Deserialize, Serialize};
@@ -21,6 +23,8 @@ pub struct Stretch {
     pub path_m: Option<f64>,
     /// Its mean heart rate, beats per minute.
     pub mean_heart_rate: Option<f64>,
+    /// Whether levels or fixes told if the pet moved.
+    pub motion: bool,
 }
 
 /// A day's totals.
@@ -40,25 +44,34 @@ pub struct Totals {
     /// Mean heart rate at rest by night, weighted by time, beats per minute; absent where the night was not seen.
     #[serde(default)]
     pub night_resting_heart_rate: Option<f64>,
+    /// Minutes of known behaviours of which neither levels nor fixes told whether the pet moved: what moved is not counted then, and is not 0.
+    #[serde(default)]
+    pub motionless_minutes: f64,
+    /// The zone whose day it is; empty of days that were told before it was kept.
+    #[serde(default)]
+    pub time_zone: String,
     /// By hours from its begin on; absent of days that were told before they were counted.
     #[serde(default)]
     pub hours: Vec<Hour>,
 }
 
-/// Nobody is told of hours and of hearts by night: totals that differ in these alone, as by another clock, tell nothing new.
+/// Nobody is told of hours and of hearts by night: totals that differ in these alone tell nothing new. Another zone does: the day has other
+/// bounds.
 impl PartialEq for Totals {
     fn eq(&self, other: &Self) -> bool {
         let told = |totals: &Self| {
             (totals.covered_minutes, totals.distance_m, totals.resting_heart_rate, totals.night_awake_minutes)
         };
-        told(self) == told(other) && self.behaviors == other.behaviors
+        let moved = [&self.time_zone, &other.time_zone].iter().all(|zone| !zone.is_empty())
+            && self.time_zone != other.time_zone;
+        told(self) == told(other) && self.behaviors == other.behaviors && !moved
     }
 }
 
 /// An hour's totals.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Hour {
-    /// Minutes with readings.
+    /// Minutes of known behaviours: of a collar on its charger nothing is known.
     pub covered_minutes: f64,
     /// Minutes on the move.
     pub active_minutes: f64,
@@ -73,7 +86,10 @@ impl Hour {
         let (mut totals, mut beats) = (Self::default(), 0.0);
         for stretch in stretches {
             let minutes = stretch.bounds.cut(hour).minutes().max(0.0);
-            totals.covered_minutes += minutes;
+            // Where nothing tells whether it moves, it is not known to lie.
+            if stretch.behavior.is_known() && stretch.motion {
+                totals.covered_minutes += minutes;
+            }
             if stretch.behavior.moves() {
                 totals.active_minutes += minutes;
             }
@@ -95,11 +111,34 @@ fn hours(day: Bounds) -> impl Iterator<Item = Bounds> {
 }
 
 /// Night, by the pet's clock: until the first hour, and from the second on.
-pub const NIGHT: (i8, i8) = (6, 22);
-/// A night counts that was seen for half of it.
+const NIGHT: (i8, i8) = (6, 22);
+/// A night counts of which half is known: what a collar on its charger says is no calm night.
 const NIGHT_SEEN_MINUTES: f64 = 240.0;
 
+/// The parts of a day that are night.
+#[must_use]
+pub fn nights(date: Date, day: Bounds, zone: &TimeZone) -> Vec<Bounds> {
+    let clock = |hour| date.at(hour, 0, 0, 0).to_zoned(zone.clone()).ok().map(|zoned| zoned.timestamp());
+    let parts = clock(NIGHT.0)
+        .zip(clock(NIGHT.1))
+        .map(|(end, start)| [Bounds { start: day.start, end }, Bounds { start, end: day.end }]);
+    parts.into_iter().flatten().collect()
+}
+
 impl Totals {
+    /// Minutes of known behaviours in which levels or fixes told whether the pet moved.
+    #[must_use]
+    pub fn motion_minutes(&self) -> f64 {
+        (self.known_minutes() - self.motionless_minutes).max(0.0)
+    }
+
+    /// Minutes of known behaviours.
+    #[must_use]
+    pub fn known_minutes(&self) -> f64 {
+        let known = self.behaviors.iter().filter(|(behavior, _)| behavior.is_known());
+        known.map(|(_, (minutes, _))| minutes).sum()
+    }
+
     /// Of the episodes that reach into a day, with the parts of it that are night.
     #[must_use]
     pub fn of(stretches: &[Stretch], day: Bounds, nights: &[Bounds]) -> Self {
@@ -114,9 +153,10 @@ impl Totals {
             }
             totals.covered_minutes += minutes;
             let dark: f64 = nights.iter().map(|night| stretch.bounds.cut(*night).minutes().max(0.0)).sum();
-            seen += dark;
-            if stretch.behavior.is_known() && !stretch.behavior.is_rest() {
-                awake += dark;
+            if stretch.behavior.is_known() {
+                seen += dark;
+                awake += if stretch.behavior.is_rest() { 0.0 } else { dark };
+                totals.motionless_minutes += if stretch.motion { 0.0 } else { minutes };
             }
             let share = totals.behaviors.entry(stretch.behavior).or_default();
             *share = (share.0 + minutes, share.1 + 1);
@@ -155,7 +195,7 @@ mod tests {
     }
 
     fn stretch(behavior: Behavior, start: &str, end: &str) -> Stretch {
-        Stretch { behavior, bounds: bounds(start, end), path_m: None, mean_heart_rate: None }
+        Stretch { behavior, bounds: bounds(start, end), path_m: None, mean_heart_rate: None, motion: true }
     }
 
     #[test]
@@ -199,6 +239,24 @@ mod tests {
         assert!((totals.covered_minutes - 325.0).abs() < 1e-9);
         assert!((totals.distance_m.unwrap() - 200.0).abs() < 1e-9);
         assert!((totals.resting_heart_rate.unwrap() - 55.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn what_is_not_known_is_neither_calm_nor_lying() {
+        let (start, end) = ("2026-01-10T00:00:00Z", "2026-01-10T06:00:00Z");
+        let night = [bounds(start, end)];
+        let of = |behavior, motion| {
+            Totals::of(&[Stretch { motion, ..stretch(behavior, start, end) }], day(), &night)
+        };
+        // A collar on its charger.
+        let unknown = of(Behavior::Unknown, true);
+        assert_eq!((unknown.night_awake_minutes, unknown.covered_minutes), (None, 360.0));
+        assert_eq!(unknown.hours[3], Hour::default());
+        // One that tells heart rates alone.
+        let rates = of(Behavior::DeepSleep, false);
+        assert_eq!((rates.night_awake_minutes, rates.motionless_minutes), (Some(0.0), 360.0));
+        assert_eq!(rates.hours[3].covered_minutes, 0.0);
+        assert_eq!(of(Behavior::DeepSleep, true).motionless_minutes, 0.0);
     }
 
     #[test]

@@ -13,16 +13,19 @@ use super::{Behavior, Kin, Species, Totals};
 pub use change::{Anomaly, Change, Feature, Figure, anomaly};
 pub use hours::{HourUsual, hours};
 
-/// A day counts that was seen for half of it.
-const COVERED_MINUTES: f64 = 720.0;
+/// A day counts of which half is known.
+const KNOWN_MINUTES: f64 = 720.0;
 /// Days until there is anything to compare with (domain.md: 7 days).
 pub const DAYS_WANTED: usize = 7;
 /// Days that a forecast needs: four weeks, of which the last two are forecast again to see whether that is worth anything.
 pub const FORECAST_DAYS: usize = 28;
 const BACKTEST_DAYS: usize = 14;
-/// The days of a trend (domain.md), and how many of them must be there.
+/// What is said of now is of a day not longer ago than this (~): of May nobody wants to hear in November.
+pub const RECENT_DAYS: i64 = 7;
+/// The days of a trend (domain.md),
 pub const TREND_DAYS: i64 = 40;
-const TREND_WANTED: usize = 30;
+/// and how many of them must be there.
+pub const TREND_WANTED: usize = 30;
 /// What is to be expected of such a pet counts like so many of its own (~): after 7 it is an eighth.
 const PRIOR_DAYS: f64 = 1.0;
 /// After so many days a day counts for half.
@@ -33,8 +36,8 @@ const HALF_LIFE_DAYS: f64 = 14.0;
 pub struct Day {
     /// Which.
     pub date: Date,
-    /// Minutes on the move.
-    pub active_minutes: f64,
+    /// Minutes on the move; absent where levels and fixes do not tell for half of the day.
+    pub active_minutes: Option<f64>,
     /// Minutes asleep.
     pub sleep_minutes: f64,
     /// Mean at rest, beats per minute.
@@ -46,12 +49,9 @@ pub struct Day {
 }
 
 impl Day {
-    /// Of a day's totals; `None` where too little of it was seen.
+    /// Of a day's totals; `None` where too little of it is known.
     #[must_use]
     pub fn of(date: Date, totals: &Totals) -> Option<Self> {
-        if totals.covered_minutes < COVERED_MINUTES {
-            return None;
-        }
         let minutes = |of: &dyn Fn(Behavior) -> bool| -> f64 {
             totals
                 .behaviors
@@ -60,9 +60,13 @@ impl Day {
                 .map(|(_, (minutes, _))| minutes)
                 .sum()
         };
+        if totals.known_minutes() < KNOWN_MINUTES {
+            return None;
+        }
+        let moved = totals.motion_minutes() >= KNOWN_MINUTES;
         Some(Self {
             date,
-            active_minutes: minutes(&Behavior::moves),
+            active_minutes: moved.then(|| minutes(&Behavior::moves)),
             sleep_minutes: minutes(&|behavior| behavior == Behavior::DeepSleep),
             resting_heart_rate: totals.resting_heart_rate,
             night_awake_minutes: totals.night_awake_minutes,
@@ -73,6 +77,17 @@ impl Day {
     fn is_weekend(&self) -> bool {
         is_weekend(self.date)
     }
+
+    /// Whether it is of now.
+    fn is_recent(&self, today: Date) -> bool {
+        is_recent(self.date, today)
+    }
+}
+
+/// Whether a day is of now, by the date.
+#[must_use]
+pub fn is_recent(date: Date, today: Date) -> bool {
+    ordinal(today) - ordinal(date) <= RECENT_DAYS as f64
 }
 
 fn is_weekend(date: Date) -> bool {
@@ -119,11 +134,11 @@ impl Usual {
         (median + (expected - median) * share, share)
     }
 
-    /// How unusual a figure is, in spreads; a spread counts as a tenth of the median at least, so that the most regular pet is
-    /// not alarming at once (~).
+    /// How unusual a figure is, in spreads; a spread counts as a tenth of the median at least, and as `least`, so that the most regular pet
+    /// is not alarming at once (~).
     #[must_use]
-    pub fn away(&self, figure: f64) -> f64 {
-        (figure - self.median) / self.spread.max(0.1 * self.median.abs()).max(1e-9)
+    pub fn away(&self, figure: f64, least: f64) -> f64 {
+        (figure - self.median) / self.spread.max(0.1 * self.median.abs()).max(least)
     }
 }
 
@@ -212,7 +227,7 @@ pub fn restless(days: &[Day]) -> Option<Result<(f64, f64), ()>> {
     let awake = last.night_awake_minutes?;
     let nights: Vec<f64> = before.iter().filter_map(|day| day.night_awake_minutes).collect();
     let usual = Usual::of(&nights).filter(|usual| usual.days >= DAYS_WANTED)?;
-    let beyond = usual.away(awake) > 3.0 && awake > usual.median + 45.0;
+    let beyond = usual.away(awake, Figure::NightAwake.least()) > 3.0 && awake > usual.median + 45.0;
     Some(if beyond { Ok((awake, usual.median)) } else { Err(()) })
 }
 
@@ -223,32 +238,44 @@ pub struct Score {
     pub score: f64,
     /// Sleep, against its own and its species'.
     pub sleep: f64,
-    /// Activity, against its own; less is worse than more.
-    pub activity: f64,
+    /// Activity, against its own; less is worse than more; absent where it was not measured.
+    pub activity: Option<f64>,
     /// Heart rate at rest, against its own and its peers'; absent where none was measured.
     pub vitals: Option<f64>,
     /// How alike its days are, against how alike they were.
     pub regularity: f64,
     /// Days it stands on.
     pub days: usize,
+    /// The last of them.
+    pub date: Date,
 }
 
-/// The score of the last three days against those before; `None`: there are too few.
+/// Days that a score is of; those before are what it is held against.
+pub const SCORED_DAYS: usize = 3;
+
+/// How many days a score lacks: of now, and before.
 #[must_use]
-pub fn score(kin: Kin, days: &[Day]) -> Option<Score> {
-    const NOW: usize = 3;
-    if days.len() < DAYS_WANTED + NOW {
+pub fn missing_days(days: &[Day], today: Date) -> usize {
+    let recent = days.iter().rev().take(SCORED_DAYS).filter(|day| day.is_recent(today)).count();
+    (DAYS_WANTED + SCORED_DAYS).saturating_sub(days.len()).max(SCORED_DAYS - recent)
+}
+
+/// The score of the last three days against those before; `None`: there are too few, or they are not of now.
+#[must_use]
+pub fn score(kin: Kin, days: &[Day], today: Date) -> Option<Score> {
+    if missing_days(days, today) > 0 {
         return None;
     }
-    let (before, now) = days.split_at(days.len() - NOW);
+    let (before, now) = days.split_at(days.len() - SCORED_DAYS);
     let of = |days: &[Day], figure: &dyn Fn(&Day) -> Option<f64>| {
         days.iter().filter_map(figure).collect::<Vec<f64>>()
     };
-    let away = |figure: &dyn Fn(&Day) -> Option<f64>| {
-        let usual = Usual::of(&of(before, figure)).filter(|usual| usual.days >= DAYS_WANTED)?;
-        Some(usual.away(median(&of(now, figure))?))
+    let away = |figure: Figure| {
+        let usual =
+            Usual::of(&of(before, &|day| figure.of(day))).filter(|usual| usual.days >= DAYS_WANTED)?;
+        Some(usual.away(median(&of(now, &|day| figure.of(day)))?, figure.least()))
     };
-    let sleep_away = away(&|day| Some(day.sleep_minutes))?;
+    let sleep_away = away(Figure::Sleep)?;
     let hours = median(&of(now, &|day| Some(day.sleep_minutes)))? / 60.0;
     // domain.md: 12 to 14 h and to 18, cats 12 to 16 and to 20; bouts of it seen by a collar are fewer (~).
     let (least, most) = match kin.species {
@@ -257,21 +284,22 @@ pub fn score(kin: Kin, days: &[Day]) -> Option<Score> {
     };
     let beyond = (least - hours).max(hours - most).max(0.0);
     let sleep = 0.7 * points(sleep_away.abs()) + 0.3 * points(beyond + 1.0);
-    let active_away = away(&|day| Some(day.active_minutes))?;
-    let activity = points(if active_away < 0.0 { -active_away } else { active_away / 2.0 });
+    let activity = away(Figure::Active).map(|away| points(if away < 0.0 { -away } else { away / 2.0 }));
     // A heart that beats slowly is no worse than one that beats as ever.
-    let vitals = away(&|day| day.resting_heart_rate).and_then(|away| {
+    let vitals = away(Figure::RestingHeartRate).and_then(|away| {
         let then = ordinal_us(now.last()?.date);
         let peers = kin.away(median(&of(now, &|day| day.resting_heart_rate))?, then);
         Some(0.7 * points(away.max(0.0)) + 0.3 * points(peers.max(0.0)))
     });
-    let spread = |days: &[Day]| Usual::of(&of(days, &|day| Some(day.active_minutes + day.sleep_minutes)));
+    let spread = |days: &[Day]| {
+        Usual::of(&of(days, &|day| Some(day.active_minutes.unwrap_or_default() + day.sleep_minutes)))
+    };
     let (usual, recent) = (spread(before)?, spread(&days[days.len() - DAYS_WANTED..])?);
     let regularity = points(recent.spread / usual.spread.max(0.05 * usual.median).max(1.0));
-    let parts: Vec<f64> =
-        [Some(sleep), Some(activity), vitals, Some(regularity)].into_iter().flatten().collect();
+    let parts: Vec<f64> = [Some(sleep), activity, vitals, Some(regularity)].into_iter().flatten().collect();
     let score = parts.iter().sum::<f64>() / parts.len() as f64;
-    Some(Score { score, sleep, activity, vitals, regularity, days: days.len() })
+    let date = now.last()?.date;
+    Some(Score { score, sleep, activity, vitals, regularity, days: days.len(), date })
 }
 
 /// 100 within one spread, 61 two and a half away, 1 five away (a bell beyond the first spread, ~).
@@ -323,10 +351,11 @@ pub fn forecast(
         naive.push((known[nth - 1].1 - truth).abs());
     }
     let mean = |errors: &[f64]| errors.iter().sum::<f64>() / errors.len() as f64;
-    let skill = 1.0 - mean(&errors) / mean(&naive).max(1e-9);
-    if skill <= 0.0 {
+    // What is the same each day is told as well by the day before.
+    if mean(&errors) >= mean(&naive) {
         return Err(NoForecast::NoBetterThanNaive);
     }
+    let skill = 1.0 - mean(&errors) / mean(&naive);
     errors.sort_unstable_by(f64::total_cmp);
     let reach = errors[(errors.len() * 4).div_ceil(5).min(errors.len()) - 1];
     let next = Day { date, ..known[known.len() - 1].0 };

@@ -160,6 +160,12 @@ fn beyond_polygon_m(fix: &Position, corners: &[Place]) -> f64 {
         let stretch = if across > 0.0 { angle / across * EARTH_RADIUS_M } else { 0.0 };
         (x * stretch, y * stretch)
     };
+    // A polygon is no larger than EXTENT_M: one with a corner beyond a quarter of the globe lies there as a whole, and the fix outside. The
+    // plane does not show it, for on it what lies about the fix's antipode surrounds the fix. It is as far as its nearest corner, but for its
+    // extent.
+    if corners.iter().any(|place| dot(&vector(place.latitude, place.longitude), &up) < 0.0) {
+        return corners.iter().map(|place| distance_m(fix, &place.position())).fold(f64::INFINITY, f64::min);
+    }
     let corners: Vec<(f64, f64)> = corners.iter().map(flat).collect();
     let (mut inside, mut nearest) = (false, f64::INFINITY);
     for (nth, a) in corners.iter().enumerate() {
@@ -225,7 +231,50 @@ mod tests {
             let east =
                 square.beyond_m(&fix(latitude, round(longitude + 0.002 / latitude.to_radians().cos())));
             assert!((east - 111.2).abs() < 0.5, "{latitude} {longitude}: {east}");
-            assert!(square.beyond_m(&fix(-latitude - 1.0, round(longitude + 180.0))) > 1e5);
+        }
+    }
+
+    #[test]
+    fn on_the_other_side_of_the_globe_nothing_is_inside() {
+        let round = |degrees: f64| (degrees + 540.0).rem_euclid(360.0) - 180.0;
+        let (half, quarter) =
+            (EARTH_RADIUS_M * std::f64::consts::PI, EARTH_RADIUS_M * std::f64::consts::FRAC_PI_2);
+        for (latitude, longitude) in
+            [(52.5, 13.4), (0.0, 0.0), (0.0, 180.0), (-17.0, -180.0), (65.0, 179.9995), (-89.9, 40.0)]
+        {
+            let square = square(latitude, longitude);
+            // The antipode, and about it, where edges pass beside it and through it.
+            for (north, east) in [(0.0, 0.0), (0.0005, 0.0), (0.0, -0.0005), (0.001, 0.001), (0.01, 0.0)] {
+                let away = square.beyond_m(&fix(-latitude + north, round(longitude + 180.0 + east)));
+                assert!((half - away).abs() < 2_000.0, "{latitude} {longitude}: {away} from the antipode");
+            }
+            // And each corner's own.
+            let Shape::Polygon { corners } = &square.shape else { panic!() };
+            for corner in corners {
+                let away = square.beyond_m(&fix(-corner.latitude, round(corner.longitude + 180.0)));
+                assert!((half - away).abs() < 2_000.0, "{latitude} {longitude}: {away} from a corner's");
+            }
+            // A quarter of the globe away, some of its corners before and some beyond that.
+            let east = if latitude.abs() > 80.0 { continue } else { round(longitude + 90.0) };
+            let away = square.beyond_m(&fix(0.0, east));
+            assert!((quarter - away).abs() < 200.0, "{latitude} {longitude}: {away} at a quarter");
+        }
+        // A pole's cap seen from the other pole.
+        let corners: Vec<Place> = (0..6).map(|nth| place(89.99, f64::from(nth) * 60.0 - 180.0)).collect();
+        let away = zone(Shape::Polygon { corners }).beyond_m(&fix(-90.0, 0.0));
+        assert!((half - away).abs() < 2_000.0, "{away}");
+    }
+
+    #[test]
+    fn a_fix_farther_off_is_farther_off_all_the_way_to_the_antipode() {
+        let (square, mut before) = (square(10.0, 20.0), 0.0);
+        for step in 1..=180 {
+            // Along the meridian to the antipode, past the pole.
+            let along = 10.0 + f64::from(step);
+            let (latitude, longitude) = if along <= 90.0 { (along, 20.0) } else { (180.0 - along, -160.0) };
+            let away = square.beyond_m(&fix(latitude, longitude));
+            assert!(away > before, "{step}: {away} after {before}");
+            before = away;
         }
     }
 

@@ -16,6 +16,8 @@ use crate::store::{alerts, states};
 
 /// Where `start_time` of a list is absent.
 const DEFAULT_SPAN: SignedDuration = SignedDuration::from_hours(30 * 24);
+/// The same of alerts that are open: none of them is too old to be told of.
+const OPEN_SPAN: SignedDuration = SignedDuration::from_hours(10 * 365 * 24);
 /// The most minutes until an alert is told once more.
 const LONGEST: i32 = 1_440;
 
@@ -33,7 +35,8 @@ impl AlertServiceHandler for Grpc {
             page_token: &request.page_token,
         };
         let list = format!("pets/{}/alerts/{}", request.pet_id, request.open_only);
-        let page = &Page::read_span(list, &asked, DEFAULT_SPAN, self.clock.now())?;
+        let span = if request.open_only { OPEN_SPAN } else { DEFAULT_SPAN };
+        let page = &Page::read_span(list, &asked, span, self.clock.now())?;
         let pet = call.pet().await?.pet_id;
         let open_only = request.open_only;
         let mut found = self
@@ -104,7 +107,8 @@ impl AlertServiceHandler for Grpc {
         let version = self
             .db
             .transaction("update_alert_settings", |tx| async move {
-                states::lock_known(&tx, pet).await?;
+                // Made where it is not known yet: beside the forgetting of the pet nothing is written of it.
+                states::lock(&tx, &self.clock, pet).await?;
                 if inbox::is_erased(&tx, pet).await? {
                     return Err(super::no_such_pet());
                 }

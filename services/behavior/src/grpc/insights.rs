@@ -1,7 +1,9 @@
 //! What a pet's days say, and what readings say that nobody keeps.
 
 use jiff::civil::Date;
-use jiff::{SignedDuration, Timestamp};
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp, ToSpan as _};
+use petty_chassis::calendar::{self, zone};
 use petty_chassis::types::PetId;
 use petty_chassis::{ApiError, FieldError};
 use petty_proto::behavior::v1 as wire;
@@ -9,7 +11,7 @@ use petty_proto::behavior::v1::episode::Behavior as WireBehavior;
 
 use super::{Grpc, convert};
 use crate::domain::alerts::Watch;
-use crate::domain::history::{self, Anomaly, Change, DAYS_WANTED, Day, HourUsual, NoForecast, Usual};
+use crate::domain::history::{self, Anomaly, Change, DAYS_WANTED, Day, Figure, HourUsual, NoForecast, Usual};
 use crate::domain::v1::{self, Head, Own};
 use crate::domain::{Hour, Kin, Params, Position, Reading, Species, Stage, Totals};
 use crate::interpreting::RULES;
@@ -17,14 +19,14 @@ use crate::pets::Pet;
 use crate::store::episodes::Evidence;
 use crate::store::{days, states};
 
-/// So many days are looked at.
+/// So many days are looked back.
 const DAYS: i64 = 60;
 /// The most readings of one analysis.
 const MOST: usize = 10_000;
+/// What the spread of breaths asleep counts as at least, a minute (~).
+const BREATHS_LEAST: f64 = 1.0;
 /// Of the score.
 const RULE_VERSION: &str = "health/2";
-/// Days that the score is of; those before are what it is held against.
-const NOW: usize = 3;
 
 /// A pet as it is kept: what is known of it, its head, its days.
 struct Known {
@@ -35,20 +37,26 @@ struct Known {
     days: Vec<Day>,
     totals: Vec<(Date, Totals)>,
     last: Option<Date>,
+    /// By the pet's clock.
+    today: Date,
 }
 
 async fn known(grpc: &Grpc, pet: PetId) -> Result<Known, ApiError> {
+    let now = grpc.clock.now();
     grpc.db
         .read("pet_days", |tx| async move {
             let state = states::get(&tx, pet).await?;
-            let told = days::told(&tx, pet, DAYS).await?;
+            let time_zone =
+                state.as_ref().and_then(|state| state.pet.as_ref()).map(|about| zone(&about.time_zone));
+            let today = calendar::date(now, &time_zone.unwrap_or(TimeZone::UTC));
+            let told = days::told(&tx, pet, today.saturating_sub(DAYS.days())).await?;
             let breaths = state.as_ref().and_then(|state| state.watch.as_deref()).map(Watch::decode);
             let breaths = breaths.map(|watch| watch.nights()).unwrap_or_default();
             let (about, head) = state.map_or((None, None), |state| (state.pet, state.head));
             let head = head.as_deref().map(Head::decode).transpose().map_err(ApiError::internal)?;
             let last = told.last().map(|(date, _)| *date);
             let days = told.iter().filter_map(|(date, totals)| Day::of(*date, totals)).collect();
-            Ok(Known { pet: about, head, breaths, days, totals: told, last })
+            Ok(Known { pet: about, head, breaths, days, totals: told, last, today })
         })
         .await
 }
@@ -62,28 +70,37 @@ pub(super) async fn baseline(grpc: &Grpc, pet: PetId) -> Result<wire::Baseline, 
     let (heart, own) = known.head.map_or((None, None), |head| (head.baseline(), head.own()));
     let (heart, own) = (heart.unwrap_or(expected.asleep()), own.unwrap_or(expected));
     let breaths = Usual::of(&known.breaths);
-    let usual = |figure: &dyn Fn(&Day) -> Option<f64>| {
+    let usual_of = |of: &dyn Fn(&Day) -> Option<f64>, least: f64| {
         let figures: Vec<(Date, f64)> =
-            known.days.iter().filter_map(|day| Some((day.date, figure(day)?))).collect();
+            known.days.iter().filter_map(|day| Some((day.date, of(day)?))).collect();
         let usual = Usual::decaying(&figures, known.last?)?;
-        Some(told_usual(&usual, figures.last().map(|(_, figure)| *figure)))
+        // The last day is one of now, or there is none.
+        let last = figures.last().filter(|(date, _)| history::is_recent(*date, known.today));
+        Some(told_usual(&usual, last.map(|(_, figure)| (*figure, least))))
     };
+    let usual = |figure: Figure| usual_of(&|day| figure.of(day), figure.least());
     let totals: Vec<(Date, &[Hour])> =
         known.totals.iter().map(|(date, totals)| (*date, &totals.hours[..])).collect();
+    let of_now = known.last.filter(|last| history::is_recent(*last, known.today));
+    let anomaly = of_now.and_then(|_| history::anomaly(&known.days));
     let hours = known.last.map(|last| history::hours(&totals, last)).unwrap_or_default();
     Ok(wire::Baseline {
         pet_id: pet.to_string(),
         calibrating: usize::from(heart.days) < DAYS_WANTED,
         sleeping_heart_rate: heart.sleeping_bpm,
         heart_rate_days: heart.days.into(),
-        active_minutes: usual(&|day| Some(day.active_minutes)),
-        sleep_minutes: usual(&|day| Some(day.sleep_minutes)),
-        resting_heart_rate: usual(&|day| day.resting_heart_rate),
-        night_awake_minutes: usual(&|day| day.night_awake_minutes),
+        active_minutes: usual(Figure::Active),
+        sleep_minutes: usual(Figure::Sleep),
+        resting_heart_rate: usual(Figure::RestingHeartRate),
+        night_awake_minutes: usual(Figure::NightAwake),
         hours: hours.iter().map(told_hour).collect(),
-        anomaly: history::anomaly(&known.days).as_ref().map(told_anomaly),
-        night_resting_heart_rate: usual(&|day| day.night_resting_heart_rate),
-        night_respiratory_rate: breaths.map(|usual| told_usual(&usual, known.breaths.last().copied())),
+        anomaly: anomaly.as_ref().map(told_anomaly),
+        night_resting_heart_rate: usual_of(
+            &|day| day.night_resting_heart_rate,
+            Figure::RestingHeartRate.least(),
+        ),
+        night_respiratory_rate: breaths
+            .map(|usual| told_usual(&usual, known.breaths.last().map(|breaths| (*breaths, BREATHS_LEAST)))),
         prior: kin.map(|kin| told_prior(kin, &expected, &own, breaths.as_ref(), now)),
         expected_resting_heart_rate: kin.map(|_| own.resting_bpm),
         expected_respiratory_rate: kin.map(|kin| Usual::towards(breaths.as_ref(), kin.sleeping_breaths()).0),
@@ -112,12 +129,13 @@ fn told_prior(
     }
 }
 
-fn told_usual(usual: &Usual, last: Option<f64>) -> wire::baseline::Usual {
+/// `last`: the last day's figure, and what the figure's spread counts as at least.
+fn told_usual(usual: &Usual, last: Option<(f64, f64)>) -> wire::baseline::Usual {
     wire::baseline::Usual {
         median: usual.median,
         spread: usual.spread,
         days: i32::try_from(usual.days).unwrap_or(i32::MAX),
-        last_away: last.map_or(0.0, |last| usual.away(last)),
+        last_away: last.map_or(0.0, |(last, least)| usual.away(last, least)),
     }
 }
 
@@ -125,7 +143,7 @@ fn told_hour(hour: &HourUsual) -> wire::baseline::Hour {
     wire::baseline::Hour {
         hour: hour.hour.into(),
         weekend: hour.weekend,
-        active_minutes: Some(told_usual(&hour.active_minutes, None)),
+        active_minutes: hour.active_minutes.as_ref().map(|usual| told_usual(usual, None)),
         resting_heart_rate: hour.resting_heart_rate.as_ref().map(|usual| told_usual(usual, None)),
     }
 }
@@ -147,32 +165,37 @@ fn told_anomaly(anomaly: &Anomaly) -> wire::baseline::Anomaly {
             change_per_day,
         }
     });
-    wire::baseline::Anomaly { score: anomaly.score, features: features.collect() }
+    wire::baseline::Anomaly {
+        score: anomaly.score,
+        features: features.collect(),
+        date: anomaly.date.to_string(),
+    }
 }
 
 /// How a pet fares.
 pub(super) async fn health_score(grpc: &Grpc, pet: PetId) -> Result<wire::HealthScore, ApiError> {
     let known = known(grpc, pet).await?;
-    let score = known.pet.and_then(|about| history::score(about.kin(), &known.days));
-    let missing =
-        if score.is_some() { 0 } else { (DAYS_WANTED + NOW).saturating_sub(known.days.len()).max(1) };
+    let score = known.pet.and_then(|about| history::score(about.kin(), &known.days, known.today));
+    let missing = if score.is_some() { 0 } else { history::missing_days(&known.days, known.today).max(1) };
     Ok(wire::HealthScore {
         pet_id: pet.to_string(),
         score: score.map(|score| score.score),
         sleep: score.map(|score| score.sleep),
-        activity: score.map(|score| score.activity),
+        activity: score.and_then(|score| score.activity),
         vitals: score.and_then(|score| score.vitals),
         regularity: score.map(|score| score.regularity),
         days: i32::try_from(known.days.len()).unwrap_or(i32::MAX),
         missing_days: i32::try_from(missing).unwrap_or(i32::MAX),
         rule_version: RULE_VERSION.to_owned(),
+        date: score.map(|score| score.date.to_string()).unwrap_or_default(),
     })
 }
 
 /// What is to be expected of the next day.
 pub(super) async fn forecast(grpc: &Grpc, pet: PetId) -> Result<wire::Forecast, ApiError> {
     let known = known(grpc, pet).await?;
-    let date = known.last.and_then(|last| last.tomorrow().ok());
+    let last = known.last.filter(|last| history::is_recent(*last, known.today));
+    let date = last.and_then(|last| last.tomorrow().ok());
     let told = |figure: &dyn Fn(&Day) -> Option<f64>| match date {
         Some(date) => history::forecast(&known.days, date, figure),
         None => Err(NoForecast::TooFewDays),
@@ -196,7 +219,7 @@ pub(super) async fn forecast(grpc: &Grpc, pet: PetId) -> Result<wire::Forecast, 
     Ok(wire::Forecast {
         pet_id: pet.to_string(),
         date: date.map(|date| date.to_string()).unwrap_or_default(),
-        active_minutes: Some(figure(&|day| Some(day.active_minutes))),
+        active_minutes: Some(figure(&|day| day.active_minutes)),
         resting_heart_rate: Some(figure(&|day| day.resting_heart_rate)),
     })
 }

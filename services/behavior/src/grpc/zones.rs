@@ -52,7 +52,7 @@ impl SafeZoneServiceHandler for Grpc {
             .transaction("create_safe_zone", |tx| async move {
                 let work = async {
                     // So that two beside each other are counted one after the other, and none beside the pet's forgetting.
-                    states::lock_known(&tx, pet).await?;
+                    states::lock(&tx, &self.clock, pet).await?;
                     if inbox::is_erased(&tx, pet).await? {
                         return Err(super::no_such_pet());
                     }

@@ -77,15 +77,15 @@ pub(crate) async fn take(tx: &Tx, clock: &Clock, pet: PetId, date: Date) -> Resu
     Ok(Some(Taken { version: Error::column(&row, TABLE, 0)?, totals }))
 }
 
-/// The days of a pet that were told, the last so many of them, by date.
-pub(crate) async fn told(tx: &Tx, pet: PetId, last: i64) -> Result<Vec<(Date, Totals)>, Error> {
-    let sql = "-- told_days\nSELECT date, totals FROM days WHERE pet_id = $1 AND totals IS NOT NULL ORDER BY date DESC LIMIT $2";
+/// The days of a pet that were told, since a date, by date.
+pub(crate) async fn told(tx: &Tx, pet: PetId, since: Date) -> Result<Vec<(Date, Totals)>, Error> {
+    let sql = "-- told_days\nSELECT date, totals FROM days WHERE pet_id = $1 AND totals IS NOT NULL AND date >= $2 ORDER BY date";
     let day = |row: &Row| {
         let totals: Value = Error::column(row, TABLE, 1)?;
         let totals = serde_json::from_value(totals).map_err(|_| inconsistent("totals"))?;
         Ok((Error::column(row, TABLE, 0)?, totals))
     };
-    tx.query(sql, &[&pet.0, &last]).await?.iter().rev().map(day).collect()
+    tx.query(sql, &[&pet.0, &since]).await?.iter().map(day).collect()
 }
 
 /// Notes what is told of a taken day.
@@ -107,7 +107,8 @@ pub(crate) async fn tell(
 
 /// What a pet's standing episodes have to do with a span.
 pub(crate) async fn stretches(tx: &Tx, pet: PetId, span: Bounds) -> Result<Vec<Stretch>, Error> {
-    let sql = "-- list_stretches\nSELECT behavior, start_at, end_at, (evidence ->> 'path_m')::float8, (evidence ->> 'mean_heart_rate')::float8
+    let sql = "-- list_stretches\nSELECT behavior, start_at, end_at, (evidence ->> 'path_m')::float8, (evidence ->> 'mean_heart_rate')::float8,
+                      coalesce((evidence ->> 'with_activity_level')::int8 > 0 OR (evidence ->> 'with_position')::int8 > 1, true)
                FROM episodes WHERE pet_id = $1 AND NOT superseded AND end_at > $2 AND start_at < $3
                ORDER BY start_at, episode_id";
     let rows = tx.query(sql, &[&pet.0, &micros(span.start), &micros(span.end)]).await?;
@@ -122,6 +123,7 @@ pub(crate) async fn stretches(tx: &Tx, pet: PetId, span: Bounds) -> Result<Vec<S
                 },
                 path_m: Error::column(row, "episodes", 3)?,
                 mean_heart_rate: Error::column(row, "episodes", 4)?,
+                motion: Error::column(row, "episodes", 5)?,
             })
         })
         .collect()

@@ -27,9 +27,9 @@ pub(crate) struct State {
     pub(crate) watch: Option<Vec<u8>>,
 }
 
-/// Of which of some pets anything is known. Takes no lock.
+/// Of which of some pets it is known what they are; zones and settings may be of others. Takes no lock.
 pub(crate) async fn known_of(tx: &Tx, pets: &[Uuid]) -> Result<HashSet<PetId>, Error> {
-    let sql = "-- known_pets\nSELECT pet_id FROM pet_states WHERE pet_id = ANY($1)";
+    let sql = "-- known_pets\nSELECT pet_id FROM pet_states WHERE pet_id = ANY($1) AND species IS NOT NULL";
     tx.query(sql, &[&pets]).await?.iter().map(|row| Ok(PetId(Error::column(row, TABLE, 0)?))).collect()
 }
 

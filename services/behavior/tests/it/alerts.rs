@@ -99,6 +99,20 @@ async fn one_bad_fix_raises_no_exit_and_two_raise_one() {
 }
 
 #[tokio::test]
+async fn what_is_open_is_listed_however_long_ago_it_began() {
+    let bench = Bench::new("open_long").await;
+    let (pet, _) = fenced(&bench).await;
+    bench.take(pet, &[fix(0, 0.0, 5.0), fix(60, 200.0, 2.0), fix(120, 210.0, 2.0)]).await;
+    bench.clock.set(at(31 * 86_400));
+    let listed = async |open_only: bool| {
+        let request = ListAlertsRequest { pet_id: pet.to_string(), open_only, ..Default::default() };
+        let answer = bench.grpc.list_alerts(bench.request(bench.owner_of(pet), request)).await;
+        answer.unwrap().into_inner().alerts.len()
+    };
+    assert_eq!((listed(true).await, listed(false).await), (1, 0));
+}
+
+#[tokio::test]
 async fn a_pet_that_was_in_no_zone_has_left_none_and_a_second_zone_is_as_safe() {
     let bench = Bench::new("zones").await;
     let (pet, _) = fenced(&bench).await;

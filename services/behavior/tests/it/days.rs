@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
+use petty_behavior::DayConfig;
 use petty_behavior::days::Closer;
 use petty_behavior::domain::Species;
 use petty_chassis::events::topics;
@@ -14,7 +15,7 @@ use petty_testbench::a_dog;
 use crate::bench::{Bench, asleep, reading};
 
 fn closer(bench: &Bench) -> Closer {
-    Closer::new(bench.base.db.clone(), bench.clock.clone(), bench.base.events.shards())
+    Closer::new(bench.base.db.clone(), bench.clock.clone(), DayConfig::default(), bench.base.events.shards())
 }
 
 fn time(text: &str) -> Timestamp {
@@ -139,8 +140,7 @@ async fn days_follow_the_pet_into_another_zone() {
     let moved = petty_proto::auth::v1::Pet { time_zone: "America/New_York".to_owned(), ..a_dog(pet, 2) };
     bench.apply(&bench.pet_changed(&moved)).await.unwrap();
     bench.clock.set(due() + SignedDuration::from_mins(15));
-    // The totals are the same: what was slept at noon was slept on that day there, too.
-    assert_eq!(closer.close_due().await.unwrap(), 0);
+    assert_eq!(closer.close_due().await.unwrap(), 0, "in New York the day goes on");
     bench.take(pet, &[reading(59 * 60 + 60, 55.0, 0)]).await;
     bench.clock.set(due() + SignedDuration::from_mins(60));
     assert_eq!(closer.close_due().await.unwrap(), 0, "in New York the day is not over for long enough");
@@ -149,6 +149,24 @@ async fn days_follow_the_pet_into_another_zone() {
     let days = told(&bench).await;
     assert_eq!(days[1].time_zone, "America/New_York");
     assert_eq!(days[1].end_time, Some(time("2026-01-11T05:00:00Z").into()));
+}
+
+#[tokio::test]
+async fn a_day_with_other_bounds_is_told_though_its_totals_are_the_same() {
+    let bench = Bench::new("day_bounds").await;
+    let pet = a_sleeping_dog(&bench).await;
+    let closer = closer(&bench);
+    bench.clock.set(due());
+    assert_eq!(closer.close_due().await.unwrap(), 1);
+    let moved = petty_proto::auth::v1::Pet { time_zone: "Europe/Athens".to_owned(), ..a_dog(pet, 2) };
+    bench.apply(&bench.pet_changed(&moved)).await.unwrap();
+    bench.clock.set(due() + SignedDuration::from_mins(15));
+    assert_eq!(closer.close_due().await.unwrap(), 1);
+    let days = told(&bench).await;
+    // What was slept at noon was slept on that day there, too.
+    assert_eq!(minutes(&days[0]), minutes(&days[1]));
+    assert_eq!((days[1].time_zone.as_str(), days[1].version), ("Europe/Athens", 2));
+    assert_eq!(days[1].start_time, Some(time("2026-01-09T22:00:00Z").into()));
 }
 
 #[tokio::test]

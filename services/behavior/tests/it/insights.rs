@@ -1,6 +1,7 @@
 //! What a pet's days say, and what readings say that nobody keeps.
 
 use jiff::SignedDuration;
+use petty_behavior::DayConfig;
 use petty_behavior::days::Closer;
 use petty_behavior::domain::Species;
 use petty_chassis::events::topics;
@@ -36,7 +37,12 @@ async fn lived(bench: &Bench, count: i64) -> PetId {
         bench.take(pet, some).await;
     }
     bench.clock.set(at(60 * DAY * 2));
-    let closer = Closer::new(bench.base.db.clone(), bench.clock.clone(), bench.base.events.shards());
+    let closer = Closer::new(
+        bench.base.db.clone(),
+        bench.clock.clone(),
+        DayConfig::default(),
+        bench.base.events.shards(),
+    );
     closer.close_due().await.unwrap();
     pet
 }
@@ -167,7 +173,12 @@ async fn nights_say_how_heart_and_breath_go_asleep() {
     // The last of them is over by noon.
     bench.take(pet, &[AcceptedReading { respiratory_rate: Some(17.0), ..reading(60 * 540, 55.0, 0) }]).await;
     bench.clock.set(at(60 * 2 * DAY));
-    let closer = Closer::new(bench.base.db.clone(), bench.clock.clone(), bench.base.events.shards());
+    let closer = Closer::new(
+        bench.base.db.clone(),
+        bench.clock.clone(),
+        DayConfig::default(),
+        bench.base.events.shards(),
+    );
     closer.close_due().await.unwrap();
     let told = baseline(&bench, pet).await;
     let heart = told.night_resting_heart_rate.unwrap();
@@ -193,7 +204,12 @@ async fn a_restless_night_is_told_when_its_day_is() {
         bench.take(pet, &asleep(from + 720, 60)).await;
     }
     bench.clock.set(at(60 * 2 * DAY));
-    let closer = Closer::new(bench.base.db.clone(), bench.clock.clone(), bench.base.events.shards());
+    let closer = Closer::new(
+        bench.base.db.clone(),
+        bench.clock.clone(),
+        DayConfig::default(),
+        bench.base.events.shards(),
+    );
     closer.close_due().await.unwrap();
     let told = bench.outbox::<AlertChanged>(&topics::ALERT_CHANGED).await;
     let kinds: Vec<Kind> = told.iter().map(|told| told.payload.alert.as_ref().unwrap().kind()).collect();

@@ -1,6 +1,7 @@
 //! Alerts as owners want them: at the hours they said, when nothing arrives, and of weeks.
 
 use jiff::SignedDuration;
+use petty_behavior::DayConfig;
 use petty_behavior::alerting::Alerting;
 use petty_behavior::days::Closer;
 use petty_behavior::domain::Species;
@@ -167,7 +168,12 @@ async fn a_heart_that_rises_for_forty_days_is_told_when_a_day_is() {
         }
     }
     bench.clock.set(at(0) + SignedDuration::from_hours(24));
-    let closer = Closer::new(bench.base.db.clone(), bench.clock.clone(), bench.base.events.shards());
+    let closer = Closer::new(
+        bench.base.db.clone(),
+        bench.clock.clone(),
+        DayConfig::default(),
+        bench.base.events.shards(),
+    );
     while closer.close_due().await.unwrap() > 0 {}
     let written = bench.outbox::<AlertChanged>(&topics::ALERT_CHANGED).await;
     let [alert] = written.as_slice() else { panic!("{written:?}") };

@@ -105,9 +105,14 @@ impl Settings {
     }
 
     /// When what is raised now is told once more: not in quiet hours, where it is not critical, but as they end.
-    fn escalates(&self, severity: Severity, now: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
+    fn escalates(
+        &self,
+        kind: Kind,
+        severity: Severity,
+        (now, zone): (Timestamp, &TimeZone),
+    ) -> Option<Timestamp> {
         let minutes = SignedDuration::from_mins(self.escalate_after_minutes.into());
-        if severity == Severity::Info || minutes.is_zero() {
+        if severity == Severity::Info || minutes.is_zero() || self.disabled.contains(&kind) {
             return None;
         }
         let at = now.saturating_add(minutes).unwrap_or(Timestamp::MAX);
@@ -150,13 +155,14 @@ pub fn on_signal(
 ) -> Option<Alert> {
     let open = last.filter(|alert| alert.status != Status::Cleared);
     let is_news = now.duration_since(signal.at) < news(signal.kind);
+    let wanted = !settings.disabled.contains(&signal.kind);
     match (signal.on, open) {
         (false, None) => None,
         (false, Some(alert)) => Some(Alert {
             status: Status::Cleared,
             cleared_at: Some(signal.at.max(alert.raised_at)),
             escalate_at: None,
-            notify: is_news && settings.disturbs(Severity::Info, now, zone),
+            notify: is_news && wanted && settings.disturbs(Severity::Info, now, zone),
             version: alert.version + 1,
             ..alert.clone()
         }),
@@ -166,8 +172,8 @@ pub fn on_signal(
             status: Status::Raised,
             acknowledged_at: None,
             escalated_at: None,
-            escalate_at: settings.escalates(signal.severity, now, zone).filter(|_| is_news),
-            notify: is_news && settings.disturbs(signal.severity, now, zone),
+            escalate_at: settings.escalates(signal.kind, signal.severity, (now, zone)).filter(|_| is_news),
+            notify: is_news && wanted && settings.disturbs(signal.severity, now, zone),
             evidence: figures(signal),
             version: alert.version + 1,
             ..alert.clone()
@@ -175,7 +181,7 @@ pub fn on_signal(
         (true, Some(_)) => None,
         (true, None) => {
             let rests = rests_until(last).is_some_and(|until| signal.at < until);
-            if rests || settings.disabled.contains(&signal.kind) {
+            if rests || !wanted {
                 return None;
             }
             Some(Alert {
@@ -187,7 +193,9 @@ pub fn on_signal(
                 acknowledged_at: None,
                 escalated_at: None,
                 cleared_at: None,
-                escalate_at: settings.escalates(signal.severity, now, zone).filter(|_| is_news),
+                escalate_at: settings
+                    .escalates(signal.kind, signal.severity, (now, zone))
+                    .filter(|_| is_news),
                 notify: is_news && settings.disturbs(signal.severity, now, zone),
                 zone: signal.zone,
                 evidence: figures(signal),
@@ -215,6 +223,10 @@ pub fn acknowledge(alert: &Alert, now: Timestamp) -> Option<Alert> {
 #[must_use]
 pub fn escalate(alert: &Alert, settings: &Settings, (now, zone): (Timestamp, &TimeZone)) -> Option<Alert> {
     let due = alert.escalate_at.is_some_and(|due| due <= now) && alert.status == Status::Raised;
+    if due && settings.escalates(alert.kind, alert.severity, (now, zone)).is_none() {
+        // Since it was raised somebody said that such are not to be told, or not once more.
+        return Some(Alert { escalate_at: None, notify: false, version: alert.version + 1, ..alert.clone() });
+    }
     due.then(|| Alert {
         escalated_at: Some(now),
         escalate_at: None,
@@ -302,6 +314,23 @@ mod tests {
         assert!(step(None, &quiet("11:00", "13:00"), &critical).unwrap().notify);
         let off = Settings { disabled: vec![Kind::SilentCollar], ..Settings::default() };
         assert_eq!(step(None, &off, &signal(true, 0)), None);
+    }
+
+    #[test]
+    fn a_kind_that_is_switched_off_while_one_is_open_disturbs_nobody_any_more() {
+        let raised = step(None, &Settings::default(), &signal(true, 0)).unwrap();
+        let off = Settings { disabled: vec![Kind::SilentCollar], ..Settings::default() };
+        let never = Settings { escalate_after_minutes: 0, ..Settings::default() };
+        for settings in [&off, &never] {
+            let left = once_more(&raised, settings, 30).unwrap();
+            assert_eq!((left.escalated_at, left.escalate_at, left.notify), (None, None, false));
+            assert_eq!(once_more(&left, settings, 60), None);
+        }
+        let worse = Signal { severity: Severity::Critical, ..signal(true, 5) };
+        let told = step(Some(&raised), &off, &worse).unwrap();
+        assert_eq!((told.severity, told.notify, told.escalate_at), (Severity::Critical, false, None));
+        assert!(!step(Some(&raised), &off, &signal(false, 5)).unwrap().notify);
+        assert!(step(Some(&raised), &never, &worse).unwrap().notify);
     }
 
     #[test]

@@ -7,9 +7,10 @@ use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::super::Species;
+use super::super::geo::distance_m;
 use super::super::v1::Own;
 use super::super::zone::Zone;
+use super::super::{Position, Species};
 use super::fence::{Fence, Stray};
 use super::nights::Nights;
 use super::sustained::{Says, Sustained, While};
@@ -19,7 +20,7 @@ use super::{
 };
 
 /// The pet's own days that a heart rate is held against: fewer, and its species' rate still counts for too much (~).
-const OWN_DAYS: u8 = 3;
+pub const OWN_DAYS: u8 = 3;
 /// Over an hour (domain.md: sustained), five readings at least.
 const BREATHING: While = While { raise: HOUR, clear: 30 * MINUTE, least: 5, of_ten: 8, gap: 40 * MINUTE };
 /// As long, and an hour of a collar that misses half of its heart rates at 60 s. What is held against a median is one itself: half of
@@ -34,6 +35,10 @@ const ASLEEP: f64 = 1.12;
 const RATED: i64 = 2 * MINUTE;
 /// A collar that told no heart rate for this long tells sleep by stillness alone.
 const UNRATED: i64 = HOUR;
+/// A pet that stayed within so many metres for so long lies still, by fixes that are no farther apart: fixes are off by as much (~).
+const NEAR_M: f64 = 30.0;
+const STAYED: i64 = 2 * MINUTE;
+const FIXES: i64 = 10 * MINUTE;
 /// Of so many gaps the middle one is a collar's interval.
 const GAPS: usize = 8;
 /// So many collars are told apart.
@@ -85,7 +90,13 @@ pub struct Watch {
     low: Vec<u64>,
     /// The zone that the pet was last seen in.
     home: Option<Uuid>,
+    /// Of a collar that tells no levels: where the pet has been since when, as far as fixes tell.
+    rests: Option<Rests>,
 }
+
+/// A place that the pet has not left: since when, until which fix, latitude and longitude.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+struct Rests(i64, i64, f64, f64);
 
 impl Watch {
     /// As bytes to keep.
@@ -153,8 +164,9 @@ impl Watch {
                 push(&mut self.gaps, at - before);
             }
             signals.extend(self.warmth(context, report));
-            signals.extend(self.breathing(context, report).into_iter().flatten().flatten());
-            signals.extend(self.heart(context, report));
+            let still = self.still(report);
+            signals.extend(self.breathing(context, report, still).into_iter().flatten().flatten());
+            signals.extend(self.heart(context, report, still));
         }
         signals
     }
@@ -256,20 +268,50 @@ impl Watch {
         Some(signal(Kind::Temperature, on, report, severity).with("temperature_celsius", degrees))
     }
 
-    fn breathing(&mut self, context: &Context<'_>, report: &Report) -> Option<[Option<Signal>; 2]> {
+    /// Whether the pet lies still: by its level, or where there is none by whether it stays in one place. `None`: nothing tells, and an absent
+    /// level is not 0 (domain.md).
+    fn still(&mut self, report: &Report) -> Option<bool> {
+        if let Some(level) = report.activity_level {
+            self.rests = None;
+            return Some(level == 0);
+        }
         let at = report.at.as_microsecond();
-        let still = report.activity_level.is_none_or(|level| level == 0);
+        let here =
+            report.position.as_ref().filter(|fix| fix.accuracy_m.is_none_or(|within| within <= NEAR_M));
+        let known = self.rests.filter(|Rests(_, last, ..)| at - last <= FIXES);
+        let Some(fix) = here else { return known.and_then(|rests| rests.still(at)) };
+        let near = |Rests(_, _, latitude, longitude): &Rests| {
+            distance_m(&Position { latitude: *latitude, longitude: *longitude, accuracy_m: None }, fix)
+                <= NEAR_M
+        };
+        let left = known.is_some_and(|rests| !near(&rests));
+        let rests = known
+            .filter(near)
+            .map(|Rests(since, _, latitude, longitude)| Rests(since, at, latitude, longitude));
+        let rests = rests.unwrap_or(Rests(at, at, fix.latitude, fix.longitude));
+        self.rests = Some(rests);
+        if left { Some(false) } else { rests.still(at) }
+    }
+
+    fn breathing(
+        &mut self,
+        context: &Context<'_>,
+        report: &Report,
+        still: Option<bool>,
+    ) -> Option<[Option<Signal>; 2]> {
+        let at = report.at.as_microsecond();
         if let Some(bpm) = report.heart_rate {
-            self.rated = Some((at, still && bpm <= ASLEEP * context.own.sleeping_bpm));
+            // A heart that beats as slowly says by itself that the pet sleeps.
+            self.rated = Some((at, still != Some(false) && bpm <= ASLEEP * context.own.sleeping_bpm));
         }
         let asleep = match self.rated {
-            Some((then, asleep)) if at - then <= RATED => asleep,
+            Some((then, asleep)) if at - then <= RATED => asleep && still != Some(false),
             Some((then, _)) if at - then <= UNRATED => return None,
-            _ => true,
+            _ => still == Some(true),
         };
         let breaths = report.respiratory_rate.filter(|breaths| *breaths < PANTING)?;
         // Awake it breathes half as fast again, and that says nothing of its sleep.
-        if !still || !asleep {
+        if !asleep {
             return None;
         }
         let says = match breaths {
@@ -287,12 +329,13 @@ impl Watch {
         Some([nights, hour])
     }
 
-    fn heart(&mut self, context: &Context<'_>, report: &Report) -> Option<Signal> {
+    fn heart(&mut self, context: &Context<'_>, report: &Report, still: Option<bool>) -> Option<Signal> {
         let Own { resting_bpm, days, .. } = context.own;
-        // A pet that moves is not at rest, whether or not its heart rate is known.
-        let still = report.activity_level.is_none_or(|level| level == 0);
         let says = match report.heart_rate {
-            _ if !still => Says::Between,
+            // A pet that moves is not at rest, whether or not its heart rate is known.
+            _ if still == Some(false) => Says::Between,
+            // A slow heart is at rest whatever tells so; of a fast one it must be known.
+            Some(bpm) if still.is_none() && bpm >= HEART_RATE.1 * resting_bpm => Says::Between,
             None => return None,
             Some(bpm) if bpm > HEART_RATE.0 * resting_bpm => Says::Holds,
             Some(bpm) if bpm < HEART_RATE.1 * resting_bpm => Says::Not,
@@ -308,10 +351,16 @@ impl Watch {
     }
 }
 
+impl Rests {
+    fn still(self, at: i64) -> Option<bool> {
+        (at - self.0 >= STAYED).then_some(true)
+    }
+}
+
 /// The first byte of an encoded watch. Raised when the encoding changes otherwise than by fields at its end.
 const FORMAT: u8 = 1;
 /// As many zeros as fields were added at the end.
-const ADDED: usize = 9;
+const ADDED: usize = 10;
 
 pub(super) fn signal(kind: Kind, on: bool, report: &Report, severity: Severity) -> Signal {
     Signal { kind, on, at: report.at, severity, zone: None, evidence: Vec::new() }

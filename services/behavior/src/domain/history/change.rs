@@ -41,11 +41,21 @@ impl Figure {
         }
     }
 
+    /// What its spread counts as at least (~): minutes and beats that days differ by though nothing is different.
+    #[must_use]
+    pub const fn least(self) -> f64 {
+        match self {
+            Self::Active | Self::NightAwake => 5.0,
+            Self::Sleep => 15.0,
+            Self::RestingHeartRate => 2.0,
+        }
+    }
+
     /// Of a day.
     #[must_use]
     pub const fn of(self, day: &Day) -> Option<f64> {
         match self {
-            Self::Active => Some(day.active_minutes),
+            Self::Active => day.active_minutes,
             Self::Sleep => Some(day.sleep_minutes),
             Self::RestingHeartRate => day.resting_heart_rate,
             Self::NightAwake => day.night_awake_minutes,
@@ -82,6 +92,8 @@ pub struct Feature {
 pub struct Anomaly {
     /// 0 within one spread of all that is usual, to 100: of the figure that is furthest from it.
     pub score: f64,
+    /// The day.
+    pub date: Date,
     /// What made it, and what has changed; the furthest first.
     pub features: Vec<Feature>,
 }
@@ -96,13 +108,13 @@ pub fn anomaly(days: &[Day]) -> Option<Anomaly> {
             before.iter().filter_map(|day| Some((day.date, figure.of(day)?))).collect();
         let usual = Usual::decaying(&known, last.date).filter(|usual| usual.days >= DAYS_WANTED)?;
         let all: Vec<(Date, f64)> = known.into_iter().chain([(last.date, value)]).collect();
-        Some(Feature { figure, value, usual, away: usual.away(value), change: change(&all) })
+        Some(Feature { figure, value, usual, away: usual.away(value, figure.least()), change: change(&all) })
     });
     let mut features: Vec<Feature> = features.collect();
     features.sort_by(|a, b| b.away.abs().total_cmp(&a.away.abs()));
     let score = 100.0 - points(features.first()?.away.abs());
     features.retain(|feature| feature.away.abs() > UNUSUAL || feature.change.is_some());
-    Some(Anomaly { score, features })
+    Some(Anomaly { score, date: last.date, features })
 }
 
 /// A drift or a leap of the last weeks. Both are trends; what is told is the one that leaves less unexplained.
@@ -155,7 +167,7 @@ mod tests {
         (0..30)
             .map(|nth| Day {
                 date: first.checked_add(jiff::Span::new().days(nth)).unwrap(),
-                active_minutes: 120.0 + 4.0 * wobble(nth, 0),
+                active_minutes: Some(120.0 + 4.0 * wobble(nth, 0)),
                 sleep_minutes: 700.0 + 9.0 * wobble(nth, 1),
                 resting_heart_rate: Some(bpm(nth) + wobble(nth, 2) / 2.0),
                 night_awake_minutes: Some(30.0 + wobble(nth, 3)),
@@ -185,6 +197,15 @@ mod tests {
         assert!((slope - 0.5).abs() < 0.05, "{slope}");
         let leap = found(|nth| if nth < 20 { 58.0 } else { 68.0 });
         assert_eq!(leap, Some(Change::Sudden(Date::constant(2026, 3, 22))));
+    }
+
+    #[test]
+    fn nights_of_no_minute_awake_do_not_make_three_minutes_an_alarm() {
+        let mut nights = days(|_| 60.0);
+        nights.iter_mut().for_each(|day| day.night_awake_minutes = Some(0.0));
+        nights[29].night_awake_minutes = Some(3.0);
+        let found = anomaly(&nights).unwrap();
+        assert!(found.score < 5.0 && found.features.is_empty(), "{found:?}");
     }
 
     #[test]

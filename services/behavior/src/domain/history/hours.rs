@@ -1,6 +1,6 @@
 //! What is usual by the hour of the day and the kind of day.
 //!
-//! Invariant: an hour counts that was seen for half of it, and is told of once four such days are known; newer days count for more.
+//! Invariant: an hour counts of which half is known, and is told of once four such days are known; newer days count for more.
 
 use jiff::civil::Date;
 
@@ -9,7 +9,7 @@ use super::{Usual, is_weekend};
 
 /// Days of a kind with that hour seen, until anything is said of it: as many as a forecast asks of a kind of day.
 const WANTED: usize = 4;
-/// An hour counts that was seen for so long, minutes.
+/// An hour counts of which so much is known, minutes.
 const SEEN: f64 = 30.0;
 /// A heart rate counts of so many minutes at rest.
 const RESTED: f64 = 10.0;
@@ -21,8 +21,8 @@ pub struct HourUsual {
     pub hour: u8,
     /// Saturdays and Sundays, or the others.
     pub weekend: bool,
-    /// Minutes on the move.
-    pub active_minutes: Usual,
+    /// Minutes on the move; absent where that was known on too few days.
+    pub active_minutes: Option<Usual>,
     /// Heart rate at rest, beats per minute; absent where it was known on too few days.
     pub resting_heart_rate: Option<Usual>,
 }
@@ -31,17 +31,23 @@ pub struct HourUsual {
 #[must_use]
 pub fn hours(days: &[(Date, &[Hour])], now: Date) -> Vec<HourUsual> {
     let of = |weekend: bool, hour: u8| {
-        let seen = days.iter().filter(|(date, _)| is_weekend(*date) == weekend);
-        let seen = seen.filter_map(|(date, hours)| Some((*date, hours.get(usize::from(hour))?)));
-        let seen: Vec<(Date, &Hour)> = seen.filter(|(_, hour)| hour.covered_minutes >= SEEN).collect();
-        let active: Vec<(Date, f64)> = seen.iter().map(|(date, hour)| (*date, hour.active_minutes)).collect();
-        let rested = seen.iter().filter(|(_, hour)| hour.rest_minutes >= RESTED);
+        let alike = days.iter().filter(|(date, _)| is_weekend(*date) == weekend);
+        let all: Vec<(Date, &Hour)> =
+            alike.filter_map(|(date, hours)| Some((*date, hours.get(usize::from(hour))?))).collect();
+        let seen = all.iter().filter(|(_, hour)| hour.covered_minutes >= SEEN);
+        let active: Vec<(Date, f64)> = seen.map(|(date, hour)| (*date, hour.active_minutes)).collect();
+        let rested = all.iter().filter(|(_, hour)| hour.rest_minutes >= RESTED);
         let beats: Vec<(Date, f64)> =
             rested.filter_map(|(date, hour)| Some((*date, hour.resting_heart_rate?))).collect();
         let enough =
             |figures: &[(Date, f64)]| Usual::decaying(figures, now).filter(|usual| usual.days >= WANTED);
-        let active_minutes = enough(&active)?;
-        Some(HourUsual { hour, weekend, active_minutes, resting_heart_rate: enough(&beats) })
+        let (active_minutes, resting_heart_rate) = (enough(&active), enough(&beats));
+        (active_minutes.is_some() || resting_heart_rate.is_some()).then_some(HourUsual {
+            hour,
+            weekend,
+            active_minutes,
+            resting_heart_rate,
+        })
     };
     [false, true].into_iter().flat_map(|weekend| (0..24).filter_map(move |hour| of(weekend, hour))).collect()
 }
@@ -70,14 +76,19 @@ mod tests {
         let days: Vec<(Date, Vec<Hour>)> = (0..14).map(day).collect();
         let days: Vec<(Date, &[Hour])> = days.iter().map(|(date, hours)| (*date, &hours[..])).collect();
         let usual = hours(&days, days[13].0);
-        assert_eq!(usual.len(), 2 * 23);
+        // Of the fourth hour heart rates alone.
+        assert_eq!(usual.len(), 2 * 24);
         let of = |weekend: bool, hour: u8| {
             usual.iter().find(|one| (one.weekend, one.hour) == (weekend, hour)).unwrap()
         };
-        let active = |weekend, hour| of(weekend, hour).active_minutes.median;
+        assert!(of(false, 3).active_minutes.is_none() && of(false, 3).resting_heart_rate.is_some());
+        let active = |weekend, hour| of(weekend, hour).active_minutes.unwrap().median;
         assert_eq!([active(false, 8), active(true, 8), active(true, 10)], [40.0, 2.0, 40.0]);
         assert_eq!(of(false, 2).resting_heart_rate.unwrap().median, 55.0);
-        assert_eq!((of(false, 2).active_minutes.days, of(true, 2).active_minutes.days), (10, 4));
+        assert_eq!(
+            (of(false, 2).active_minutes.unwrap().days, of(true, 2).active_minutes.unwrap().days),
+            (10, 4)
+        );
         assert!(hours(&days[..7], days[6].0).iter().all(|one| !one.weekend), "two weekend days are too few");
     }
 }

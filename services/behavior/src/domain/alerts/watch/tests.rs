@@ -159,9 +159,33 @@ fn a_watch_from_before_collars_were_remembered_knows_which_one_was_low() {
     charges(&mut watch, &[(1, 0, Some(15.0))]);
     let mut before =
         Watch { battery: Some(1), collars: Vec::new(), low: Vec::new(), ..watch }.encode().unwrap();
-    before.truncate(before.len() - 3);
+    before.truncate(before.len() - 4);
     let mut watch = Watch::decode(&before);
     assert_eq!(charges(&mut watch, &[(1, 60, Some(29.0)), (1, 120, Some(30.0))]), [(false, 120)]);
+}
+
+#[test]
+fn a_walk_of_a_collar_without_levels_is_no_heart_that_beats_fast_at_rest() {
+    let at = |minute: i64, north_m: f64, bpm: f64| Report {
+        activity_level: None,
+        position: Some(Position { latitude: north_m / 111_195.0, longitude: 0.0, accuracy_m: Some(8.0) }),
+        ..report(60 * minute, Some(bpm), None)
+    };
+    let walking = |minute: i64| at(minute, 70.0 * minute as f64, 110.0);
+    assert_eq!(raised((0..180).map(walking)), []);
+    // Slower than what lies still is off by: never in one place for long.
+    let ambling = |minute: i64| at(minute, 20.0 * minute as f64, 110.0);
+    assert_eq!(raised((0..180).map(ambling)), []);
+    let lying = |minute: i64| at(minute, 12.0 * (minute % 3) as f64, 110.0);
+    let found = raised((0..180).map(lying));
+    assert!(matches!(found[..], [(Kind::RestingHeartRateHigh, 60..=64)]), "{found:?}");
+    // Where neither levels nor fixes tell, nothing is said, of breaths neither: but a slow heart says that it sleeps.
+    let blind = |bpm: Option<f64>| {
+        (0..180).map(move |minute| Report { activity_level: None, ..report(60 * minute, bpm, Some(36.0)) })
+    };
+    assert_eq!(raised(blind(Some(110.0))), []);
+    assert_eq!(raised(blind(None)), []);
+    assert_eq!(raised(blind(Some(57.0))), [(Kind::RespiratoryRateHigh, 60)]);
 }
 
 /// A circle about the origin, so many metres north of it.
