@@ -6,6 +6,7 @@
 
 pub mod activity;
 pub mod animal;
+mod breeds;
 mod change;
 pub mod energy;
 mod fault;
@@ -41,7 +42,7 @@ pub use recommendations::{Recommendation, Severity, recommendations};
 pub use weight::WeightGoal;
 
 /// The version of the rules; it changes with every rule and every constant.
-pub const RULE_VERSION: &str = "nutrition/1";
+pub const RULE_VERSION: &str = "nutrition/2";
 
 /// What a plan is not.
 pub const DISCLAIMER: &str = "Petty informs; it does not diagnose. Individual need varies three-fold at one weight: weigh the pet, \

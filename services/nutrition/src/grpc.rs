@@ -9,6 +9,9 @@ mod plans;
 mod profiles;
 mod weights;
 
+use std::fmt;
+use std::sync::Arc;
+
 use petty_chassis::ApiError;
 use petty_chassis::access::pet_not_found;
 use petty_chassis::grpc::gate::{Call, NutritionServiceHandler};
@@ -18,19 +21,26 @@ use petty_proto::nutrition::v1 as wire;
 
 use crate::planning::Planner;
 use crate::store;
+use crate::writers::Writers;
 
 /// Answers `NutritionService`.
-#[derive(Debug)]
 pub struct Grpc {
     db: Db,
     planner: Planner,
+    writers: Arc<dyn Writers>,
+}
+
+impl fmt::Debug for Grpc {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Grpc").field("planner", &self.planner).finish_non_exhaustive()
+    }
 }
 
 impl Grpc {
-    /// From the service's own database.
+    /// From the service's own database; `writers` say which pets a food's change may reach.
     #[must_use]
-    pub fn new(db: Db, planner: Planner) -> Self {
-        Self { db, planner }
+    pub fn new(db: Db, planner: Planner, writers: Arc<dyn Writers>) -> Self {
+        Self { db, planner, writers }
     }
 
     /// Now, as the database keeps it.

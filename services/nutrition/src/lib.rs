@@ -12,6 +12,7 @@ pub mod grpc;
 pub mod planning;
 mod store;
 pub mod worker;
+pub mod writers;
 
 use std::sync::Arc;
 
@@ -29,6 +30,7 @@ use crate::daily::Daily;
 use crate::grpc::Grpc;
 use crate::planning::Planner;
 use crate::worker::Worker;
+use crate::writers::RemoteWriters;
 
 mod embedded {
     refinery::embed_migrations!("migrations");
@@ -54,7 +56,8 @@ async fn run(context: Context, config: Config) -> anyhow::Result<()> {
     base.events.consume(Arc::new(Worker::new(planner.clone())), &base.mesh);
     Daily::new(base.db.clone(), planner.clone()).keep_on(&context, config.plan_interval);
     let gate = base.gate();
-    let handler = Arc::new(Grpc::new(base.db.clone(), planner));
+    let writers = Arc::new(RemoteWriters::new(base.mesh.channel("auth")));
+    let handler = Arc::new(Grpc::new(base.db.clone(), planner, writers));
     Server::new(&context)
         .add(NutritionServiceServer::new(gate.guard(handler)))
         .add(OutboxServiceServer::new(gate.guard(base.events.outbox_handler())))

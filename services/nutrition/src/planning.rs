@@ -6,7 +6,6 @@
 use std::fmt;
 use std::sync::Arc;
 
-use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use petty_chassis::ApiError;
 use petty_chassis::access::pet_not_found;
@@ -43,6 +42,8 @@ pub enum Cause {
     FoodChanged,
     /// A food it eats was removed.
     FoodRemoved,
+    /// The account that described a food it eats was closed.
+    AccountClosed,
     /// The pet itself is described otherwise.
     PetChanged,
     /// It is known how active it was on a day.
@@ -60,6 +61,7 @@ impl Cause {
             Self::WeightRemoved => "a weight was removed",
             Self::FoodChanged => "a food was changed",
             Self::FoodRemoved => "a food was removed",
+            Self::AccountClosed => "the account that described a food was closed",
             Self::PetChanged => "what is said of the pet was changed",
             Self::DayClosed => "a day of the pet was closed",
             Self::DayPassed => "a day has passed",
@@ -90,7 +92,6 @@ pub(crate) struct Known {
     pub(crate) told: Option<Told>,
     /// What a plan is made of, as of now.
     pub(crate) inputs: Inputs,
-    zone: TimeZone,
 }
 
 impl Planner {
@@ -156,8 +157,7 @@ impl Planner {
         let profile = filled.as_ref().map(|filled| filled.profile.clone()).unwrap_or_default();
         let weights: Vec<_> =
             weights::newest(tx, pet, WEIGHTS).await?.into_iter().map(weights::Weight::point).collect();
-        let there = foods::of_pet(tx, pet).await?.into_iter().filter(|food| food.deleted_at.is_none());
-        let foods = there.map(|food| domain::Food { id: food.id, facts: food.facts }).collect();
+        let foods = foods::of_pet(tx, pet).await?;
         let group = activity::peer_group(&animal, &profile, &weights, now, today);
         let medians = match group {
             Some(group) => days::peers(tx, pet, &group.key(), now).await?,
@@ -165,8 +165,8 @@ impl Planner {
         };
         let days = days::list(tx, pet).await?;
         let peers = Peers { medians };
-        let inputs = Inputs { animal, profile, weights, foods, days, peers, now, today };
-        Ok(Some(Known { filled, told: plans::get(tx, pet).await?, inputs, zone }))
+        let inputs = Inputs { animal, profile, weights, foods, days, peers, now, today, zone };
+        Ok(Some(Known { filled, told: plans::get(tx, pet).await?, inputs }))
     }
 
     /// Makes a locked pet's plan anew, and tells of it where that is worth it.
@@ -184,6 +184,8 @@ impl Planner {
             None if before.is_none() => "the first plan".to_owned(),
             None => "plans are written otherwise now".to_owned(),
             Some(Some(difference)) => format!("{}: {difference}", cause.text()),
+            // What was told before has the names that the account gave its foods, and is not to be kept.
+            Some(None) if cause == Cause::AccountClosed => cause.text().to_owned(),
             Some(None) => return plans::postpone(tx, pet, due_at).await,
         };
         let version = before.map_or(0, |told| told.version) + 1;
@@ -224,7 +226,7 @@ impl Known {
     /// When the plan is to be made anew though nothing was said.
     fn due_at(&self, pet: PetId) -> Timestamp {
         let minute = i64::from(pet.0.as_bytes()[15]) * SPREAD_MINUTES / 256;
-        Bounds::of(self.inputs.today, &self.zone)
+        Bounds::of(self.inputs.today, &self.inputs.zone)
             .map_or_else(|| self.inputs.now + SignedDuration::from_hours(24), |today| today.end)
             + SignedDuration::from_mins(minute)
     }

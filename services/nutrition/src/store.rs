@@ -6,6 +6,7 @@
 
 pub(crate) mod days;
 pub(crate) mod foods;
+pub(crate) mod kept;
 pub(crate) mod pets;
 pub(crate) mod plans;
 pub(crate) mod profiles;
@@ -38,7 +39,7 @@ pub(crate) async fn delete_all(tx: &Tx, pet: PetId) -> Result<(), Error> {
         "-- delete_peer\nDELETE FROM peers WHERE pet_id = $1",
         "-- delete_days\nDELETE FROM day_activity WHERE pet_id = $1",
         "-- delete_weights\nDELETE FROM weights WHERE pet_id = $1",
-        // And with it the foods it names.
+        // And with it the foods it names, and those it keeps.
         "-- delete_profile\nDELETE FROM profiles WHERE pet_id = $1",
         "-- delete_pet\nDELETE FROM pets WHERE pet_id = $1",
     ] {

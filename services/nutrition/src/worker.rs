@@ -14,7 +14,7 @@ use petty_proto::events::v1::{AccountErasing, DayClosed, PetChanged, PetErasing}
 
 use crate::grpc::convert;
 use crate::planning::{Cause, Planner};
-use crate::store::{self, days, foods, pets};
+use crate::store::{self, days, foods, kept, pets};
 
 /// Handles the service's events.
 #[derive(Debug)]
@@ -104,8 +104,8 @@ impl Worker {
         Ok(outbox::tell_erased(tx, clock, "nutrition", pet, self.planner.shards()).await?)
     }
 
-    /// An account is forgotten as a pet is, under its own id: what is its own here are foods. Pets of others that eat them
-    /// eat them no more.
+    /// An account is forgotten as a pet is, under its own id: what is its own here are foods. Pets that eat them eat them on, by what
+    /// they are and without the names it gave them: who closes an account must not empty somebody else's pet's bowl.
     async fn erase_account(&self, tx: &Tx, event: &Event, id: PetId) -> Result<(), Failure> {
         let erasing: AccountErasing = event.read()?;
         same_pet(&erasing.account_id, id)?;
@@ -120,9 +120,11 @@ impl Worker {
                 alive.push(pet);
             }
         }
+        foods::lock_all(tx, account).await?;
+        kept::keep_nameless(tx, account, micros(clock.now())).await?;
         foods::delete_all(tx, account).await?;
         for pet in alive {
-            self.planner.replan(tx, pet, Cause::FoodRemoved).await?;
+            self.planner.replan(tx, pet, Cause::AccountClosed).await?;
         }
         Ok(outbox::tell_erased(tx, clock, "nutrition", id, self.planner.shards()).await?)
     }

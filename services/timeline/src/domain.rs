@@ -11,5 +11,5 @@ pub(crate) use entry::{AlertNote, Change, Entry, FeedbackNote, Kind, Metadata, P
 pub(crate) use filter::Filter;
 pub(crate) use follow::{Next, next};
 pub(crate) use petty_chassis::types::Behavior;
-pub(crate) use span::{Span, Wearing, poll_after_seconds, seen_by};
+pub(crate) use span::{Span, Wearing, poll_after_seconds, seen_by, window};
 pub(crate) use taking::{Kept, Noted, Said, Taken};

@@ -17,7 +17,7 @@ use petty_proto::timeline::v1 as wire;
 use petty_proto::timeline::v1::get_pet_timeline_response::Metadata;
 
 use crate::domain::day::{Stretch, Summary};
-use crate::domain::{Entry, Wearing, What, poll_after_seconds, seen_by};
+use crate::domain::{Entry, Wearing, What, poll_after_seconds, seen_by, window};
 use crate::pets::Pets;
 use crate::store;
 use crate::stream::Hub;
@@ -132,11 +132,11 @@ impl TimelineServiceHandler for Grpc {
         }
         let access = call.collar().await?;
         let now = micros(self.clock.now());
-        let start = now.checked_sub(SignedDuration::from_hours(hours.into())).map_err(ApiError::internal)?;
+        let (start, end) = window(now, hours).ok_or_else(|| ApiError::internal("hours beyond time"))?;
         let visible = access.pairings.iter().filter(|pairing| allows(pairing.role, Need::Read));
         let worn =
             visible.map(|pairing| Wearing { pet: pairing.pet_id, from: pairing.start, until: pairing.end });
-        let spans = &seen_by(worn, start, now);
+        let spans = &seen_by(worn, start, end);
         let mut found = Vec::new();
         if !spans.is_empty() {
             // One more than is answered, to know whether there were more.
@@ -156,7 +156,7 @@ impl TimelineServiceHandler for Grpc {
             collar_id: access.collar_id.to_string(),
             metadata: Some(Metadata {
                 start_time: Some(start.into()),
-                end_time: Some(now.into()),
+                end_time: Some(end.into()),
                 hours,
                 count: i32::try_from(found.len()).unwrap_or(i32::MAX),
                 truncated,

@@ -76,6 +76,26 @@ async fn a_line_says_what_was_told_and_said_and_of_whom_nothing() {
 }
 
 #[tokio::test]
+async fn objects_with_segments_are_written_anew_once_less_of_those_is_archived() {
+    let bench = Bench::new("anew").await;
+    let (_, account, told) = bench.told_pet(1).await;
+    let segment = json!({"start": [13.4, 52.5], "heart_rate": 55});
+    let segment = Some(serde_json::from_value(segment).unwrap());
+    let request = wire::SubmitFeedbackRequest { segment, ..submission(&told, "positive") };
+    bench.submit(account, request).await.unwrap();
+    assert_eq!(bench.archive.round().await.unwrap(), written(1));
+    assert_eq!(bench.lines()[0]["segment"], json!({"heart_rate": 55.0}));
+    // The next day, and so in another object: a word without a segment.
+    bench.clock.set(at(24 * 3_600));
+    let (_, other, theirs) = bench.told_pet(2).await;
+    bench.say(other, &theirs, Verdict::Correct).await;
+    assert_eq!(bench.archive.round().await.unwrap(), written(1));
+    bench.execute(include_str!("../../migrations/V3__archive_anew.sql"), &[]).await;
+    assert_eq!(bench.archive.round().await.unwrap(), written(1));
+    assert_eq!(bench.archive.round().await.unwrap(), written(0));
+}
+
+#[tokio::test]
 async fn a_pet_has_one_pseudonym_and_a_verdict_its_correction() {
     let bench = Bench::new("pseudonyms").await;
     let (pet, account, told) = bench.told_pet(1).await;

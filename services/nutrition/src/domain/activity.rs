@@ -1,6 +1,6 @@
 //! How active a pet is, as its collar measured it, and where that puts it within a factor's range.
 //!
-//! Invariant: with fewer than [`ENOUGH_DAYS`] days that have readings enough the position is the middle, 0.5.
+//! Invariant: with fewer than [`ENOUGH_DAYS`] days that say enough the position is the middle, 0.5.
 
 use std::collections::BTreeMap;
 
@@ -17,8 +17,9 @@ use super::{fine, rounded};
 pub const ENOUGH_DAYS: usize = 7;
 /// A pet's own days (domain.md, "Energy": its own 30 days).
 pub const WINDOW_DAYS: i32 = 30;
-/// A day counts with readings over half of it; ours. Days of a collar that was mostly off would look lazy.
-pub const COVERED_MINUTES: f64 = 720.0;
+/// A day counts where behaviours are known over half of it; ours. Days of a collar that was mostly off, or lay on its charger and told
+/// of nothing, would look lazy.
+pub const KNOWN_MINUTES: f64 = 720.0;
 /// Fewer pets make no distribution; ours.
 pub const ENOUGH_PEERS: usize = 20;
 /// A pet's last 7 days that are half as active again as its 30, or half as active, move it a quarter of the range; ours.
@@ -32,8 +33,10 @@ pub struct DayActivity {
     pub date: Date,
     /// Minutes of Walking, Running, Playing Fetch and Anxious Pacing.
     pub active_minutes: f64,
-    /// Minutes with readings.
+    /// Minutes with readings, whether they say anything or not.
     pub covered_minutes: f64,
+    /// Minutes that say how active it was: of known behaviours, in which the collar told whether it moved.
+    pub known_minutes: f64,
 }
 
 /// Pets of the same kind: the medians that [`own_median`] gives for each, in any order, this pet's own not among them.
@@ -191,7 +194,7 @@ fn counted(days: &[DayActivity], today: Date) -> Vec<f64> {
     let first = today.saturating_sub(Span::new().days(WINDOW_DAYS));
     let counts = |day: &&DayActivity| {
         (first..today).contains(&day.date)
-            && day.covered_minutes >= COVERED_MINUTES
+            && day.known_minutes >= KNOWN_MINUTES
             && day.active_minutes.is_finite()
     };
     let by_date: BTreeMap<Date, f64> =

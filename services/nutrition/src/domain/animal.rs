@@ -43,7 +43,7 @@ pub struct Animal {
     pub species: Species,
     /// The day of birth.
     pub birth_date: Option<Date>,
-    /// The breed, as the owner says it; no rule depends on it.
+    /// The breed, as the owner says it. Giant breeds grow for longer; nothing else depends on it.
     pub breed: Option<String>,
     /// Female or male.
     pub sex: Option<Sex>,

@@ -38,6 +38,20 @@ pub enum FoodKind {
     Treat,
 }
 
+impl FoodKind {
+    /// What to call a food whose name is gone.
+    #[must_use]
+    pub fn plain_name(self) -> &'static str {
+        match self {
+            Self::Dry => "Dry food",
+            Self::Wet => "Wet food",
+            Self::Raw => "Raw food",
+            Self::HomeCooked => "Home-cooked food",
+            Self::Treat => "Treat",
+        }
+    }
+}
+
 /// A food as somebody describes it, before it was looked at.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct FoodInput {

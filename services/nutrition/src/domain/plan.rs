@@ -4,6 +4,7 @@
 
 use jiff::Timestamp;
 use jiff::civil::Date;
+use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
 use super::activity::{self, DayActivity, MeasuredActivity, Peers};
@@ -39,6 +40,8 @@ pub struct Inputs {
     pub now: Timestamp,
     /// The day it is now where the pet lives.
     pub today: Date,
+    /// The zone that its days are in.
+    pub zone: TimeZone,
 }
 
 /// Whether there is enough to feed by.
@@ -131,7 +134,7 @@ pub(crate) fn found(inputs: &Inputs) -> (Plan, Findings<'_>) {
     let (animal, profile) = (&inputs.animal, &inputs.profile);
     let weight = weight::latest(&inputs.weights, inputs.now);
     let kg = weight.map(|point| point.kg);
-    let trend = weight::trend(&inputs.weights, profile.litter_date, inputs.now);
+    let trend = weight::trend(&inputs.weights, profile.litter_date, &inputs.zone, inputs.now);
     let stage = stages::stage(animal, profile, kg, inputs.today);
     let is_stated = energy::stated_factor(animal.species, profile.activity_level).is_some();
     let activity = activity::measured(&inputs.days, &inputs.peers, is_stated, inputs.today);

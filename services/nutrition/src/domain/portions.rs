@@ -96,13 +96,13 @@ pub(crate) fn portions(
         }
     }
     let Some(meal_kcal) = meal_kcal else { return (Vec::new(), left_out) };
+    // Equal shares where all that were chosen are absent or 0. Where one is not, those that are 0 are not fed, though it be left out.
+    let is_even = profile.foods.iter().all(|choice| share(choice) <= 0.0);
+    let share = |choice: &FoodChoice| if is_even { 1.0 } else { share(choice) };
     let sum: f64 = fed.iter().map(|(choice, _)| share(choice)).sum();
-    // Equal shares where all are absent or 0; where some are not, those that are 0 are not fed.
-    let even =
-        if sum > 0.0 { None } else { Some(1.0 / f64::from(u32::try_from(fed.len()).unwrap_or(1)).max(1.0)) };
     let portions = fed.into_iter().filter_map(|(choice, food)| {
-        let part = even.unwrap_or_else(|| share(choice) / sum);
-        (part > 0.0).then(|| portion(food, part * meal_kcal, meals))
+        let share = share(choice);
+        (share > 0.0).then(|| portion(food, share / sum * meal_kcal, meals))
     });
     (portions.collect(), left_out)
 }

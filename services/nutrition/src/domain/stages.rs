@@ -8,6 +8,7 @@ use jiff::{Span, Unit};
 use serde::{Deserialize, Serialize};
 
 use super::animal::{Animal, LifeStage, Profile, Sex, Species};
+use super::breeds;
 use super::plan::Reason;
 use super::profile::MATING_AT_MOST_DAYS;
 use super::reproduction;
@@ -89,7 +90,7 @@ pub(crate) struct Stage {
 }
 
 pub(crate) fn stage(animal: &Animal, profile: &Profile, kg: Option<f64>, today: Date) -> Stage {
-    let size = (animal.species == Species::Dog).then(|| size(profile, kg)).flatten();
+    let size = (animal.species == Species::Dog).then(|| size(animal, profile, kg, today)).flatten();
     let age = |birth: Date| days_between(birth, today).max(0);
     let can_bear = animal.sex != Some(Sex::Male);
     let is_neutered = profile.neutered.or(animal.neutered) == Some(true);
@@ -116,7 +117,7 @@ pub(crate) fn stage(animal: &Animal, profile: &Profile, kg: Option<f64>, today: 
         None if gestation_day.is_some() => LifeStage::Gestation,
         None => by_age,
     };
-    let four_months = |birth: Date| today < birth.saturating_add(Span::new().months(4));
+    let four_months = |birth: Date| is_under(birth, 4, today);
     Stage {
         life_stage,
         size,
@@ -134,9 +135,9 @@ fn by_age(animal: &Animal, size: Option<SizeClass>, today: Date, reasons: &mut V
         reasons.push(Reason::new("Its birth date is not known: taken for an adult.", ""));
         return LifeStage::Adult;
     };
-    let is_giant = size == Some(SizeClass::Giant);
+    let is_giant = size == Some(SizeClass::Giant) || is_of_giants(animal);
     let grown_months = if is_giant { GIANT_GROWN_MONTHS } else { GROWN_MONTHS };
-    if today < birth.saturating_add(Span::new().months(grown_months)) {
+    if is_under(birth, grown_months, today) {
         let text = format!("Growing: under {grown_months} months old.");
         reasons.push(Reason::new(text, "AAHA 2021"));
         return LifeStage::Growth;
@@ -164,13 +165,24 @@ fn by_age(animal: &Animal, size: Option<SizeClass>, today: Date, reasons: &mut V
     LifeStage::Senior
 }
 
-/// By the expected adult weight, or else the ideal weight, or else the weight.
-fn size(profile: &Profile, kg: Option<f64>) -> Option<SizeClass> {
+/// By the expected adult weight, or else the ideal weight, or else the weight. Of one that may be growing the ideal weight is not its
+/// adult's: a giant that is a little round would be taken for a large dog, grown up, and to be slimmed.
+fn size(animal: &Animal, profile: &Profile, kg: Option<f64>, today: Date) -> Option<SizeClass> {
+    let may_grow = animal.birth_date.is_some_and(|birth| is_under(birth, GIANT_GROWN_MONTHS, today));
     let adult = profile.expected_adult_weight_kg.or_else(|| {
-        let score = profile.body_condition_score.unwrap_or(super::weight::IDEAL_SCORE);
+        let score = profile.body_condition_score.filter(|_| !may_grow).unwrap_or(super::weight::IDEAL_SCORE);
         Some(super::weight::ideal_kg(kg?, score))
     });
     adult.map(SizeClass::of)
+}
+
+/// Whether its breed, as far as the owner's word for it is known, grows for as long as giants do, whatever this one weighs.
+fn is_of_giants(animal: &Animal) -> bool {
+    animal.species == Species::Dog && animal.breed.as_deref().is_some_and(breeds::is_giant)
+}
+
+fn is_under(birth: Date, months: i32, today: Date) -> bool {
+    today < birth.saturating_add(Span::new().months(months))
 }
 
 pub(crate) fn days_between(from: Date, to: Date) -> i32 {

@@ -9,6 +9,7 @@ mod profiles;
 mod told;
 
 use jiff::civil::{Date, date};
+use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Span, Timestamp};
 use uuid::Uuid;
 
@@ -29,6 +30,7 @@ fn grown(species: Species, kg: f64) -> Inputs {
         date: TODAY - Span::new().days(back),
         active_minutes: 60.0,
         covered_minutes: 1_300.0,
+        known_minutes: 1_250.0,
     });
     Inputs {
         animal: Animal {
@@ -45,6 +47,7 @@ fn grown(species: Species, kg: f64) -> Inputs {
         peers: Peers::default(),
         now: now(),
         today: TODAY,
+        zone: TimeZone::UTC,
     }
 }
 

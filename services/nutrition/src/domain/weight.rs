@@ -98,13 +98,22 @@ pub(crate) fn ideal(profile: &Profile, stage: LifeStage, kg: Option<f64>) -> Opt
     stage.is_maintenance().then_some(ideal_kg(kg?, score))
 }
 
-/// Theil-Sen: the median of the slopes of all pairs. What was weighed before the litter's day was not the mother alone.
-pub(crate) fn trend(weights: &[WeightPoint], litter_date: Option<Date>, now: Timestamp) -> Option<Trend> {
-    let born = litter_date.and_then(|day| day.to_zoned(TimeZone::UTC).ok()).map(|day| day.timestamp());
+/// Theil-Sen: the median of the slopes of all pairs. What was weighed before the end of the litter's day, which is a day of the pet's
+/// zone, may not have been the mother alone.
+pub(crate) fn trend(
+    weights: &[WeightPoint],
+    litter_date: Option<Date>,
+    zone: &TimeZone,
+    now: Timestamp,
+) -> Option<Trend> {
+    let born = litter_date
+        .and_then(|day| day.tomorrow().ok())
+        .and_then(|day| day.to_zoned(zone.clone()).ok())
+        .map(|day| day.timestamp());
     let recent: Vec<WeightPoint> = weights
         .iter()
         .filter(|point| point.at <= now && now.duration_since(point.at) <= TREND_WINDOW)
-        .filter(|point| born.is_none_or(|born| point.at > born))
+        .filter(|point| born.is_none_or(|born| point.at >= born))
         .filter(|point| point.kg.is_finite() && point.kg > 0.0)
         .copied()
         .collect();

@@ -1,4 +1,7 @@
 //! NutritionService: foods. They are an account's; to others they do not exist.
+//!
+//! Invariant: what an account does to its foods reaches no pet that it may not write of at that time. Such a pet eats on what it ate
+//! ([`kept`]), however it came to be chosen.
 
 use petty_chassis::ApiError;
 use petty_chassis::access::session_ended;
@@ -17,6 +20,7 @@ use crate::domain::NewFood;
 use crate::planning::Cause;
 use crate::store;
 use crate::store::foods::{self, Food};
+use crate::store::kept;
 
 pub(super) async fn create(
     grpc: &Grpc,
@@ -91,6 +95,7 @@ pub(super) async fn update(
     let (id, patch) = &fields.whole(id.zip(patch))?;
     patch.check().map_err(refused)?;
     let account = call.caller().await?.account_id();
+    let beyond = &grpc.beyond(call, account, *id).await?;
     let food = grpc
         .db
         .transaction("update_food", |tx| async move {
@@ -102,7 +107,7 @@ pub(super) async fn update(
                 // Sent again, it changes nothing, and there is nothing to make anew.
                 Ok((facts != food.facts).then(|| Food { facts, ..food.clone() }))
             };
-            grpc.change_food(&tx, account, *id, Cause::FoodChanged, change).await
+            grpc.change_food(&tx, account, *id, beyond, Cause::FoodChanged, change).await
         })
         .await?;
     Ok(convert::food(&food))
@@ -115,25 +120,45 @@ pub(super) async fn delete(
 ) -> Result<wire::DeleteFoodResponse, ApiError> {
     let id = food_id(&request.food_id)?;
     let account = call.caller().await?.account_id();
+    let beyond = &grpc.beyond(call, account, id).await?;
     let now = grpc.now();
     grpc.db
         .transaction("delete_food", |tx| async move {
             let remove = |food: &Food| -> Result<Option<Food>, ApiError> {
                 Ok(food.deleted_at.is_none().then(|| Food { deleted_at: Some(now), ..food.clone() }))
             };
-            grpc.change_food(&tx, account, id, Cause::FoodRemoved, remove).await
+            grpc.change_food(&tx, account, id, beyond, Cause::FoodRemoved, remove).await
         })
         .await?;
     Ok(wire::DeleteFoodResponse { success: true })
 }
 
 impl Grpc {
-    /// Changes a food as `change` says, and makes the plans of the pets that eat it anew; the food afterwards.
+    /// The pets that eat one of the account's foods and that it may not write of. Before the transaction: no lock waits for another
+    /// service's answer. A pet that comes to eat it after that was given it by the account, which may write of it then.
+    async fn beyond(&self, call: &Call, account: AccountId, id: Uuid) -> Result<Vec<PetId>, ApiError> {
+        let eaters = self.db.read("eaters", |tx| async move {
+            // Whose food it is first: for a stranger nobody is asked about.
+            foods::get(&tx, account, id).await?.ok_or_else(food_not_found)?;
+            Ok::<_, ApiError>(foods::eaters(&tx, id).await?)
+        });
+        let mut beyond = Vec::new();
+        for pet in eaters.await? {
+            if !self.writers.may_write(call, pet).await? {
+                beyond.push(pet);
+            }
+        }
+        Ok(beyond)
+    }
+
+    /// Changes a food as `change` says, and makes the plans of the pets that eat it anew, but for those that are beyond its account's
+    /// reach; the food afterwards.
     async fn change_food(
         &self,
         tx: &Tx,
         account: AccountId,
         id: Uuid,
+        beyond: &[PetId],
         cause: Cause,
         change: impl Fn(&Food) -> Result<Option<Food>, ApiError>,
     ) -> Result<Food, ApiError> {
@@ -149,10 +174,12 @@ impl Grpc {
         // Times of one food go forward, whatever the clocks of two replicas say.
         let updated_at = micros(self.now().max(food.updated_at));
         let changed = Food { updated_at, version: food.version + 1, ..changed };
+        kept::keep(tx, id, beyond, updated_at).await?;
+        kept::renew(tx, id, beyond).await?;
         foods::update(tx, &changed).await?;
         // A pet that chose it meanwhile is locked only now, out of order: of two that wait for each other so, the database
         // lets one begin again.
-        for pet in foods::eaters(tx, id).await? {
+        for pet in foods::eaters(tx, id).await?.into_iter().filter(|pet| !beyond.contains(pet)) {
             if locked.contains(&pet) || store::lock(tx, pet).await? {
                 self.planner.replan(tx, pet, cause).await?;
             }

@@ -1,5 +1,6 @@
 //! NutritionService: profiles.
 
+use jiff::SignedDuration;
 use petty_chassis::ApiError;
 use petty_chassis::access::pet_not_found;
 use petty_chassis::grpc::gate::Call;
@@ -17,6 +18,9 @@ use crate::planning::{Cause, Known};
 use crate::store::profiles::{self, Filled};
 use crate::store::weights::{self, Weight};
 use crate::store::{self, foods, pets};
+
+/// The same weight within that time is the same weighing, sent again; after it a pet was weighed again and is as heavy as before.
+const SENT_AGAIN_WITHIN: SignedDuration = SignedDuration::from_hours(24);
 
 pub(super) async fn get(grpc: &Grpc, call: &Call) -> Result<wire::NutritionProfile, ApiError> {
     let pet = call.pet().await?.pet_id;
@@ -66,13 +70,16 @@ pub(super) async fn update(
 }
 
 impl Grpc {
-    /// Notes a weight as of now; false where it is the last one.
+    /// Notes a weight as of now; false where it is that of the last day, sent again.
     async fn weighed(&self, tx: &Tx, pet: PetId, kg: f64, known: &Known) -> Result<bool, ApiError> {
         let last = weights::last(tx, pet).await?;
-        if last.is_some_and(|last| last.kg.total_cmp(&kg).is_eq()) {
+        let now = known.inputs.now;
+        let is_sent_again = |last: &Weight| {
+            last.kg.total_cmp(&kg).is_eq() && now.duration_since(last.measured_at) < SENT_AGAIN_WITHIN
+        };
+        if last.as_ref().is_some_and(is_sent_again) {
             return Ok(false);
         }
-        let now = known.inputs.now;
         // It is the last one from now on, whatever the clocks of two replicas say.
         let measured_at = last.map_or(now, |last| last.measured_at.max(now));
         let weight = Weight { id: new_id(self), pet, kg, measured_at, created_at: now };

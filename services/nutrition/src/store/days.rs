@@ -24,14 +24,18 @@ pub(crate) async fn put(
     now: Timestamp,
 ) -> Result<bool, Error> {
     let sql =
-        "-- put_day\nINSERT INTO day_activity (pet_id, date, version, covered_minutes, active_minutes, updated_at)
-               VALUES ($1, $2, $3, $4, $5, $6)
+        "-- put_day\nINSERT INTO day_activity (pet_id, date, version, covered_minutes, active_minutes, known_minutes, updated_at)
+               VALUES ($1, $2, $3, $4, $5, $6, $7)
                ON CONFLICT (pet_id, date) DO UPDATE
                SET version = EXCLUDED.version, covered_minutes = EXCLUDED.covered_minutes,
-                   active_minutes = EXCLUDED.active_minutes, updated_at = EXCLUDED.updated_at
+                   active_minutes = EXCLUDED.active_minutes, known_minutes = EXCLUDED.known_minutes,
+                   updated_at = EXCLUDED.updated_at
                WHERE day_activity.version < EXCLUDED.version";
-    let DayActivity { date, active_minutes, covered_minutes } = day;
-    Ok(tx.execute(sql, &[&pet.0, date, &version, covered_minutes, active_minutes, &now]).await? == 1)
+    let DayActivity { date, active_minutes, covered_minutes, known_minutes } = day;
+    let touched = tx
+        .execute(sql, &[&pet.0, date, &version, covered_minutes, active_minutes, known_minutes, &now])
+        .await?;
+    Ok(touched == 1)
 }
 
 /// Forgets a pet's days before one.
@@ -42,7 +46,9 @@ pub(crate) async fn forget(tx: &Tx, pet: PetId, before: Date) -> Result<(), Erro
 
 /// A pet's days, newest first.
 pub(crate) async fn list(tx: &Tx, pet: PetId) -> Result<Vec<DayActivity>, Error> {
-    let sql = "-- list_days\nSELECT date, active_minutes, covered_minutes FROM day_activity
+    let sql =
+        "-- list_days\nSELECT date, active_minutes, covered_minutes, coalesce(known_minutes, covered_minutes)
+               FROM day_activity
                WHERE pet_id = $1 ORDER BY date DESC LIMIT $2";
     let rows = tx.query(sql, &[&pet.0, &KEPT_DAYS]).await?;
     let days = rows.iter().map(|row| {
@@ -50,6 +56,7 @@ pub(crate) async fn list(tx: &Tx, pet: PetId) -> Result<Vec<DayActivity>, Error>
             date: Error::column(row, TABLE, 0)?,
             active_minutes: Error::column(row, TABLE, 1)?,
             covered_minutes: Error::column(row, TABLE, 2)?,
+            known_minutes: Error::column(row, TABLE, 3)?,
         })
     });
     days.collect()

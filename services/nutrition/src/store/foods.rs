@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::slugs::{FOOD_KINDS, of_slug, slug};
 use super::{inconsistent, one};
-use crate::domain::NewFood;
+use crate::domain::{self, NewFood};
 
 const TABLE: &str = "foods";
 
@@ -114,13 +114,26 @@ pub(crate) async fn list(tx: &Tx, account: AccountId, page: &Page) -> Result<Vec
     tx.query(sql, &[&account.0, &time, &id, &page.limit()]).await?.iter().map(read).collect()
 }
 
-/// The foods that a pet's profile names, as it orders them; those that were removed too.
-pub(crate) async fn of_pet(tx: &Tx, pet: PetId) -> Result<Vec<Food>, Error> {
-    let sql = "-- foods_of_pet\nSELECT f.food_id, f.account_id, f.name, f.kind, f.label_kcal_per_100g, f.protein_percent, f.fat_percent,
-                      f.fibre_percent, f.moisture_percent, f.ash_percent, f.ingredients, f.created_at, f.updated_at, f.version,
-                      f.deleted_at
-               FROM profile_foods p JOIN foods f USING (food_id) WHERE p.pet_id = $1 ORDER BY p.position";
-    tx.query(sql, &[&pet.0]).await?.iter().map(read).collect()
+/// The foods that a pet's profile names and that are there, as it orders them: as they were kept for the pet, or else as their
+/// accounts describe them.
+pub(crate) async fn of_pet(tx: &Tx, pet: PetId) -> Result<Vec<domain::Food>, Error> {
+    let sql = "-- foods_of_pet\nSELECT p.food_id, e.name, e.kind, e.label_kcal_per_100g, e.protein_percent, e.fat_percent, e.fibre_percent,
+                      e.moisture_percent, e.ash_percent, e.ingredients
+               FROM profile_foods p JOIN LATERAL (
+                   SELECT k.name, k.kind, k.label_kcal_per_100g, k.protein_percent, k.fat_percent, k.fibre_percent, k.moisture_percent,
+                          k.ash_percent, k.ingredients
+                   FROM kept_foods k WHERE k.pet_id = p.pet_id AND k.food_id = p.food_id
+                   UNION ALL
+                   SELECT f.name, f.kind, f.label_kcal_per_100g, f.protein_percent, f.fat_percent, f.fibre_percent, f.moisture_percent,
+                          f.ash_percent, f.ingredients
+                   FROM foods f WHERE f.food_id = p.food_id AND f.deleted_at IS NULL
+                         AND NOT EXISTS (SELECT FROM kept_foods k WHERE k.pet_id = p.pet_id AND k.food_id = p.food_id)
+               ) e ON true
+               WHERE p.pet_id = $1 ORDER BY p.position";
+    let rows = tx.query(sql, &[&pet.0]).await?;
+    let eaten =
+        rows.iter().map(|row| Ok(domain::Food { id: Error::column(row, TABLE, 0)?, facts: facts(row, 1)? }));
+    eaten.collect()
 }
 
 /// Which of these foods an account may choose: its own that are there. They stay there until the transaction ends.
@@ -147,10 +160,17 @@ pub(crate) async fn eaters_of_account(tx: &Tx, account: AccountId) -> Result<Vec
     rows.iter().map(|row| Error::column::<Uuid>(row, "profile_foods", 0).map(PetId)).collect()
 }
 
-/// Forgets all of an account's foods, removed ones too, wherever they are named.
+/// Locks all of an account's foods. After the locks of the pets that eat them.
+pub(crate) async fn lock_all(tx: &Tx, account: AccountId) -> Result<(), Error> {
+    let sql = "-- lock_accounts_foods\nSELECT 1 FROM foods WHERE account_id = $1 ORDER BY food_id FOR UPDATE";
+    tx.query(sql, &[&account.0]).await.map(|_| ())
+}
+
+/// Forgets all of an account's foods, removed ones too, and that they were chosen where no pet keeps them.
 pub(crate) async fn delete_all(tx: &Tx, account: AccountId) -> Result<(), Error> {
     for sql in [
-        "-- forget_choices\nDELETE FROM profile_foods p USING foods f WHERE p.food_id = f.food_id AND f.account_id = $1",
+        "-- forget_choices\nDELETE FROM profile_foods p USING foods f WHERE p.food_id = f.food_id AND f.account_id = $1
+         AND NOT EXISTS (SELECT FROM kept_foods k WHERE k.pet_id = p.pet_id AND k.food_id = p.food_id)",
         "-- forget_accounts_foods\nDELETE FROM foods WHERE account_id = $1",
     ] {
         tx.execute(sql, &[&account.0]).await?;
@@ -166,24 +186,29 @@ pub(crate) async fn forget_removed(tx: &Tx, before: Timestamp) -> Result<u64, Er
 }
 
 fn read(row: &Row) -> Result<Food, Error> {
-    let facts = NewFood {
-        name: Error::column(row, TABLE, 2)?,
-        kind: of_slug(FOOD_KINDS, row, TABLE, 3)?.ok_or_else(|| inconsistent(TABLE, "kind"))?,
-        label_kcal_per_100g: Error::column(row, TABLE, 4)?,
-        protein_percent: Error::column(row, TABLE, 5)?,
-        fat_percent: Error::column(row, TABLE, 6)?,
-        fibre_percent: Error::column(row, TABLE, 7)?,
-        moisture_percent: Error::column(row, TABLE, 8)?,
-        ash_percent: Error::column(row, TABLE, 9)?,
-        ingredients: Error::column(row, TABLE, 10)?,
-    };
     Ok(Food {
         id: Error::column(row, TABLE, 0)?,
         account: AccountId(Error::column(row, TABLE, 1)?),
-        facts,
+        facts: facts(row, 2)?,
         created_at: Error::column(row, TABLE, 11)?,
         updated_at: Error::column(row, TABLE, 12)?,
         version: Error::column(row, TABLE, 13)?,
         deleted_at: Error::column(row, TABLE, 14)?,
+    })
+}
+
+/// Nine columns from one on: name, kind, label_kcal_per_100g, protein_percent, fat_percent, fibre_percent, moisture_percent,
+/// ash_percent, ingredients.
+fn facts(row: &Row, first: usize) -> Result<NewFood, Error> {
+    Ok(NewFood {
+        name: Error::column(row, TABLE, first)?,
+        kind: of_slug(FOOD_KINDS, row, TABLE, first + 1)?.ok_or_else(|| inconsistent(TABLE, "kind"))?,
+        label_kcal_per_100g: Error::column(row, TABLE, first + 2)?,
+        protein_percent: Error::column(row, TABLE, first + 3)?,
+        fat_percent: Error::column(row, TABLE, first + 4)?,
+        fibre_percent: Error::column(row, TABLE, first + 5)?,
+        moisture_percent: Error::column(row, TABLE, first + 6)?,
+        ash_percent: Error::column(row, TABLE, first + 7)?,
+        ingredients: Error::column(row, TABLE, first + 8)?,
     })
 }

@@ -83,12 +83,16 @@ pub(crate) async fn put(tx: &Tx, pet: PetId, filled: &Filled) -> Result<(), Erro
 }
 
 async fn put_foods(tx: &Tx, pet: PetId, foods: &[FoodChoice]) -> Result<(), Error> {
-    tx.execute("-- forget_profile_foods\nDELETE FROM profile_foods WHERE pet_id = $1", &[&pet.0]).await?;
     let ids: Vec<Uuid> = foods.iter().map(|choice| choice.food_id).collect();
+    // Those that stay keep their rows, and so what was kept of them.
+    let sql =
+        "-- forget_profile_foods\nDELETE FROM profile_foods WHERE pet_id = $1 AND NOT food_id = ANY ($2)";
+    tx.execute(sql, &[&pet.0, &ids]).await?;
     let shares: Vec<f64> = foods.iter().map(|choice| choice.share).collect();
     let sql = "-- put_profile_foods\nINSERT INTO profile_foods (pet_id, food_id, position, share)
                SELECT $1, food_id, position - 1, share
-               FROM unnest($2::uuid[], $3::float8[]) WITH ORDINALITY AS chosen (food_id, share, position)";
+               FROM unnest($2::uuid[], $3::float8[]) WITH ORDINALITY AS chosen (food_id, share, position)
+               ON CONFLICT (pet_id, food_id) DO UPDATE SET position = EXCLUDED.position, share = EXCLUDED.share";
     let touched = tx.execute(sql, &[&pet.0, &ids, &shares]).await?;
     if usize::try_from(touched) == Ok(foods.len()) {
         Ok(())

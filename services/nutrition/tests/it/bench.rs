@@ -4,21 +4,25 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use jiff::civil::Date;
+use petty_chassis::ApiError;
+use petty_chassis::access::{AccessSource as _, Asker, Target, allows};
 use petty_chassis::events::{Event, topics};
-use petty_chassis::grpc::gate::Guarded;
+use petty_chassis::grpc::gate::{Call, Guarded};
 use petty_chassis::types::{AccountId, PetId};
 use petty_nutrition::daily::Daily;
 use petty_nutrition::grpc::Grpc;
 use petty_nutrition::migrations;
 use petty_nutrition::planning::Planner;
 use petty_nutrition::worker::Worker;
+use petty_nutrition::writers::Writers;
 use petty_proto::auth::v1 as auth;
 use petty_proto::behavior::v1::episode::Behavior;
 use petty_proto::events::v1::day_closed::Share;
 use petty_proto::events::v1::{DayClosed, PlanChanged};
 use petty_proto::nutrition::v1 as wire;
 use petty_proto::nutrition::v1::nutrition_service_server::NutritionService as _;
-use petty_testbench::{Pets, Plan, SHARDS, Written, a_dog};
+use petty_proto::policy::Need;
+use petty_testbench::{Pets, Plan, SHARDS, Table, Written, a_dog};
 
 pub(crate) struct Bench {
     bench: petty_testbench::Bench,
@@ -32,6 +36,26 @@ impl Deref for Bench {
 
     fn deref(&self) -> &Self::Target {
         &self.bench
+    }
+}
+
+/// What auth answers of pets that a request does not name.
+struct Asked(Table);
+
+#[tonic::async_trait]
+impl Writers for Asked {
+    async fn may_write(&self, call: &Call, pet: PetId) -> Result<bool, ApiError> {
+        let token = String::new().into();
+        let asker = Asker {
+            caller: call.claimed_caller()?,
+            token: &token,
+            request_id: call.request_id(),
+            deadline: call.deadline(),
+            client_address: None,
+            reason: None,
+        };
+        let decision = self.0.check(&asker, &Target::Pet(pet)).await?;
+        Ok(decision.role.is_some_and(|role| allows(role, Need::Write)))
     }
 }
 
@@ -65,7 +89,8 @@ impl Bench {
         let pets = Pets::default();
         let planner = Planner::new(bench.clock.clone(), SHARDS, Arc::new(pets.clone()));
         bench.employ(Arc::new(Worker::new(planner.clone())));
-        let grpc = bench.guard(Grpc::new(bench.base.db.clone(), planner.clone()));
+        let writers = Arc::new(Asked(bench.access.clone()));
+        let grpc = bench.guard(Grpc::new(bench.base.db.clone(), planner.clone(), writers));
         let daily = Daily::new(bench.base.db.clone(), planner);
         Self { bench, pets, grpc, daily }
     }
@@ -113,23 +138,41 @@ impl Bench {
         told.map(|told| told.version).collect()
     }
 
-    /// A day of 20 hours with readings, so many minutes of them on its feet.
+    /// A day of 20 hours with readings, 19 of which say what it did; so many minutes of these on its feet.
     pub(crate) fn day(&self, pet: PetId, date: Date, version: i32, active: f64) -> Event {
-        let share = |behavior: Behavior, minutes| Share { behavior: behavior.into(), minutes, episodes: 1 };
+        let shares = [
+            (Behavior::DeepSleep, 1_140.0 - active),
+            (Behavior::Unknown, 60.0),
+            (Behavior::Walking, active / 2.0),
+            (Behavior::Running, active / 4.0),
+            (Behavior::PlayingFetch, active / 8.0),
+            (Behavior::AnxiousPacing, active / 8.0),
+        ];
+        self.day_of(pet, date, version, &shares, None)
+    }
+
+    /// A day of 20 hours with readings, what it did in them, and over how many minutes of that its collar told whether it moved.
+    pub(crate) fn day_of(
+        &self,
+        pet: PetId,
+        date: Date,
+        version: i32,
+        shares: &[(Behavior, f64)],
+        motion_minutes: Option<f64>,
+    ) -> Event {
+        let share = |(behavior, minutes): &(Behavior, f64)| Share {
+            behavior: (*behavior).into(),
+            minutes: *minutes,
+            episodes: 1,
+        };
         let closed = DayClosed {
             pet_id: pet.to_string(),
             date: date.to_string(),
             time_zone: "Europe/Berlin".to_owned(),
             version,
             covered_minutes: 1_200.0,
-            behaviors: vec![
-                share(Behavior::DeepSleep, 600.0),
-                share(Behavior::Unknown, 60.0),
-                share(Behavior::Walking, active / 2.0),
-                share(Behavior::Running, active / 4.0),
-                share(Behavior::PlayingFetch, active / 8.0),
-                share(Behavior::AnxiousPacing, active / 8.0),
-            ],
+            behaviors: shares.iter().map(share).collect(),
+            motion_minutes,
             rule_version: "spine/1".to_owned(),
             ..DayClosed::default()
         };

@@ -15,7 +15,7 @@ use crate::bench::{Bench, kibble, of, only, rex, weight};
 const HANDLED: &str = "-- handled\nSELECT count(*) FROM event_inbox";
 /// Rows of any pet's.
 const KEPT: &str = "-- kept\nSELECT (SELECT count(*) FROM pets) + (SELECT count(*) FROM profiles) + (SELECT count(*) FROM weights)
-                    + (SELECT count(*) FROM profile_foods) + (SELECT count(*) FROM day_activity) + (SELECT count(*) FROM peers)
+                    + (SELECT count(*) FROM profile_foods) + (SELECT count(*) FROM kept_foods) + (SELECT count(*) FROM day_activity) + (SELECT count(*) FROM peers)
                     + (SELECT count(*) FROM plans)";
 
 #[tokio::test(flavor = "multi_thread")]
@@ -80,6 +80,7 @@ async fn what_cannot_be_used_is_poison() {
         day(DayClosed { version: 0, ..whole.clone() }),
         day(DayClosed { covered_minutes: f64::NAN, ..whole.clone() }),
         day(DayClosed { covered_minutes: 3_000.0, ..whole.clone() }),
+        day(DayClosed { motion_minutes: Some(-1.0), ..whole.clone() }),
         bench.event(&topics::PET_ERASING, pet, 0, &erasing),
         bench.event(&topics::READINGS_ACCEPTED, pet, 0, &whole),
     ]
@@ -130,7 +131,7 @@ async fn an_erased_pet_leaves_nothing_and_that_is_told() {
 }
 
 #[tokio::test]
-async fn a_closed_account_leaves_no_food_and_others_pets_eat_it_no_more() {
+async fn a_closed_account_leaves_no_food_and_others_pets_eat_on_without_its_names() {
     let bench = Bench::new("closed").await;
     let ((pet, owner), (own, closing)) = (bench.weighed_dog().await, bench.weighed_dog().await);
     // The one who closes their account cares for the other's pet, and feeds it their own food.
@@ -144,6 +145,15 @@ async fn a_closed_account_leaves_no_food_and_others_pets_eat_it_no_more() {
         let profile = wire::UpdateNutritionProfileRequest { foods: only(&food), ..of(pet) };
         bench.put_profile(closing, profile).await;
     }
+    // One that was removed is gone from bowls too.
+    let (third, _) = bench.weighed_dog().await;
+    bench.access.share(third, closing, Role::Caregiver);
+    let sold_out = bench.food(closing, kibble()).await;
+    let profile = wire::UpdateNutritionProfileRequest { foods: only(&sold_out), ..of(third) };
+    bench.put_profile(closing, profile).await;
+    let request = wire::DeleteFoodRequest { food_id: sold_out.food_id };
+    bench.grpc.delete_food(bench.request(closing, request)).await.unwrap();
+    let eaten = bench.plan(owner, pet).await.portions;
     let before = bench.versions(pet).await.len();
     let id = petty_chassis::types::PetId(closing.0);
     let erasing =
@@ -153,8 +163,20 @@ async fn a_closed_account_leaves_no_food_and_others_pets_eat_it_no_more() {
     }
     let foods = bench.rows("-- foods\nSELECT food_id::text FROM foods").await;
     assert_eq!(foods, [kept.food_id]);
-    assert_eq!(bench.count("-- chosen\nSELECT count(*) FROM profile_foods").await, 0);
-    assert_eq!(bench.versions(pet).await.len(), before + 1, "the plan is another without its food");
+    let chosen = bench.rows("-- chosen\nSELECT pet_id::text FROM profile_foods ORDER BY pet_id").await;
+    let mut eaters = [pet.to_string(), own.to_string()];
+    eaters.sort();
+    assert_eq!(chosen, eaters);
+    // As much of the same, by what it is: nothing of what the account called it is kept, nor of what was told of it.
+    let [mut was] = <[_; 1]>::try_from(eaten).unwrap();
+    assert_eq!(was.name, "Kibble");
+    was.name = "Dry food".to_owned();
+    assert_eq!(bench.plan(owner, pet).await.portions, [was]);
+    assert_eq!(bench.versions(pet).await.len(), before + 1, "a plan without its names is told");
+    let told = bench.told().await.pop().unwrap();
+    assert_eq!(told.payload.reason, "the account that described a food was closed");
+    let sql = "-- names\nSELECT count(*) FROM plans WHERE snapshot::text LIKE '%Kibble%'";
+    assert_eq!(bench.count(sql).await, 0);
     let told = bench.outbox::<DataErased>(&topics::DATA_ERASED).await;
     let expected = DataErased { pet_id: closing.to_string(), service: "nutrition".to_owned() };
     // Who asks twice did not hear it.

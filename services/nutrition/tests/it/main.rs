@@ -10,5 +10,6 @@ mod foods;
 mod of_collar;
 mod plans;
 mod profiles;
+mod reach;
 mod replanning;
 mod weights;

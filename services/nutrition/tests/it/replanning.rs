@@ -4,6 +4,7 @@ use futures::future::join_all;
 use jiff::civil::date;
 use petty_chassis::types::AccountId;
 use petty_proto::auth::v1 as auth;
+use petty_proto::behavior::v1::episode::Behavior;
 use petty_proto::events::v1::PlanChanged;
 use petty_proto::nutrition::v1 as wire;
 use petty_proto::nutrition::v1::nutrition_service_server::NutritionService as _;
@@ -185,6 +186,39 @@ async fn measured_activity_picks_the_factor_among_its_peers() {
     assert_eq!((plan.version, bench.versions(pet).await), (2, vec![1, 2]));
     let told = bench.told().await.pop().unwrap();
     assert!(told.payload.reason.starts_with("a day of the pet was closed: "), "{}", told.payload.reason);
+}
+
+#[tokio::test]
+async fn days_that_say_nothing_of_activity_do_not_count() {
+    let bench = Bench::new("silent_days").await;
+    let rest = [(Behavior::DeepSleep, 500.0), (Behavior::Resting, 700.0)];
+    for (shares, motion, counted) in [
+        (vec![(Behavior::DeepSleep, 700.0), (Behavior::Walking, 20.0)], None, 7),
+        (vec![(Behavior::DeepSleep, 700.0), (Behavior::Walking, 20.0)], Some(720.0), 7),
+        // On its charger for most of the day: readings, but nobody in the collar.
+        (vec![(Behavior::Unknown, 1_100.0), (Behavior::Resting, 80.0), (Behavior::Walking, 20.0)], None, 0),
+        (vec![(Behavior::Unknown, 1_100.0), (Behavior::Walking, 100.0)], Some(1_200.0), 0),
+        // A collar that tells of heart rates alone, or of little else.
+        (rest.to_vec(), None, 0),
+        (rest.to_vec(), Some(0.0), 0),
+        (vec![(Behavior::Resting, 1_100.0), (Behavior::Walking, 100.0)], Some(719.0), 0),
+        // One that would have told of movement, and saw none.
+        (rest.to_vec(), Some(1_200.0), 7),
+    ] {
+        let (pet, owner) = bench.dog();
+        for day in 1..=7 {
+            let day = bench.day_of(pet, date(2026, 1, 10 - day), 1, &shares, motion);
+            bench.apply(&day).await.unwrap();
+        }
+        let activity = bench.plan(owner, pet).await.activity.unwrap();
+        assert_eq!(activity.days, counted, "{shares:?} {motion:?}");
+    }
+    // Days that were told before known minutes were counted are taken as they were then.
+    let (pet, owner) = bench.dog();
+    bench.close_days(pet, 7, 60.0).await;
+    let sql = "-- before\nUPDATE day_activity SET known_minutes = NULL WHERE pet_id = $1";
+    assert_eq!(bench.execute(sql, &[&pet.0]).await, 7);
+    assert_eq!(bench.plan(owner, pet).await.activity.unwrap().days, 7);
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! What the first system's call shows of a collar: the pets that wore it, while they wore it.
 //!
-//! Invariant: no span reaches beyond a pairing, so that nobody is shown what a pet did before or after it wore the collar.
+//! Invariants: no span reaches beyond a pairing, so that nobody is shown what a pet did before or after it wore the collar; the
+//! window holds all of the hours that were asked for, now included, and stands still for a step.
 
 use jiff::{SignedDuration, Timestamp};
 use petty_chassis::types::PetId;
@@ -11,6 +12,10 @@ const POLL_ACTIVE: i32 = 5;
 const POLL_IDLE: i32 = 45;
 /// So recent is going on.
 const ACTIVE: SignedDuration = SignedDuration::from_mins(1);
+
+/// The window begins and ends at whole steps: who asks again within one, and nothing happened, is answered the same to the byte, and so
+/// need not be sent it again. Several of the slowest polls fit into one.
+const STEP: SignedDuration = SignedDuration::from_mins(5);
 
 /// A pet wore a collar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +32,16 @@ pub(crate) struct Span {
     pub(crate) pet: PetId,
     pub(crate) from: Timestamp,
     pub(crate) until: Timestamp,
+}
+
+/// The last hours, from the last step before they begin to the next one after now; a step is a part of an hour, so that the window is as
+/// much longer. `None`: time does not reach so far.
+pub(crate) fn window(now: Timestamp, hours: i32) -> Option<(Timestamp, Timestamp)> {
+    // Of an instant before 1970 the seconds alone are those after it.
+    let second = now.as_microsecond().div_euclid(1_000_000);
+    let begun = Timestamp::from_second(second.div_euclid(STEP.as_secs()) * STEP.as_secs()).ok()?;
+    let from = begun.checked_sub(SignedDuration::from_hours(hours.into())).ok()?;
+    Some((from, begun.checked_add(STEP).ok()?))
 }
 
 /// The stretches of `from` to `until` in which the collar was worn.
@@ -89,6 +104,28 @@ mod tests {
                 .collect();
             assert_eq!(seen_by([wearing].into_iter(), at(10), at(20)), expected, "{from} to {until:?}");
         }
+    }
+
+    #[test]
+    fn a_window_stands_still_for_a_step_and_leaves_out_nothing_of_the_hours() {
+        let micro = SignedDuration::from_micros(1);
+        for (now, from, until) in [
+            (at(0), at(-60), at(5)),
+            (at(0) + micro, at(-60), at(5)),
+            (at(3), at(-60), at(5)),
+            (at(5) - micro, at(-60), at(5)),
+            (at(5), at(-55), at(10)),
+            (
+                Timestamp::UNIX_EPOCH - micro,
+                Timestamp::UNIX_EPOCH - SignedDuration::from_mins(65),
+                Timestamp::UNIX_EPOCH,
+            ),
+        ] {
+            assert_eq!(window(now, 1), Some((from, until)), "{now}");
+            assert!(from <= now - SignedDuration::from_hours(1) && now < until);
+        }
+        assert_eq!(window(Timestamp::MAX, 1), None);
+        assert_eq!(window(Timestamp::MIN, 1), None);
     }
 
     #[test]

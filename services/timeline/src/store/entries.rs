@@ -57,7 +57,9 @@ pub(crate) async fn head(tx: &Tx, pet: PetId) -> Result<i64, Error> {
     row.map_or(Ok(0), |row| Error::column(&row, "heads", 0))
 }
 
-/// A pet's entries that reach into a span and pass the filter, newest first.
+/// A pet's entries that reach into a span and pass the filter, newest first. An alert that is open reaches into any span that ends after
+/// it was raised, however long ago that was: it goes on until it is cleared. A behaviour that is open is known to have gone on until its
+/// last reading, and no longer.
 pub(crate) async fn list(
     tx: &Tx,
     pet: PetId,
@@ -69,14 +71,15 @@ pub(crate) async fn list(
     let rows = match page.after {
         None => {
             let sql = "-- list_entries\nSELECT event_id, pet_id, kind, behavior, start_at, end_at, open, confidence, metadata, version
-                       FROM entries WHERE pet_id = $1 AND end_at >= $2 AND start_at < $3
+                       FROM entries WHERE pet_id = $1 AND (end_at >= $2 OR (open AND kind = 'alert')) AND start_at < $3
                        AND ($5::text[] IS NULL OR kind = ANY ($5)) AND ($6::text[] IS NULL OR behavior = ANY ($6))
                        ORDER BY start_at DESC, event_id DESC LIMIT $4";
             tx.query(sql, &[&pet.0, &start, &end, &limit, &kinds, &behaviors]).await?
         }
         Some(Place { time, id }) => {
             let sql = "-- list_more_entries\nSELECT event_id, pet_id, kind, behavior, start_at, end_at, open, confidence, metadata, version
-                       FROM entries WHERE pet_id = $1 AND end_at >= $2 AND start_at < $3 AND (start_at, event_id) < ($7, $8)
+                       FROM entries WHERE pet_id = $1 AND (end_at >= $2 OR (open AND kind = 'alert')) AND start_at < $3
+                       AND (start_at, event_id) < ($7, $8)
                        AND ($5::text[] IS NULL OR kind = ANY ($5)) AND ($6::text[] IS NULL OR behavior = ANY ($6))
                        ORDER BY start_at DESC, event_id DESC LIMIT $4";
             tx.query(sql, &[&pet.0, &start, &end, &limit, &kinds, &behaviors, &time, &id]).await?

@@ -46,9 +46,50 @@ async fn the_last_hours_are_answered_newest_first() {
     assert_eq!(newest.metadata.as_ref().unwrap().rule, "a_rule");
     let about = answer.metadata.unwrap();
     assert_eq!((about.hours, about.count, about.truncated, about.poll_after_seconds), (24, 3, false, 5));
-    assert_eq!((about.start_time, about.end_time), (Some(at(-24 * HOUR).into()), Some(at(0).into())));
+    assert_eq!((about.start_time, about.end_time), (Some(at(-24 * HOUR).into()), Some(at(300).into())));
     assert_eq!(ids(&get(&bench, account, Some(1)).await.unwrap()), [4]);
     assert_eq!(ids(&get(&bench, account, Some(720)).await.unwrap()), [4, 3, 2, 1]);
+}
+
+#[tokio::test]
+async fn who_asks_again_is_answered_the_same_for_five_minutes_unless_something_happened() {
+    let bench = Bench::new("again").await;
+    let pet = bench.pet_id();
+    let account = bench.owner_of(pet);
+    bench.wear(COLLAR, pet, -100 * HOUR, None);
+    bench.tell(&Told::new(pet, 1, Behavior::DeepSleep, -2 * HOUR, -HOUR)).await;
+    let first = get(&bench, account, None).await.unwrap();
+    for seconds in [1, 45, 299] {
+        bench.clock.set(at(seconds));
+        assert_eq!(get(&bench, account, None).await.unwrap(), first, "{seconds}");
+    }
+    // What is told meanwhile is there at once: it grows, another begins, one of a collar whose clock is ahead.
+    let mut before = first;
+    for (told, newest) in [
+        (Told { open: true, ..Told::new(pet, 2, Behavior::Walking, 290, 295) }, 2),
+        (
+            Told {
+                open: true,
+                version: 2,
+                behavior: Behavior::Running,
+                ..Told::new(pet, 2, Behavior::Walking, 290, 298)
+            },
+            2,
+        ),
+        (Told { open: true, ..Told::new(pet, 3, Behavior::Resting, 299, 299) }, 3),
+    ] {
+        bench.tell(&told).await;
+        let now = get(&bench, account, None).await.unwrap();
+        assert_eq!(ids(&now)[0], newest);
+        assert_ne!(now, before);
+        before = now;
+    }
+    // The next five minutes are another window; nothing of the hours is missing from it.
+    bench.clock.set(at(300));
+    let later = get(&bench, account, None).await.unwrap();
+    assert_eq!(later.timeline, before.timeline);
+    let about = later.metadata.unwrap();
+    assert_eq!((about.start_time, about.end_time), (Some(at(300 - 24 * HOUR).into()), Some(at(600).into())));
 }
 
 #[tokio::test]

@@ -45,6 +45,7 @@ fn closed(pet: PetId, version: i32) -> DayClosed {
         distance_m: Some(4_321.0),
         resting_heart_rate: None,
         rule_version: "spine/1".to_owned(),
+        motion_minutes: None,
     }
 }
 

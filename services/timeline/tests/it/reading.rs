@@ -1,7 +1,10 @@
 //! A pet's timeline, as callers are answered it.
 
+use petty_chassis::events::topics;
 use petty_chassis::types::{AccountId, PetId};
+use petty_proto::behavior::v1::Alert;
 use petty_proto::behavior::v1::episode::Behavior;
+use petty_proto::events::v1::AlertChanged;
 use petty_proto::timeline::v1::entry::Kind;
 use petty_proto::timeline::v1::timeline_service_server::TimelineService as _;
 use petty_proto::timeline::v1::{Entry, ListTimelineRequest, ListTimelineResponse};
@@ -43,6 +46,53 @@ async fn an_entry_says_what_was_told() {
         ("a_rule", 4, Some(55.25))
     );
     assert_eq!(metadata.distance_m, None);
+}
+
+#[tokio::test]
+async fn an_open_alert_is_there_however_long_ago_it_was_raised() {
+    let bench = Bench::new("open_alerts").await;
+    let pet = bench.pet_id();
+    let account = bench.owner_of(pet);
+    const DAY: i64 = 86_400;
+    let alert = |raised: i64, cleared: Option<i64>, version: i64| {
+        let alert = Alert {
+            alert_id: uuid::Uuid::from_u128(7).to_string(),
+            pet_id: pet.to_string(),
+            raise_time: Some(at(raised).into()),
+            clear_time: cleared.map(|cleared| at(cleared).into()),
+            ..Default::default()
+        };
+        bench.event(&topics::ALERT_CHANGED, pet, version, &AlertChanged { alert: Some(alert) })
+    };
+    // A walk whose collar told nothing since is known to have gone on until then, and no longer.
+    let walk = Told { open: true, ..Told::new(pet, 1, Behavior::Walking, -9 * DAY, -8 * DAY) };
+    bench.tell(&walk).await;
+    bench.apply(&alert(-8 * DAY, None, 1)).await.unwrap();
+    for kinds in [vec![], vec![Kind::Alert.into()]] {
+        let request = ListTimelineRequest { kinds, ..of(pet) };
+        let [entry] = list(&bench, account, request).await.unwrap().entries.try_into().unwrap();
+        assert_eq!((entry.kind(), entry.open), (Kind::Alert, true));
+        assert_eq!(entry.start_time, Some(at(-8 * DAY).into()));
+    }
+    // Of a span before it was raised it is no part, and on the page after it no more.
+    let before = ListTimelineRequest {
+        start_time: Some(at(-20 * DAY).into()),
+        end_time: Some(at(-8 * DAY).into()),
+        ..of(pet)
+    };
+    let found = list(&bench, account, before).await.unwrap().entries;
+    assert_eq!(found.iter().map(Entry::kind).collect::<Vec<_>>(), [Kind::Behavior]);
+    bench.tell(&Told::new(pet, 2, Behavior::Resting, -60, -30)).await;
+    let first = ListTimelineRequest { page_size: 1, ..of(pet) };
+    let page = list(&bench, account, first.clone()).await.unwrap();
+    let next = ListTimelineRequest { page_token: page.next_page_token, ..first };
+    let page = list(&bench, account, next).await.unwrap();
+    assert_eq!(page.entries.iter().map(Entry::kind).collect::<Vec<_>>(), [Kind::Alert]);
+    assert_eq!(page.next_page_token, "");
+    // Cleared, it ended then.
+    bench.apply(&alert(-8 * DAY, Some(-7 * DAY - 1), 2)).await.unwrap();
+    let alerts = ListTimelineRequest { kinds: vec![Kind::Alert.into()], ..of(pet) };
+    assert_eq!(list(&bench, account, alerts).await.unwrap().entries, []);
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! What holds for whatever is said of a pet.
 
+use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Span};
 use proptest::prelude::*;
 
@@ -94,6 +95,7 @@ fn inputs() -> impl Strategy<Value = Inputs> {
                 date: TODAY - Span::new().days(back),
                 active_minutes,
                 covered_minutes,
+                known_minutes: covered_minutes,
             });
             let inputs = Inputs {
                 animal,
@@ -104,6 +106,7 @@ fn inputs() -> impl Strategy<Value = Inputs> {
                 peers: Peers { medians },
                 now: now(),
                 today: TODAY,
+                zone: TimeZone::UTC,
             };
             let foods: Vec<_> = foods
                 .into_iter()

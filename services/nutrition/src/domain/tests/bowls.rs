@@ -37,6 +37,30 @@ fn shares_are_equal_where_none_is_said() {
 }
 
 #[test]
+fn a_food_with_no_share_is_not_fed_in_place_of_one_that_is_left_out() {
+    let beside = |share: f64| {
+        let foods = [(food(1, "Beef", 400.0, &["beef"]), share), (food(2, "Rarely", 300.0, &[]), 0.0)];
+        let mut inputs = fed(grown(Species::Dog, 10.0), &foods);
+        inputs.profile.allergies = vec!["beef".into()];
+        inputs
+    };
+    let names =
+        |inputs: &Inputs| plan(inputs).portions.into_iter().map(|portion| portion.name).collect::<Vec<_>>();
+    let mut inputs = beside(1.0);
+    assert_eq!(names(&inputs), Vec::<String>::new());
+    assert!(plan(&inputs).missing.iter().any(|lack| lack.field == "foods"));
+    // Nor where the other is gone.
+    inputs.profile.allergies.clear();
+    assert_eq!(names(&inputs), ["Beef"]);
+    inputs.foods.remove(0);
+    assert_eq!(names(&inputs), Vec::<String>::new());
+    // Where no share was said at all, what is left is fed.
+    let even = beside(0.0);
+    assert_eq!(names(&even), ["Rarely"]);
+    assert!(near(plan(&even).portions[0].kcal_per_day, plan(&even).meal_kcal_per_day.unwrap()));
+}
+
+#[test]
 fn what_must_not_be_fed_is_left_out_and_said() {
     let treat = {
         let mut treat = food(3, "Biscuit", 350.0, &[]);

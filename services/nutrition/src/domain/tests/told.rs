@@ -4,7 +4,9 @@ use jiff::Span;
 
 use super::{TODAY, fed, food, grown, now, plan, weekly};
 use crate::domain::activity::{own_median, peer_group};
-use crate::domain::{ActivityStatus, Inputs, LifeStage, Plan, Species, Work, differs};
+use crate::domain::plan::found;
+use crate::domain::weight::trend;
+use crate::domain::{ActivityStatus, Inputs, LifeStage, Plan, Species, WeightPoint, Work, differs};
 
 fn group(inputs: &Inputs) -> Option<String> {
     peer_group(&inputs.animal, &inputs.profile, &inputs.weights, now(), TODAY)
@@ -51,6 +53,47 @@ fn only_closed_days_of_the_last_thirty_count() {
     // A day told twice is one.
     days.push(days[0]);
     assert_eq!(own_median(&days, TODAY), None);
+}
+
+#[test]
+fn days_that_hardly_say_anything_do_not_count() {
+    let mut days = grown(Species::Dog, 20.0).days;
+    for (known_minutes, expected) in [(720.0, Some(60.0)), (719.0, None), (0.0, None)] {
+        for day in &mut days {
+            day.known_minutes = known_minutes;
+        }
+        assert_eq!(own_median(&days, TODAY), expected, "{known_minutes}");
+    }
+}
+
+#[test]
+fn a_trend_begins_where_the_litters_day_ends_for_the_pet() {
+    let weights = |first: &str| {
+        let first: jiff::Timestamp = first.parse().unwrap();
+        let later = |days: i64| first + jiff::SignedDuration::from_hours(24 * days);
+        [0, 8, 16].map(|days| WeightPoint { kg: 10.0, at: later(days) })
+    };
+    let litter = Some(jiff::civil::date(2026, 5, 20));
+    // It ends at 07:00 UTC of the 21st in Los Angeles, at 15:00 of the 20th in Tokyo, at midnight by UTC.
+    for (zone, first, counted) in [
+        ("America/Los_Angeles", "2026-05-21T06:59:59Z", false),
+        ("America/Los_Angeles", "2026-05-21T07:00:00Z", true),
+        ("Asia/Tokyo", "2026-05-20T14:59:59Z", false),
+        ("Asia/Tokyo", "2026-05-20T15:00:00Z", true),
+        ("UTC", "2026-05-20T12:00:00Z", false),
+    ] {
+        let zone = jiff::tz::TimeZone::get(zone).unwrap();
+        let found = trend(&weights(first), litter, &zone, now());
+        assert_eq!(found.map(|trend| trend.weights), counted.then_some(3), "{first} {zone:?}");
+    }
+    // And so in the plan, by the zone that it is for.
+    let mut mother = grown(Species::Dog, 10.0);
+    mother.profile.litter_date = litter;
+    mother.weights = weights("2026-05-20T15:00:00Z").to_vec();
+    for (zone, observed) in [("Asia/Tokyo", true), ("UTC", false)] {
+        mother.zone = jiff::tz::TimeZone::get(zone).unwrap();
+        assert_eq!(found(&mother).1.trend.is_some(), observed, "{zone}");
+    }
 }
 
 #[test]

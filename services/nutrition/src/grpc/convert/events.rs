@@ -44,17 +44,31 @@ pub(crate) fn day(closed: &DayClosed, of: PetId) -> Result<Day, Unusable> {
     if closed.version < 1 {
         return Err(Unusable("version"));
     }
-    let mut active_minutes = 0.0;
+    let (mut active_minutes, mut known_minutes, mut tells_of_movement) = (0.0, 0.0, false);
     for share in &closed.behaviors {
         // What is not heard of here is nothing to go by.
-        if Behavior::from_wire(share.behavior).is_some_and(Behavior::moves) {
-            active_minutes += minutes(share.minutes, "behaviors")?;
+        let Some(behavior) = Behavior::from_wire(share.behavior) else { continue };
+        let length = minutes(share.minutes, "behaviors")?;
+        if behavior.moves() {
+            active_minutes += length;
+            tells_of_movement = true;
+        }
+        if behavior.is_known() {
+            known_minutes += length;
         }
     }
+    known_minutes = match closed.motion_minutes {
+        Some(told) => minutes(told, "motion_minutes")?.min(known_minutes),
+        // Before that was told: a collar that tells of heart rates alone tells of rest and of nothing else, and no minute of such a day
+        // says how active the pet was.
+        None if !tells_of_movement => 0.0,
+        None => known_minutes,
+    };
     let activity = DayActivity {
         date: date(&closed.date, "date")?,
         active_minutes: minutes(active_minutes, "behaviors")?,
         covered_minutes: minutes(closed.covered_minutes, "covered_minutes")?,
+        known_minutes: minutes(known_minutes, "behaviors")?,
     };
     Ok(Day { activity, version: closed.version })
 }

@@ -1,6 +1,7 @@
 //! Pets to plan for, said in a line each.
 
 use jiff::civil::{Date, date};
+use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Span, Timestamp};
 use petty_nutrition::domain::{
     ActivityLevel, Animal, DayActivity, Inputs, LifeStage, Peers, Profile, Sex, Species, WeightPoint, Work,
@@ -39,6 +40,7 @@ fn pet(species: Species, kg: f64) -> Pet {
         peers: Peers::default(),
         now: now(),
         today: TODAY,
+        zone: TimeZone::UTC,
     })
 }
 
@@ -50,6 +52,11 @@ impl Pet {
 
     pub(crate) fn months(mut self, months: i32) -> Self {
         self.0.animal.birth_date = Some(TODAY - Span::new().months(months));
+        self
+    }
+
+    pub(crate) fn breed(mut self, breed: &str) -> Self {
+        self.0.animal.breed = Some(breed.to_owned());
         self
     }
 
@@ -117,15 +124,16 @@ impl Pet {
 
     /// Active that many minutes on each of its last days, the last one last.
     pub(crate) fn active(self, minutes: &[f64]) -> Self {
-        self.active_covered(minutes, 1_200.0)
+        self.active_known(minutes, 1_200.0)
     }
 
-    /// Likewise, with readings over so many minutes of each day.
-    pub(crate) fn active_covered(mut self, minutes: &[f64], covered_minutes: f64) -> Self {
+    /// Likewise, with behaviours known over so many minutes of each day, and readings of all of it.
+    pub(crate) fn active_known(mut self, minutes: &[f64], known_minutes: f64) -> Self {
         let days = minutes.iter().rev().zip(1..).map(|(minutes, back)| DayActivity {
             date: TODAY - Span::new().days(back),
             active_minutes: *minutes,
-            covered_minutes,
+            covered_minutes: 1_440.0,
+            known_minutes,
         });
         self.0.days = days.collect();
         self
