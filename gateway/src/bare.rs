@@ -8,7 +8,7 @@ use http_body::Body;
 use petty_chassis::grpc::{CallScope, RequestId};
 
 use crate::answer::AnswerBody;
-use crate::body::{self, Bounds, Content, Held, Room};
+use crate::body::{self, Bounds, Content, Room};
 use crate::config::Limits;
 use crate::form::Form;
 use crate::idempotency::Sendings;
@@ -34,7 +34,7 @@ impl Bare {
     /// Two routes cannot be told apart.
     pub fn new(upstreams: Upstreams) -> anyhow::Result<Self> {
         let limits = Limits::default();
-        Ok(Self { router: Router::new(ROUTES)?, upstreams, limits, room: Room::new(limits.bodies_bytes) })
+        Ok(Self { router: Router::new(ROUTES)?, upstreams, limits, room: Room::new(limits) })
     }
 
     /// Answers a request that is answered whole.
@@ -56,9 +56,10 @@ impl Bare {
         let Way::Whole(call) = route.way else { return Err(Problem::internal()) };
         let (content, _held) = if route.takes_body {
             let bounds = Bounds { bytes: self.limits.batch_bytes, time: self.limits.read_timeout };
-            body::read(&parts.headers, body, bounds, false, &self.room).await?
+            let (content, held) = body::read(&parts.headers, body, bounds, false, self.room.of(None)).await?;
+            (content, Some(held))
         } else {
-            (Content::default(), Held::default())
+            (Content::default(), None)
         };
         let answer = call(Exchange {
             route,

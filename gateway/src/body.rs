@@ -1,5 +1,7 @@
 //! A request's body: whole, of the right kind, and no larger than may be, packed or unpacked.
 
+mod room;
+
 use std::io::Read as _;
 use std::time::Duration;
 
@@ -11,9 +13,9 @@ use http::header::{
 use http::{HeaderMap, StatusCode};
 use http_body::Body;
 use http_body_util::BodyExt as _;
-use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::problem::Problem;
+pub(crate) use room::{Held, Room};
 
 /// How much of a body that is too large is still read and thrown away, so that the client gets to read the answer.
 const MOST_DISCARDED: usize = 8 << 20;
@@ -23,43 +25,6 @@ const MOST_DISCARDED: usize = 8 << 20;
 const MOST_UNREAD: usize = 1 << 20;
 const UNREAD_TIME: Duration = Duration::from_secs(10);
 const UNREAD_SILENCE: Duration = Duration::from_secs(1);
-
-/// Room for bodies is taken in pieces of so many bytes.
-const PIECE: usize = 1 << 10;
-
-/// The room that all bodies together have in memory, until their requests are answered. A body has room for what came of it and
-/// at most as much again: if what is only declared took any, a few who send nothing would have everybody else refused.
-#[derive(Debug)]
-pub(crate) struct Room(Semaphore);
-
-/// The room that one body has.
-#[derive(Debug, Default)]
-pub(crate) struct Held<'a> {
-    permit: Option<SemaphorePermit<'a>>,
-    bytes: usize,
-}
-
-impl Room {
-    /// So many bytes of room, as packed.
-    pub(crate) fn new(bytes: usize) -> Self {
-        Self(Semaphore::new(bytes.div_ceil(PIECE)))
-    }
-}
-
-impl<'a> Held<'a> {
-    /// Holds room for so many bytes in all, if there is some.
-    fn grow(&mut self, room: &'a Room, bytes: usize) -> Result<(), Problem> {
-        let pieces = bytes.saturating_sub(self.bytes).div_ceil(PIECE);
-        let wanted = u32::try_from(pieces).unwrap_or(u32::MAX);
-        let more = room.0.try_acquire_many(wanted).map_err(|_| Problem::overloaded())?;
-        self.bytes += pieces * PIECE;
-        match &mut self.permit {
-            Some(permit) => permit.merge(more),
-            None => self.permit = Some(more),
-        }
-        Ok(())
-    }
-}
 
 /// What a body may be.
 #[derive(Clone, Copy, Debug)]
@@ -85,13 +50,14 @@ impl Default for Content {
     }
 }
 
-/// Reads a body of JSON or, where `forms` may be, of a form. It holds its room for as long as its request lasts.
+/// Reads a body of JSON or, where `forms` may be, of a form, into the room that it gets. It holds that for as long as its request
+/// lasts.
 pub(crate) async fn read<'a, B>(
     headers: &HeaderMap,
     body: B,
     bounds: Bounds,
     forms: bool,
-    room: &'a Room,
+    mut held: Held<'a>,
 ) -> Result<(Content, Held<'a>), Problem>
 where
     B: Body<Data = Bytes> + Unpin,
@@ -99,14 +65,13 @@ where
     let packed = packed(headers)?;
     let declared = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     let too_large = declared.is_some_and(|length| length > bounds.bytes as u64);
-    let mut held = Held::default();
     let expected = declared.and_then(|length| usize::try_from(length).ok()).unwrap_or(bounds.bytes);
     let collecting = collect(body, bounds.bytes, too_large, |bytes| {
-        if bytes > held.bytes {
+        if bytes > held.bytes() {
             // Twice what it was, so that there are few steps, but no more than will come.
-            held.grow(room, bytes.max(expected.min(2 * held.bytes)))?;
+            held.grow(bytes.max(expected.min(2 * held.bytes())))?;
         }
-        Ok(held.bytes.min(expected.max(bytes)))
+        Ok(held.bytes().min(expected.max(bytes)))
     });
     let collected = match tokio::time::timeout(bounds.time, collecting).await {
         Ok(collected) => collected?,
@@ -124,7 +89,7 @@ where
         expect_json(headers)?;
     }
     let whole = if packed { unpack(&collected, bounds.bytes)? } else { collected };
-    held.grow(room, whole.len())?;
+    held.grow(whole.len())?;
     Ok((if is_form { Content::Form(whole) } else { Content::Json(whole) }, held))
 }
 

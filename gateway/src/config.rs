@@ -45,8 +45,8 @@ pub struct Limits {
     /// The most requests answered at once: `PETTY_HTTP_CONCURRENCY`, default 1,024. Four times as many
     /// wait for their turn, for a moment; more are answered 503.
     pub concurrency: usize,
-    /// The most requests that one service is asked at once, and streams that are being opened: `PETTY_HTTP_UPSTREAM_CONCURRENCY`,
-    /// default 512.
+    /// The most requests that one service is asked at once, batches of uploads, and streams that are being opened, of sockets' subscriptions
+    /// half as many: `PETTY_HTTP_UPSTREAM_CONCURRENCY`, default 512.
     /// Others wait for a moment, unless the service hangs; then they are answered 503: one that hangs takes no place of the others' requests.
     pub upstream_concurrency: usize,
     /// The most bytes of a body: `PETTY_HTTP_BODY_BYTES`, default 1 MiB.
@@ -57,6 +57,10 @@ pub struct Limits {
     /// `PETTY_HTTP_BODIES_BYTES`, 1 MiB to 16 GiB, default 32 MiB; one of the largest always fits. More are answered 503. What
     /// is declared and does not come is not counted.
     pub bodies_bytes: usize,
+    /// The most of them of one caller: an account or a collar, or an address (one /64 of IPv6) where nobody is known:
+    /// `PETTY_HTTP_CALLER_BODIES_BYTES`, 1 MiB to 16 GiB, default a quarter of `PETTY_HTTP_BODIES_BYTES`; one of the largest always fits. More
+    /// are answered 429, so that nobody's bodies that do not end take the room of all.
+    pub caller_bodies_bytes: usize,
     /// The most bytes of an upload of lines, packed or unpacked: `PETTY_HTTP_UPLOAD_BYTES`, 1 KiB to 4 GiB, default 256 MiB. It is
     /// taken in as it comes, and never whole in memory.
     pub upload_bytes: usize,
@@ -72,9 +76,18 @@ pub struct Limits {
     /// How often a stream on which nothing happens says that it is there: `PETTY_STREAM_HEARTBEAT`, 1s to 5m, default 15s.
     pub heartbeat: Duration,
     /// How long new connections are accepted after the shutdown began, while the process says already that it is not ready:
-    /// `PETTY_HTTP_DRAIN_PAUSE`, 0s to 1m, default 0s. As long as balancers take to come to know, and shorter than the grace.
+    /// `PETTY_HTTP_DRAIN_PAUSE`, 0s to 1m, default 5s, or half of `PETTY_GRACE_PERIOD` where that is less. As long as balancers take to
+    /// come to know, and shorter than the grace.
     pub drain_pause: Duration,
 }
+
+/// How long balancers are given to come to know that a gateway goes: a look a second, or an endpoint taken off a list.
+const DRAIN_PAUSE: Duration = Duration::from_secs(5);
+/// How long a drain may take, as the base configuration has it.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// The least and the most bytes of bodies, of all and of one caller.
+const BODIES: (usize, usize) = (1 << 20, 16 << 30);
 
 impl Default for Limits {
     fn default() -> Self {
@@ -85,12 +98,14 @@ impl Default for Limits {
             body_bytes: 1 << 20,
             batch_bytes: 4 << 20,
             bodies_bytes: 32 << 20,
+            caller_bodies_bytes: 8 << 20,
             upload_bytes: 256 << 20,
             uploads: 16,
             read_timeout: Duration::from_secs(30),
             write_timeout: Duration::from_secs(30),
             streams: 10_000,
             heartbeat: Duration::from_secs(15),
+            // Of one that stands alone: there is no balancer to come to know.
             drain_pause: Duration::ZERO,
         }
     }
@@ -101,6 +116,9 @@ impl Section for GatewayConfig {
         let default = Limits::default();
         let tokens = TokenConfig::read(reader);
         let listen = reader.or("PETTY_HTTP_LISTEN", SocketAddr::from(([127, 0, 0, 1], 8080)));
+        let bodies_bytes =
+            reader.in_range("PETTY_HTTP_BODIES_BYTES", default.bodies_bytes, BODIES.0..=BODIES.1);
+        let grace = reader.duration("PETTY_GRACE_PERIOD", GRACE);
         let limits = Limits {
             connections: reader.in_range("PETTY_HTTP_CONNECTIONS", default.connections, 1..=1_000_000),
             concurrency: reader.in_range("PETTY_HTTP_CONCURRENCY", default.concurrency, 1..=100_000),
@@ -111,10 +129,11 @@ impl Section for GatewayConfig {
             ),
             body_bytes: reader.in_range("PETTY_HTTP_BODY_BYTES", default.body_bytes, 1_024..=64 << 20),
             batch_bytes: reader.in_range("PETTY_HTTP_BATCH_BYTES", default.batch_bytes, 1_024..=64 << 20),
-            bodies_bytes: reader.in_range(
-                "PETTY_HTTP_BODIES_BYTES",
-                default.bodies_bytes,
-                1 << 20..=16 << 30,
+            bodies_bytes,
+            caller_bodies_bytes: reader.in_range(
+                "PETTY_HTTP_CALLER_BODIES_BYTES",
+                (bodies_bytes / 4).max(BODIES.0),
+                BODIES.0..=BODIES.1,
             ),
             upload_bytes: reader.in_range("PETTY_HTTP_UPLOAD_BYTES", default.upload_bytes, 1_024..=4 << 30),
             uploads: reader.in_range("PETTY_HTTP_UPLOADS", default.uploads, 1..=10_000),
@@ -131,10 +150,13 @@ impl Section for GatewayConfig {
             drain_pause: bounded(
                 reader,
                 "PETTY_HTTP_DRAIN_PAUSE",
-                default.drain_pause,
+                DRAIN_PAUSE.min(grace / 2),
                 (Duration::ZERO, Duration::from_secs(60), "0s to 1m"),
             ),
         };
+        if !limits.drain_pause.is_zero() && limits.drain_pause >= grace {
+            reader.fault("PETTY_HTTP_DRAIN_PAUSE", "is not shorter than PETTY_GRACE_PERIOD");
+        }
         let (proxies, cors) = (TrustedProxies::read(reader), Origins::read(reader));
         let (rates, tls) = (Rates::read(reader), TlsFiles::read(reader));
         let events_url = reader.secret_optional("PETTY_EVENTS_REDIS_URL");
@@ -172,5 +194,50 @@ mod tests {
             assert!(read(text).unwrap_err().iter().any(|fault| fault.starts_with("PETTY_STREAM_HEARTBEAT")));
         }
         assert_eq!(read("20s").unwrap().limits.heartbeat, Duration::from_secs(20));
+    }
+
+    #[test]
+    fn a_gateway_that_goes_is_still_there_until_balancers_know_and_ends_within_its_grace() {
+        let read = |variables: &[(&'static str, &str)]| {
+            let variables = variables.iter().map(|(name, value)| (*name, (*value).to_owned()));
+            load::<GatewayConfig>(&Environment::from_iter(variables))
+        };
+        let (pause, grace) = ("PETTY_HTTP_DRAIN_PAUSE", "PETTY_GRACE_PERIOD");
+        for (variables, expected) in [
+            (&[][..], 5_000),
+            (&[(pause, "0s")], 0),
+            (&[(pause, "9s")], 9_000),
+            (&[(grace, "1s")], 500),
+            (&[(pause, "30s"), (grace, "45s")], 30_000),
+        ] {
+            let found = read(variables).unwrap().limits.drain_pause;
+            assert_eq!(found, Duration::from_millis(expected), "{variables:?}");
+        }
+        for variables in
+            [&[(pause, "10s")][..], &[(pause, "2s"), (grace, "2s")], &[(pause, "2m"), (grace, "5m")]]
+        {
+            assert!(
+                read(variables).unwrap_err().iter().any(|fault| fault.starts_with(pause)),
+                "{variables:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_caller_may_have_a_quarter_of_the_room_unless_it_is_said() {
+        let read = |variables: &[(&'static str, &str)]| {
+            let variables = variables.iter().map(|(name, value)| (*name, (*value).to_owned()));
+            load::<GatewayConfig>(&Environment::from_iter(variables))
+        };
+        let (all, share) = ("PETTY_HTTP_BODIES_BYTES", "PETTY_HTTP_CALLER_BODIES_BYTES");
+        for (variables, expected) in [
+            (&[][..], 8 << 20),
+            (&[(all, "67108864")], 16 << 20),
+            (&[(all, "1048576")], 1 << 20),
+            (&[(all, "67108864"), (share, "2097152")], 2 << 20),
+        ] {
+            assert_eq!(read(variables).unwrap().limits.caller_bodies_bytes, expected, "{variables:?}");
+        }
+        assert!(read(&[(share, "1000")]).unwrap_err().iter().any(|fault| fault.starts_with(share)));
     }
 }

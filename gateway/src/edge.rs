@@ -172,7 +172,7 @@ impl Edge {
             held_up: Line::new(MOST_HELD_UP),
             streams,
             uploads: Uploads::new(limits),
-            room: Room::new(limits.bodies_bytes.max(limits.batch_bytes).max(limits.body_bytes)),
+            room: Room::new(limits),
             metrics,
             personal,
             quotas: Arc::new(Quotas::alone(Rates::unlimited())),

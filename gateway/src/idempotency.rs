@@ -36,7 +36,8 @@ const GRACE: Duration = Duration::from_secs(5);
 const KEPT: Duration = Duration::from_secs(24 * 3_600);
 
 /// Takes a key. KEYS: it. ARGV: the owner's token, the request's hash, life in ms. Answers 1 taken, 2 running, 3 answered before, 4 it
-/// was another request's.
+/// was another request's. Whose it is is not known while one is running: the service may refuse it, as it does where Redis has forgotten
+/// that the key was somebody else's, and a 422 would then be told to the one who has had the effect.
 const TAKE: &str = "
     local there = redis.call('HMGET', KEYS[1], 'owner', 'request')
     if not there[2] then
@@ -44,8 +45,8 @@ const TAKE: &str = "
         redis.call('PEXPIRE', KEYS[1], ARGV[3])
         return 1
     end
-    if there[2] ~= ARGV[2] then return 4 end
     if there[1] then return 2 end
+    if there[2] ~= ARGV[2] then return 4 end
     return 3";
 /// Says that the request was answered. KEYS: its key. ARGV: the owner's token, life in ms.
 const ANSWERED: &str = "
@@ -127,7 +128,7 @@ impl Sendings {
     /// A request of this method begins. `None`: it goes on without a record.
     ///
     /// # Errors
-    /// 409 `REQUEST_IN_PROGRESS` while the first sending runs; 422 where the key came with another request.
+    /// 409 `REQUEST_IN_PROGRESS` while a request with this key runs; 422 where another one was answered.
     pub(crate) async fn begin(
         &self,
         policy: &MethodPolicy,

@@ -16,6 +16,7 @@ use crate::answer::AnswerBody;
 pub(crate) const MOST_FAULTS: usize = 20;
 
 const OVERLOADED: &str = "OVERLOADED";
+const CALLER_BUSY: &str = "CALLER_BUSY";
 
 /// The longest field path that an answer repeats: unknown fields have the client's own names.
 pub(crate) const LONGEST_FIELD: usize = 128;
@@ -101,9 +102,16 @@ impl Problem {
             .with(RETRY_AFTER, HeaderValue::from_static("1"))
     }
 
-    /// Whether there is more at once than may be.
+    /// More at once than one caller may have: the others go on.
+    pub(crate) fn caller_busy() -> Self {
+        let text = "The bodies of your other requests fill your share of the room; try again once they are answered.";
+        Self::new(StatusCode::TOO_MANY_REQUESTS, CALLER_BUSY, text)
+            .with(RETRY_AFTER, HeaderValue::from_static("1"))
+    }
+
+    /// Whether there is more at once than may be, of all or of the caller.
     pub(crate) fn is_overloaded(&self) -> bool {
-        self.code == OVERLOADED
+        self.code == OVERLOADED || self.code == CALLER_BUSY
     }
 
     /// A fault of ours.

@@ -9,6 +9,7 @@
 mod bucket;
 mod shared;
 
+use std::hash::{Hash, Hasher};
 use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -159,6 +160,16 @@ pub(crate) enum Who<'a> {
     Caller(&'a str),
     /// Somebody at this address.
     Source(IpAddr),
+}
+
+/// As far as buckets tell callers apart.
+impl Hash for Who<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        match self {
+            Self::Caller(subject) => (true, subject).hash(state),
+            Self::Source(address) => (false, network(*address)).hash(state),
+        }
+    }
 }
 
 /// What an answer says of a quota.

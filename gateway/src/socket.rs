@@ -46,6 +46,7 @@ use crate::problem::Problem;
 use crate::quota::{Quotas, Who};
 use crate::routes::{Route, Way};
 use crate::stream::Place;
+use crate::turn::Openings;
 use crate::upstream::{Channel, Exchange};
 use messages::{Said, Told, raw, read};
 use subscription::{News, Subscription};
@@ -154,6 +155,7 @@ fn names(headers: &HeaderMap, name: &HeaderName, wanted: &str) -> bool {
 pub(crate) struct Opener {
     pub(crate) route: &'static Route,
     pub(crate) channel: Channel,
+    pub(crate) openings: Openings,
     pub(crate) subject: String,
     pub(crate) authorization: Option<HeaderValue>,
     pub(crate) scope: CallScope,
@@ -162,6 +164,8 @@ pub(crate) struct Opener {
 impl Opener {
     async fn open(&self, pet_id: &str, last_event_id: Option<String>) -> Result<Frames, Problem> {
         let Way::Stream(open) = self.route.way else { return Err(Problem::internal()) };
+        // Held until the service has opened the stream: an open one has no place.
+        let _opening = self.openings.take().await?;
         open(Exchange {
             route: self.route,
             channel: self.channel.clone(),

@@ -124,6 +124,30 @@ impl Places {
     }
 }
 
+/// The places of those who open something at a service without being a request of the gateway's, which are no more than so many: so that
+/// they take no more than a part of the service's places, however many come at once.
+#[derive(Clone, Debug)]
+pub(crate) struct Openings {
+    part: Arc<Places>,
+    whole: Arc<Places>,
+}
+
+impl Openings {
+    /// So many of these places, for which so many may wait.
+    pub(crate) fn new(whole: &Arc<Places>, most: usize, line: usize) -> Self {
+        Self { part: Places::new(most, line), whole: Arc::clone(whole) }
+    }
+
+    /// A place, now or in a moment.
+    ///
+    /// # Errors
+    /// 503 where there is none.
+    pub(crate) async fn take(&self) -> Result<(Place, Place), Problem> {
+        let part = self.part.take().await?;
+        Ok((part, self.whole.take().await?))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -157,6 +181,17 @@ mod tests {
         let waited = futures::future::join_all(all).await;
         assert_eq!(waited[0], WAIT * 2, "the first, as one alone");
         assert_eq!(waited[1_499], WAIT + Duration::from_millis(1_499), "and one behind so many");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_opens_something_leaves_places_to_the_others() {
+        let places = Places::new(4, 9);
+        let openings = Openings::new(&places, 2, 9);
+        let opening = [openings.take().await.unwrap(), openings.take().await.unwrap()];
+        assert!(openings.take().await.is_err(), "two of four");
+        let _others = [places.take().await.unwrap(), places.take().await.unwrap()];
+        drop(opening);
+        drop(openings.take().await.unwrap());
     }
 
     #[tokio::test(start_paused = true)]

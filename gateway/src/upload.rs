@@ -1,7 +1,8 @@
 //! An upload: a body of any number of lines, each a reading, sent on as they come.
 //!
 //! Invariants: no more of an upload is in memory than one request's lines and a little of what unpacks; each line stands alone;
-//! a line is read no further than the lines before it were answered, so that a service that is slow makes the client slow.
+//! a line is read no further than the lines before it were answered, so that a service that is slow makes the client slow; an
+//! upload has one of the service's places while a batch of it is being answered, and none while it waits for anything else.
 
 mod lines;
 
@@ -25,8 +26,9 @@ use crate::config::Limits;
 use crate::json;
 use crate::problem::{FieldFault, Problem};
 use crate::query::{self, Taken};
+use crate::routes::Route;
 use crate::schema::{Kind, Schema};
-use crate::upstream::{Answer, Exchange, RequestMessage, carrying, within};
+use crate::upstream::{Answer, Exchange, RequestMessage, Upstreams, carrying, within};
 
 use lines::{Line, Lines};
 
@@ -52,6 +54,7 @@ pub(crate) struct Uploads {
 /// One upload so far.
 struct Upload<'a> {
     exchange: &'a Exchange,
+    upstreams: &'a Upstreams,
     waiting: Vec<Reading>,
     /// The lines that they stand on.
     numbers: Vec<usize>,
@@ -86,6 +89,7 @@ impl Uploads {
     pub(crate) async fn take<B>(
         &self,
         exchange: Exchange,
+        upstreams: &Upstreams,
         headers: &HeaderMap,
         body: &mut B,
     ) -> Result<Answer, Problem>
@@ -98,6 +102,7 @@ impl Uploads {
         let lines = Lines::new(body::packed(headers)?, self.bytes);
         let mut upload = Upload {
             exchange: &exchange,
+            upstreams,
             waiting: Vec::new(),
             numbers: Vec::new(),
             answered: 0,
@@ -201,7 +206,9 @@ impl Upload<'_> {
     }
 
     async fn call(&self, request: IngestReadingsRequest) -> Result<IngestReadingsResponse, Problem> {
-        let policy = self.exchange.route.policy;
+        let Route { policy, upstream, .. } = self.exchange.route;
+        // One of the service's, as for any other call: between two batches an upload has none.
+        let _place = self.upstreams.place(upstream).await?;
         let mut client = Grpc::new(self.exchange.channel.clone());
         let request = carrying(self.exchange, request);
         let call = std::pin::pin!(async {

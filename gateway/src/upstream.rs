@@ -40,7 +40,7 @@ use crate::routes::{Route, Verb};
 use crate::schema::Schema;
 use crate::sound::Sound;
 use crate::status;
-use crate::turn::{Place, Places};
+use crate::turn::{Openings, Place, Places};
 
 /// The largest answer that is taken from an upstream.
 const MOST_ANSWER_BYTES: usize = 32 << 20;
@@ -68,6 +68,7 @@ pub struct Upstreams(BTreeMap<&'static str, Way>);
 struct Way {
     channel: Channel,
     places: Arc<Places>,
+    openings: Openings,
 }
 
 impl Upstreams {
@@ -89,14 +90,18 @@ impl Upstreams {
             .map_response(|response| response.map(tonic::body::Body::new))
             .map_err(|error: C::Error| unreachable(error.into().as_ref()));
         let places = Places::new(usize::MAX, 0);
-        self.0.insert(service, Way { channel: BoxCloneSyncService::new(channel), places });
+        let openings = Openings::new(&places, usize::MAX, 0);
+        self.0.insert(service, Way { channel: BoxCloneSyncService::new(channel), places, openings });
         self
     }
 
-    /// Each of them with so many calls at once, for which so many may wait.
+    /// Each of them with so many calls at once, for which so many may wait. Subscriptions that are being opened have half of them.
     pub(crate) fn each_with(mut self, most: usize, line: usize) -> Self {
+        let half = most.div_ceil(2);
         for way in self.0.values_mut() {
-            way.places = Places::new(most, line);
+            // Subscriptions come beside those who may wait here.
+            way.places = Places::new(most, line.saturating_add(half));
+            way.openings = Openings::new(&way.places, half, line);
         }
         self
     }
@@ -109,6 +114,11 @@ impl Upstreams {
     /// A place among a service's calls, until it is dropped.
     pub(crate) async fn place(&self, service: &str) -> Result<Place, Problem> {
         self.0.get(service).ok_or_else(Problem::internal)?.places.take().await
+    }
+
+    /// The places among a service's calls of subscriptions that are being opened.
+    pub(crate) fn openings(&self, service: &str) -> Result<Openings, Problem> {
+        self.0.get(service).map(|way| way.openings.clone()).ok_or_else(Problem::internal)
     }
 }
 

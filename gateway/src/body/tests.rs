@@ -5,6 +5,7 @@ use flate2::write::GzEncoder;
 use http_body_util::Full;
 
 use super::*;
+use crate::config::Limits;
 
 const BOUNDS: Bounds = Bounds { bytes: 1_000, time: Duration::from_secs(5) };
 
@@ -13,7 +14,8 @@ async fn status(headers: &[(&'static str, &'static str)], body: Vec<u8>) -> Resu
         .iter()
         .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
         .collect();
-    match read(&headers, Full::new(Bytes::from(body)), BOUNDS, false, &Room::new(1 << 20)).await {
+    let room = Room::new(Limits::default());
+    match read(&headers, Full::new(Bytes::from(body)), BOUNDS, false, room.of(None)).await {
         Ok((Content::Json(bytes) | Content::Form(bytes), _held)) => Ok(bytes.len()),
         Err(problem) => Err(problem.status.as_u16()),
     }

@@ -36,8 +36,9 @@ impl Edge {
         let taken = self.quotas.take(RateClass::Read, Who::Caller(&subject)).await;
         *standing = taken.map_err(|refused| refused.leaving(standing))?;
         let channel = self.upstream(route.upstream)?;
+        let openings = self.upstreams.openings(route.upstream)?;
         let socket = Socket {
-            opener: Arc::new(Opener { route, channel, subject, authorization, scope }),
+            opener: Arc::new(Opener { route, channel, openings, subject, authorization, scope }),
             quotas: Arc::clone(&self.quotas),
             presence: self.presence.clone(),
             clock: self.clock.clone(),

@@ -15,7 +15,7 @@ use tonic::Status;
 
 use super::{Edge, header};
 use crate::answer::AnswerBody;
-use crate::body::{self, Bounds, Content, Held};
+use crate::body::{self, Bounds, Content};
 use crate::form::{self, Form};
 use crate::last_known::Old;
 use crate::personal;
@@ -56,7 +56,8 @@ impl Edge {
         }
         let (caller, authorization) = self.caller(parts, policy, ticket, &scope).await?;
         let subject = caller.as_ref().map(|caller| caller.subject());
-        if let Some(who) = subject.as_deref().map(Who::Caller).or(source.map(Who::Source)) {
+        let who = subject.as_deref().map(Who::Caller).or(source.map(Who::Source));
+        if let Some(who) = who {
             let taken = self.quotas.take(policy.rate_class, who).await;
             *standing = taken.map_err(|refused| refused.leaving(standing))?;
         }
@@ -77,9 +78,11 @@ impl Edge {
         let (content, _held) = if route.takes_body && !is_upload {
             let bytes = if route.is_batch() { self.limits.batch_bytes } else { self.limits.body_bytes };
             let bounds = Bounds { bytes, time: self.limits.read_timeout };
-            body::read(&parts.headers, &mut *body, bounds, route.takes_forms(), &self.room).await?
+            let (forms, room) = (route.takes_forms(), self.room.of(who));
+            let (content, held) = body::read(&parts.headers, &mut *body, bounds, forms, room).await?;
+            (content, Some(held))
         } else {
-            (Content::default(), Held::default())
+            (Content::default(), None)
         };
         let asked = self.last_known.ask(route, caller.as_deref(), query.as_deref());
         let request_id = scope.request_id.clone();
@@ -99,7 +102,10 @@ impl Edge {
             sendings: self.sendings.clone(),
         };
         if is_upload {
-            return whole(route, Box::pin(self.uploads.take(exchange, &parts.headers, body)).await?);
+            return whole(
+                route,
+                Box::pin(self.uploads.take(exchange, &self.upstreams, &parts.headers, body)).await?,
+            );
         }
         let (call, place) = match (route.way, place) {
             (Way::Whole(call), _) => {

@@ -52,7 +52,7 @@ fn what_a_service_says_to_clients_passes() {
     assert_eq!((told.code.as_ref(), told.detail.as_ref()), ("PET_NOT_FOUND", "No such pet."));
     let told = problem(&ours(Code::Unavailable, "UPSTREAM_UNAVAILABLE", "x"));
     assert_eq!(told.code, "UPSTREAM_UNAVAILABLE");
-    assert_eq!(problem(&ours(Code::FailedPrecondition, "REQUEST_ID_REUSED", "x")).status, 422);
+    assert_eq!(problem(&ours(Code::FailedPrecondition, "IDEMPOTENCY_KEY_REUSED", "x")).status, 422);
 }
 
 #[test]

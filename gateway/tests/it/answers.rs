@@ -68,7 +68,7 @@ async fn a_services_failure_is_told_in_https_terms() {
         ("forbidden", 403, "PERMISSION_DENIED"),
         ("bad", 400, "INVALID_ARGUMENT"),
         ("taken", 409, "EMAIL_TAKEN"),
-        ("reused", 422, "REQUEST_ID_REUSED"),
+        ("reused", 422, "IDEMPOTENCY_KEY_REUSED"),
         ("busy", 429, "TOO_MANY"),
         ("away", 503, "UNAVAILABLE"),
         ("broken", 500, "INTERNAL"),

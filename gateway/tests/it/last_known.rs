@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures::StreamExt as _;
@@ -27,15 +27,32 @@ type Request = http::Request<tonic::body::Body>;
 
 /// What a service does.
 #[derive(Clone, Default)]
-pub(crate) struct Mood(Arc<AtomicU8>);
+pub(crate) struct Mood {
+    now: Arc<AtomicU8>,
+    hanging: Arc<AtomicUsize>,
+}
+
+/// A call that hangs.
+struct Hanging(Arc<AtomicUsize>);
+
+impl Drop for Hanging {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
 
 impl Mood {
     pub(crate) const ANSWERS: u8 = 0;
-    const AWAY: u8 = 1;
+    pub(crate) const AWAY: u8 = 1;
     pub(crate) const HANGS: u8 = 2;
 
     pub(crate) fn set(&self, mood: u8) {
-        self.0.store(mood, Ordering::SeqCst);
+        self.now.store(mood, Ordering::SeqCst);
+    }
+
+    /// How many calls hang.
+    pub(crate) fn hanging(&self) -> usize {
+        self.hanging.load(Ordering::SeqCst)
     }
 
     fn before(&self, services: &StandIn) -> Upstreams {
@@ -51,11 +68,16 @@ impl Mood {
     {
         let mood = self.clone();
         let moody = tower::service_fn(move |request: Request| {
-            let (mood, mut service) = (mood.0.load(Ordering::SeqCst), service.clone());
+            let (now, mut service) = (mood.now.load(Ordering::SeqCst), service.clone());
+            let hanging = Arc::clone(&mood.hanging);
             async move {
-                match mood {
+                match now {
                     Self::AWAY => Err(BoxError::from("connection refused")),
-                    Self::HANGS => std::future::pending().await,
+                    Self::HANGS => {
+                        hanging.fetch_add(1, Ordering::SeqCst);
+                        let _hanging = Hanging(hanging);
+                        std::future::pending().await
+                    }
                     _ => Ok(service.call(request).await.unwrap()),
                 }
             }

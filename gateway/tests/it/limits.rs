@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use petty_gateway::Limits;
+use petty_gateway::{Limits, TrustedProxies};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
+use crate::stand_in::StandIn;
 use crate::world::World;
 
 pub(crate) fn gzip(text: &[u8]) -> Vec<u8> {
@@ -130,6 +131,71 @@ async fn bodies_have_so_much_memory_together_and_give_it_back() {
         let answer = read_answer(&mut stream).await;
         assert!(answer.starts_with("HTTP/1.1 201"), "{how}: {answer}");
         assert_eq!(world.send("POST", "/v1/ingest", &auth, small.clone()).await.status, 201, "{how}");
+    }
+}
+
+#[tokio::test]
+async fn who_sends_much_and_stops_fills_a_share_and_no_more() {
+    let size = 64 << 10;
+    let limits = Limits {
+        bodies_bytes: 4 * size,
+        caller_bodies_bytes: size,
+        batch_bytes: size,
+        body_bytes: size,
+        ..Limits::default()
+    };
+    let world = World::dressed(limits, StandIn::upstreams, |edge, _, _| {
+        edge.behind(TrustedProxies::of("127.0.0.0/8".parse().unwrap()))
+    })
+    .await;
+    let (greedy, other) = (world.account("write"), world.account("write"));
+    let body = |length: usize| format!("{{{}", " ".repeat(length - 1));
+    let (small, most) = (format!("{}}}", body(5_000)), body(62_000));
+    // Whoever is known is known by account, wherever from; at log-in by address, or one /64.
+    for (path, who, same, others, answer) in [
+        (
+            "/v1/ingest",
+            ("authorization", greedy.as_str()),
+            ("authorization", greedy.as_str()),
+            ("authorization", other.as_str()),
+            201,
+        ),
+        (
+            "/v1/auth/login",
+            ("x-forwarded-for", "2001:db8::1"),
+            ("x-forwarded-for", "2001:db8::2"),
+            ("x-forwarded-for", "2001:db8:0:1::1"),
+            401,
+        ),
+    ] {
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nhost: x\r\n{}: {}\r\ncontent-type: application/json\r\ncontent-length: 62001\r\n\r\n",
+            who.0, who.1
+        );
+        let mut stopped = TcpStream::connect(world.address).await.unwrap();
+        stopped.write_all(format!("{head}{most}").as_bytes()).await.unwrap();
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
+        let refused = loop {
+            let reply = world.send("POST", path, &[same], small.clone()).await;
+            if reply.status != answer || tokio::time::Instant::now() > deadline {
+                break reply;
+            }
+        };
+        assert_eq!(refused.problem(), (429, "CALLER_BUSY".to_owned()), "{path}");
+        assert_eq!(refused.header("retry-after"), "1");
+        // However many it sends and stops, each is refused; the others go on, with the largest bodies too.
+        for _ in 0..8 {
+            let mut more = TcpStream::connect(world.address).await.unwrap();
+            more.write_all(format!("{head}{most}").as_bytes()).await.unwrap();
+            assert!(read_answer(&mut more).await.starts_with("HTTP/1.1 429"), "{path}");
+        }
+        for length in [5_000, size - 1] {
+            let reply = world.send("POST", path, &[others], format!("{}}}", body(length))).await;
+            assert_eq!(reply.status, answer, "{path}: {reply:?}");
+        }
+        stopped.write_all(b"}").await.unwrap();
+        assert!(read_answer(&mut stopped).await.starts_with(&format!("HTTP/1.1 {answer}")), "{path}");
+        assert_eq!(world.send("POST", path, &[same], small.clone()).await.status, answer, "{path}");
     }
 }
 

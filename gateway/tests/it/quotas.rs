@@ -8,6 +8,7 @@ use petty_chassis::types::AccountId;
 use petty_gateway::{Limits, Quotas, Rate, Rates, TrustedProxies};
 use petty_provision::Stack;
 
+use crate::sockets::{closed, next, open, refused, subscribe};
 use crate::stand_in::StandIn;
 use crate::world::{Reply, World};
 
@@ -181,4 +182,23 @@ async fn a_page_of_another_origin_may_read_its_quota() {
         reply.headers.get("ratelimit-policy"),
         Some(&HeaderValue::from_static("\"read\";q=3000;w=60"))
     );
+}
+
+#[tokio::test]
+async fn who_subscribes_too_often_is_closed_and_told_so() {
+    let world = alone(Rates { read: a_minute(5), ..Rates::unlimited() }).await;
+    let (greedy, other) = (world.account("pets:read"), world.account("pets:read"));
+    // The handshake is one of them.
+    let mut socket = open(&world, "/v1/stream", Some(&greedy)).await.unwrap();
+    for _ in 0..4 {
+        subscribe(&mut socket, "p-1").await;
+        assert_eq!(next(&mut socket).await["type"], "SUBSCRIBED");
+    }
+    subscribe(&mut socket, "p-1").await;
+    assert_eq!(closed(&mut socket).await, 4429);
+    assert_eq!(refused(open(&world, "/v1/stream", Some(&greedy)).await), 429);
+    // Nobody else is.
+    let mut socket = open(&world, "/v1/stream", Some(&other)).await.unwrap();
+    subscribe(&mut socket, "p-1").await;
+    assert_eq!(next(&mut socket).await["type"], "SUBSCRIBED");
 }

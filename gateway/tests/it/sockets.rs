@@ -16,10 +16,10 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 use crate::stand_in::{StandIn, update};
 use crate::world::{World, eventually};
 
-type Socket = WebSocketStream<TcpStream>;
+pub(crate) type Socket = WebSocketStream<TcpStream>;
 
 /// Opens a socket.
-async fn open(world: &World, target: &str, token: Option<&str>) -> Result<Socket, Error> {
+pub(crate) async fn open(world: &World, target: &str, token: Option<&str>) -> Result<Socket, Error> {
     open_on(world, target, token, TcpStream::connect(world.address).await.unwrap()).await
 }
 
@@ -41,7 +41,7 @@ async fn open_on(
 }
 
 /// The status with which a socket was refused.
-fn refused(opened: Result<Socket, Error>) -> u16 {
+pub(crate) fn refused(opened: Result<Socket, Error>) -> u16 {
     match opened {
         Err(Error::Http(answer)) => answer.status().as_u16(),
         other => panic!("it is not refused: {other:?}"),
@@ -52,12 +52,12 @@ async fn say(socket: &mut Socket, message: Value) {
     socket.send(Message::text(message.to_string())).await.unwrap();
 }
 
-async fn subscribe(socket: &mut Socket, pet: &str) {
+pub(crate) async fn subscribe(socket: &mut Socket, pet: &str) {
     say(socket, json!({"type": "SUBSCRIBE", "pet_id": pet})).await;
 }
 
 /// What comes next, other than presence.
-async fn next(socket: &mut Socket) -> Value {
+pub(crate) async fn next(socket: &mut Socket) -> Value {
     loop {
         let told = any(socket).await;
         if told["type"] != "PRESENCE" {
@@ -79,7 +79,7 @@ async fn any(socket: &mut Socket) -> Value {
 }
 
 /// The code with which it is closed.
-async fn closed(socket: &mut Socket) -> u16 {
+pub(crate) async fn closed(socket: &mut Socket) -> u16 {
     loop {
         let message = tokio::time::timeout(Duration::from_secs(20), socket.next());
         match message.await.expect("closed in time") {

@@ -240,7 +240,9 @@ impl PetService for StandIn {
             }
             "bad" => Err(ApiError::invalid(vec![FieldError::malformed("pet_id", "must be a UUID")]).into()),
             "taken" => Err(ApiError::new(Code::Conflict, "EMAIL_TAKEN", "it is taken").into()),
-            "reused" => Err(ApiError::new(Code::RequestIdReused, "REQUEST_ID_REUSED", "another body").into()),
+            "reused" => {
+                Err(ApiError::new(Code::RequestIdReused, "IDEMPOTENCY_KEY_REUSED", "another body").into())
+            }
             "busy" => Err(ApiError::new(Code::ResourceExhausted, "TOO_MANY", "slow down").into()),
             "away" => Err(ApiError::unavailable("DATABASE_AWAY", "connection to 10.0.0.7 refused").into()),
             "broken" => Err(Status::internal("relation \"pets\" does not exist")),

@@ -147,7 +147,8 @@ async fn a_service_that_is_away_for_a_while_is_waited_for() {
 
 #[tokio::test]
 async fn no_more_is_read_than_was_answered_and_there_are_so_many_at_once() {
-    let world = World::with_limits(Limits { uploads: 1, ..Limits::default() }).await;
+    let limits = Limits { uploads: 1, upstream_concurrency: 1, ..Limits::default() };
+    let world = World::with_limits(limits).await;
     let token = world.account("write");
     world.services.away.store(1, Ordering::Release);
     let mut stream = TcpStream::connect(world.address).await.unwrap();
@@ -160,6 +161,9 @@ async fn no_more_is_read_than_was_answered_and_there_are_so_many_at_once() {
     stream.write_all(format!("{:x}\r\n{first}\r\n", first.len()).as_bytes()).await.unwrap();
     // It is sent on while the rest has not been written.
     eventually(|| calls(&world) == 2).await;
+    // While it waits for its client it has none of the service's places, of which there is one.
+    let batch = world.send("POST", "/v1/ingest:batch", &[("authorization", &token)], "{}").await;
+    assert_eq!(batch.status, 200);
     let other = upload(&world, &[], lines(1)).await;
     assert_eq!(other.problem(), (503, "OVERLOADED".to_owned()));
     assert_eq!(other.header("retry-after"), "1");
