@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use petty_auth::audit::verify;
 use petty_auth::domain::chain::Head;
-use petty_chassis::config::PostgresConfig;
+use petty_chassis::config::{Environment, PostgresConfig, load};
 use petty_chassis::postgres::Db;
 use petty_proto::auth::v1::{AuditHead, VerifyAuditLogRequest, VerifyAuditLogResponse};
 
@@ -57,8 +57,9 @@ async fn through_auth(
 }
 
 async fn in_database(url: String, noted: &[AuditHead]) -> anyhow::Result<VerifyAuditLogResponse> {
-    let config = PostgresConfig { runtime_url: url.into(), owner_url: None, pool_size: 1 };
-    let db = Db::connect(&config).context("the database's address is none")?;
+    let tls = load(&Environment::from_process()).map_err(|faults| anyhow::anyhow!("{faults}"))?;
+    let config = PostgresConfig { runtime_url: url.into(), owner_url: None, pool_size: 1, tls };
+    let db = Db::connect(&config).context("the database cannot be asked at its address")?;
     let anchors = noted.iter().map(head).collect::<anyhow::Result<Vec<_>>>()?;
     let found = verify(&db, &anchors).await.context("read the audit log")?;
     let noted = |head: &Head| AuditHead {

@@ -1,7 +1,8 @@
 //! `petty bench`: how fast Petty is, measured beside a floor in the same run.
 //!
-//! Benches of the mesh start one of their own, on a PostgreSQL and a Redis with the durability settings that Petty runs with;
-//! behavior's starts two replicas of it alone, the gateway's and the edge's need none. They leave nothing behind. A missed goal is reported as missed.
+//! Benches start what they measure, on a PostgreSQL and a Redis of their own with the durability settings that Petty runs with: most
+//! of them a mesh; behavior's two replicas of it alone, the gateway's and the edge's a gateway in front of services of theirs. They leave
+//! nothing behind. A missed goal is reported as missed.
 
 mod auth;
 mod behavior;

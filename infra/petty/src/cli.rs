@@ -30,7 +30,7 @@ pub use keys::{KeysArgs, KeysCommand, OperatorArgs};
 pub use outbox::{OutboxArgs, OutboxCommand, Since};
 pub use replay::ReplayArgs;
 pub use simulate::SimulateArgs;
-pub use up::UpArgs;
+pub use up::{Setting, UpArgs};
 
 /// Petty on one machine.
 #[derive(Debug, Parser)]
@@ -146,6 +146,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
+    use petty_chassis::config::Environment;
 
     use super::*;
 
@@ -160,6 +161,12 @@ mod tests {
             ("petty up", true),
             ("petty up --data-dir d --port 0 --no-demo --ready-file f --no-install", true),
             ("petty up --port 70000", false),
+            ("petty up --set PETTY_RATE_READ=off --set=PETTY_CACHE_REDIS_URL", true),
+            ("petty up --set RATE_READ=off", false),
+            ("petty up --set PETTY_PUBLIC_URL=https://petty.example", false),
+            ("petty up --set PETTY_DATABASE_URL_FILE=f", false),
+            ("petty up --set PETTY_ENDPOINT_AUTH=http://127.0.0.1:1", false),
+            ("petty up --set PETTY_BOOTSTRAP_PASSWORD", false),
             ("petty replay --heartbeats f", true),
             ("petty replay --positions f --pets 10 --speed 60 --gateway http://127.0.0.1:1", true),
             ("petty replay", false),
@@ -198,6 +205,8 @@ mod tests {
             ("petty dlq drop --all behavior/e/p", false),
             ("petty outbox replay --since 2026-11-28T03:00:00Z --service ingest", true),
             ("petty outbox replay --since 36h --topic readings.accepted", true),
+            ("petty outbox replay --since 36h --topic readings.acepted", false),
+            ("petty outbox replay --since 36h --topic access.changed", false),
             ("petty outbox replay --since 8d", false),
             ("petty outbox replay --since yesterday", false),
             ("petty outbox replay --since 0h", false),
@@ -238,6 +247,23 @@ mod tests {
             let Command::Simulate(args) = Cli::parse_from(line.split(' ')).command else { panic!("{line}") };
             assert_eq!(args.goes_live(), live, "{line}");
         }
+    }
+
+    #[test]
+    fn what_is_set_without_a_value_is_in_the_environment_and_no_value_is_shown() {
+        let Command::Up(args) =
+            Cli::parse_from(["petty", "up", "--set", "PETTY_A=s3=cret", "--set", "PETTY_B"]).command
+        else {
+            panic!("up")
+        };
+        let environment: Environment =
+            [("PETTY_A", "other"), ("PETTY_B", "of the environment")].into_iter().collect();
+        let all: Vec<_> = args.set.iter().map(|setting| setting.look_up(&environment).unwrap()).collect();
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        assert_eq!(all, [pair("PETTY_A", "s3=cret"), pair("PETTY_B", "of the environment")]);
+        let refused = args.set[1].look_up(&Environment::default()).unwrap_err().to_string();
+        assert!(refused.contains("PETTY_B is not set"), "{refused}");
+        assert!(!format!("{args:?}").contains("s3=cret"));
     }
 
     #[test]

@@ -11,7 +11,9 @@ use petty_proto::wkt;
 use serde_json::json;
 
 use crate::cli::{Chosen, DlqArgs, DlqCommand, LetterId, Which};
+use crate::mesh::SERVICES;
 use crate::operator::{Operator, refused};
+use crate::up::tell;
 
 /// So many are asked for at once.
 const PAGE: i32 = 500;
@@ -22,7 +24,7 @@ struct Found {
     letter: wire::DeadLetter,
 }
 
-/// Does what the command says; 1 where something failed again.
+/// Does what the command says; 1 where something failed again, was refused, or was named and is not there.
 ///
 /// # Errors
 /// Where a service cannot be asked, or refuses.
@@ -39,10 +41,10 @@ pub async fn run(args: DlqArgs) -> anyhow::Result<ExitCode> {
 /// All that are asked for, at most `limit` of each service.
 async fn find(operator: &Operator, which: &Which, limit: usize) -> anyhow::Result<Vec<Found>> {
     let mut found = Vec::new();
-    for &service in operator.services() {
-        if which.service.as_deref().is_some_and(|wanted| wanted != service) {
-            continue;
-        }
+    let is_wanted = |name: &&str| which.service.as_deref().is_none_or(|wanted| wanted == *name);
+    let wanted: Vec<&str> = SERVICES.into_iter().filter(is_wanted).collect();
+    operator.must_know(wanted.iter().copied())?;
+    for service in wanted {
         let (mut page_token, begin) = (String::new(), found.len());
         loop {
             let request = wire::ListDeadLettersRequest {
@@ -73,8 +75,10 @@ async fn find(operator: &Operator, which: &Which, limit: usize) -> anyhow::Resul
 
 async fn list(operator: &Operator, which: &Which, limit: u32, as_json: bool) -> anyhow::Result<ExitCode> {
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-    let mut found = find(operator, which, limit).await?;
+    // One more, to know whether there are more.
+    let mut found = find(operator, which, limit.saturating_add(1)).await?;
     found.sort_by_key(|found| std::cmp::Reverse(time(found.letter.create_time)));
+    let are_more = found.len() > limit;
     found.truncate(limit);
     let mut text = String::new();
     for Found { id, letter } in &found {
@@ -104,10 +108,15 @@ async fn list(operator: &Operator, which: &Which, limit: u32, as_json: bool) -> 
         text.push_str("There are no dead letters.\n");
     }
     std::io::stdout().write_all(text.as_bytes())?;
+    if are_more {
+        // Not among the lines of JSON.
+        tell(&format!("These are the youngest {limit}, and there are more: --limit N lists more of them."));
+    }
     Ok(ExitCode::SUCCESS)
 }
 
 async fn show(operator: &Operator, id: &LetterId) -> anyhow::Result<ExitCode> {
+    operator.must_know([id.service.as_str()])?;
     let request = wire::GetDeadLetterRequest { event_id: id.event_id.clone(), pet_id: id.pet_id.clone() };
     let answer = operator.events_of(&id.service).get_dead_letter(operator.request(request)?).await;
     let shown = answer.map_err(|status| refused(&id.service, &status))?.into_inner();
@@ -145,6 +154,7 @@ async fn show(operator: &Operator, id: &LetterId) -> anyhow::Result<ExitCode> {
 /// Those that are meant, in the order in which they were sent.
 async fn chosen(operator: &Operator, chosen: &Chosen) -> anyhow::Result<Vec<LetterId>> {
     if !chosen.all {
+        operator.must_know(chosen.letters.iter().map(|letter| letter.service.as_str()))?;
         return Ok(chosen.letters.clone());
     }
     let mut found = find(operator, &chosen.which, usize::MAX).await?;
@@ -160,43 +170,86 @@ async fn chosen(operator: &Operator, chosen: &Chosen) -> anyhow::Result<Vec<Lett
     Ok(found.into_iter().map(|found| found.id).collect())
 }
 
+/// What became of some dead letters.
+#[derive(Debug, Default)]
+struct Tally {
+    done: usize,
+    failed: usize,
+    forgotten: usize,
+    not_there: usize,
+    refused: usize,
+}
+
+impl Tally {
+    /// `done` and what else there is to say.
+    fn told(&self, done: String) -> String {
+        let Self { forgotten, not_there, refused, .. } = *self;
+        let rest = [
+            (forgotten, "about somebody who is forgotten"),
+            (not_there, "not there (any more)"),
+            (refused, "refused"),
+        ];
+        let rest =
+            rest.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!(", {count} {what}"));
+        format!("{done}{}.", rest.collect::<String>())
+    }
+
+    /// Of all that were found, one that is gone meanwhile was seen to by somebody else; one that was named may be misspelt.
+    fn exit_code(&self, which: &Chosen) -> ExitCode {
+        let is_missed = !which.all && self.not_there > 0;
+        if self.failed > 0 || self.refused > 0 || is_missed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+    }
+}
+
 async fn redrive(operator: &Operator, which: &Chosen) -> anyhow::Result<ExitCode> {
-    let mut failed = 0_usize;
     let letters = chosen(operator, which).await?;
-    let mut out = std::io::stdout();
+    let (mut out, mut tally) = (std::io::stdout(), Tally::default());
     for id in &letters {
         let request =
             wire::RedriveDeadLetterRequest { event_id: id.event_id.clone(), pet_id: id.pet_id.clone() };
         let answer = operator.events_of(&id.service).redrive_dead_letter(operator.request(request)?).await;
-        let answer = answer.map_err(|status| refused(&id.service, &status))?.into_inner();
-        let told = match answer.outcome() {
-            Outcome::Applied => "applied".to_owned(),
-            Outcome::Forgotten => "gone: it is about somebody who is forgotten".to_owned(),
-            Outcome::NotThere => "not there (any more)".to_owned(),
-            Outcome::Failed | Outcome::Unspecified => {
-                failed += 1;
-                format!("failed again: {}", answer.error)
+        let (count, told) = match answer.map(tonic::Response::into_inner) {
+            Ok(answer) => match answer.outcome() {
+                Outcome::Applied => (&mut tally.done, "applied".to_owned()),
+                Outcome::Forgotten => {
+                    (&mut tally.forgotten, "gone: it is about somebody who is forgotten".to_owned())
+                }
+                Outcome::NotThere => (&mut tally.not_there, "not there (any more)".to_owned()),
+                Outcome::Failed | Outcome::Unspecified => {
+                    (&mut tally.failed, format!("failed again: {}", answer.error))
+                }
+            },
+            // The others do not wait for this one.
+            Err(status) => {
+                (&mut tally.refused, format!("was not redriven: {}", refused(&id.service, &status)))
             }
         };
+        *count += 1;
         writeln!(out, "{id} {told}")?;
     }
-    writeln!(out, "{} redriven, {failed} failed again.", letters.len())?;
-    Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    writeln!(out, "{}", tally.told(format!("{} redriven, {} failed again", tally.done, tally.failed)))?;
+    Ok(tally.exit_code(which))
 }
 
 async fn give_up(operator: &Operator, which: &Chosen) -> anyhow::Result<ExitCode> {
     let letters = chosen(operator, which).await?;
-    let (mut out, mut dropped) = (std::io::stdout(), 0_usize);
+    let (mut out, mut tally) = (std::io::stdout(), Tally::default());
     for id in &letters {
         let request =
             wire::DropDeadLetterRequest { event_id: id.event_id.clone(), pet_id: id.pet_id.clone() };
         let answer = operator.events_of(&id.service).drop_dead_letter(operator.request(request)?).await;
-        let was = answer.map_err(|status| refused(&id.service, &status))?.into_inner().dropped;
-        dropped += usize::from(was);
-        writeln!(out, "{id} {}", if was { "dropped" } else { "not there (any more)" })?;
+        let (count, told) = match answer.map(tonic::Response::into_inner) {
+            Ok(wire::DropDeadLetterResponse { dropped: true }) => (&mut tally.done, "dropped".to_owned()),
+            Ok(_) => (&mut tally.not_there, "not there (any more)".to_owned()),
+            Err(status) => {
+                (&mut tally.refused, format!("was not dropped: {}", refused(&id.service, &status)))
+            }
+        };
+        *count += 1;
+        writeln!(out, "{id} {told}")?;
     }
-    writeln!(out, "{dropped} dropped.")?;
-    Ok(ExitCode::SUCCESS)
+    writeln!(out, "{}", tally.told(format!("{} dropped", tally.done)))?;
+    Ok(tally.exit_code(which))
 }
 
 fn time(time: Option<wkt::Timestamp>) -> Timestamp {

@@ -81,6 +81,19 @@ fn report(outcome: &Outcome, card: &str, animals: usize) -> Report {
             .insert(format!("{}: hours scored", results.classifier.name()), json!(total.scored_s / 3_600.0));
     }
     details.insert("recorded animals".to_owned(), json!(animals));
+    let rates = outcome.alarms.by_kind.iter().map(|(kind, rate)| {
+        let rate = json!({ "pet-months": rate.months, "raised": rate.raised, "false": rate.wrong });
+        (kind.slug().to_owned(), rate)
+    });
+    details.insert("alerts of healthy pets, by kind".to_owned(), Value::Object(rates.collect()));
+    let exits = outcome.outings.outings.iter().map(|exit| {
+        json!({
+            "cat": exit.animal, "reason": exit.reason().words(), "fixes": exit.fixes, "minutes": exit.minutes,
+            "minutes at most": exit.at_most_minutes, "furthest, m": exit.furthest_m, "fastest, m/s": exit.fastest_mps,
+            "longest without a fix, min": exit.longest_gap_minutes,
+        })
+    });
+    details.insert("exits of the real cats".to_owned(), exits.collect());
     details.insert("model card, lines".to_owned(), json!(card.lines().count()));
     Report {
         name: "behavior",

@@ -26,6 +26,30 @@ pub const OPERATOR: &str = "operator";
 /// A hub or relay that sends readings straight to ingest: no service either, and known in the same way.
 pub const RELAY: &str = "relay";
 
+/// What a plan says itself, to all services or to one; and where each service is.
+const PLANNED: [&str; 13] = [
+    "PETTY_GRPC_LISTEN",
+    "PETTY_ADMIN_LISTEN",
+    "PETTY_HTTP_LISTEN",
+    "PETTY_INSTANCE",
+    "PETTY_EVENTS_REDIS_URL",
+    "PETTY_SERVICE_KEY",
+    "PETTY_SERVICE_KEYS",
+    "PETTY_DATABASE_URL",
+    "PETTY_MIGRATION_URL",
+    "PETTY_MAIL_DIR",
+    "PETTY_PUBLIC_URL",
+    "PETTY_KEY_ENCRYPTION_KEY",
+    "PETTY_ARCHIVE_URL",
+];
+const ENDPOINT: &str = "PETTY_ENDPOINT_";
+
+/// Whether a variable is the plan's to set: what [`Plan::extra`] says of it would have no effect.
+#[must_use]
+pub fn is_planned(variable: &str) -> bool {
+    PLANNED.contains(&variable) || variable.starts_with(ENDPOINT)
+}
+
 /// Where a service listens.
 #[derive(Clone, Copy, Debug)]
 pub struct Addresses {
@@ -59,7 +83,7 @@ pub struct Plan {
     pub replicas: BTreeMap<&'static str, Vec<Addresses>>,
     /// Where the gateway takes HTTP.
     pub http: SocketAddr,
-    /// Set in every service's environment.
+    /// Set in every service's environment, where it is not [planned](is_planned).
     pub extra: BTreeMap<String, String>,
 }
 
@@ -125,7 +149,7 @@ impl Plan {
                 .map(|replica| format!("http://{}", replica.grpc))
                 .collect::<Vec<_>>()
                 .join(",");
-            set(&format!("PETTY_ENDPOINT_{}", peer.to_uppercase()), list);
+            set(&format!("{ENDPOINT}{}", peer.to_uppercase()), list);
         }
         if let Some(database) = self.databases.get(service) {
             set("PETTY_DATABASE_URL", database.runtime_url.expose_secret().to_owned());
@@ -145,9 +169,49 @@ impl Plan {
             GATEWAY => {
                 let http = if replica == 0 { self.http } else { addresses.grpc };
                 set("PETTY_HTTP_LISTEN", http.to_string());
+                // No balancer stands before it that would have to come to know: it need not take longer to stop.
+                environment.entry("PETTY_HTTP_DRAIN_PAUSE".to_owned()).or_insert_with(|| "0s".to_owned());
             }
             _ => {}
         }
         Ok(environment)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn what_a_plan_says_is_known_and_nobody_elses_to_set() {
+        let dir = tempfile::tempdir().unwrap();
+        let url = || secrecy::SecretString::from("postgres://127.0.0.1:1/x");
+        let database =
+            |name: &str| ServiceDatabase { name: name.to_owned(), owner_url: url(), runtime_url: url() };
+        let all = || SERVICES.into_iter().chain([GATEWAY]);
+        let mut plan = Plan {
+            databases: SERVICES.into_iter().map(|service| (service, database(service))).collect(),
+            redis_url: "redis://127.0.0.1:1".into(),
+            keys: Keys::load_or_make(&dir.path().join("keys.json")).unwrap(),
+            archive: "archive".into(),
+            mail: "mail".into(),
+            replicas: all().map(|service| (service, vec![Addresses::free().unwrap()])).collect(),
+            http: free_address().unwrap(),
+            extra: BTreeMap::new(),
+        };
+        let environments =
+            |plan: &Plan| all().map(|service| plan.environment(service, 0).unwrap()).collect::<Vec<_>>();
+        let said: BTreeSet<String> =
+            environments(&plan).into_iter().flatten().map(|(name, _)| name).collect();
+        plan.extra = said.iter().map(|name| (name.clone(), "else".to_owned())).collect();
+        let with_extra = environments(&plan);
+        for name in &said {
+            let is_overruled = with_extra.iter().any(|environment| environment[name] != "else");
+            assert_eq!(is_overruled, is_planned(name), "{name}");
+        }
+        assert!(PLANNED.iter().all(|name| said.contains(*name)));
+        assert!(is_planned("PETTY_ENDPOINT_AUTH") && !is_planned("PETTY_RATE_READ"));
     }
 }

@@ -1,11 +1,16 @@
 //! The operator's way to the services: gRPC, with both identities: the service identity `operator`, and a staff account's token.
+//!
+//! Invariant: the staff account's passphrase goes to the mesh that holds the data directory, and to nobody else.
 
-use anyhow::Context as _;
+use std::collections::BTreeSet;
+
+use anyhow::{Context as _, ensure};
 use petty_chassis::config::{BaseConfig, Environment, load};
 use petty_chassis::grpc::{Channel, Mesh};
 use petty_chassis::{Context, Shutdown, Tasks};
 use petty_proto::auth::v1::operations_service_client::OperationsServiceClient;
 use petty_proto::events::v1::event_operations_service_client::EventOperationsServiceClient;
+use petty_provision::Owner;
 use secrecy::{ExposeSecret as _, SecretString};
 use tonic::{Request, Status};
 
@@ -71,13 +76,22 @@ impl Operator {
                 path.display()
             )
         })?;
+        // A mesh that was killed leaves its ready file behind, and who listens at its addresses now may be anybody.
+        let holder = Owner::of(&args.data_dir)?;
+        ensure!(
+            holder.is_some_and(|holder| holder.pid == ready.pid),
+            "{} is not of a mesh that runs on {}: start it with `cargo petty up` first, or name its directory with --data-dir",
+            path.display(),
+            args.data_dir.display()
+        );
         for service in SERVICES {
             let address = ready.services.get(service).and_then(|addresses| addresses.grpc.clone());
             let address =
                 address.with_context(|| format!("the ready file does not say where {service} is"))?;
             environment.set(endpoint(service), address);
         }
-        let keys = Keys::load_or_make(&args.data_dir.join("keys.json"))?;
+        let keys = args.data_dir.join("keys.json");
+        let keys = Keys::load(&keys)?.with_context(|| format!("there is no {}", keys.display()))?;
         environment.set("PETTY_SERVICE_KEY", keys.private(OPERATOR)?.expose_secret());
         let staff = ready.staff.context("the ready file names no staff account")?;
         let account = Account { email: staff.email, password: staff.password.into() };
@@ -91,10 +105,19 @@ impl Operator {
         OperationsServiceClient::new(self.mesh.channel("auth"))
     }
 
-    /// The services that it knows the addresses of.
-    #[must_use]
-    pub fn services(&self) -> &[&'static str] {
-        &self.services
+    /// Whether it knows the addresses of all of these services: to leave out those that it does not would look as if they had nothing.
+    ///
+    /// # Errors
+    /// Names the variables that are to be set.
+    pub fn must_know<'a>(&self, services: impl IntoIterator<Item = &'a str>) -> anyhow::Result<()> {
+        let unknown = services.into_iter().filter(|service| !self.services.contains(service));
+        let variables: BTreeSet<String> = unknown.map(endpoint).collect();
+        ensure!(
+            variables.is_empty(),
+            "nothing was done, because it is not known where all are that are to be asked: set {}, or name one with --service",
+            Vec::from_iter(variables).join(" and ")
+        );
+        Ok(())
     }
 
     /// Calls what a service lets an operator do with its events.

@@ -3,29 +3,27 @@
 use std::io::Write as _;
 use std::process::ExitCode;
 
+use anyhow::ensure;
 use jiff::Timestamp;
+use petty_chassis::events::topics;
 use petty_proto::events::v1::ReplayEventsRequest;
 
 use crate::cli::{OutboxArgs, OutboxCommand};
+use crate::mesh::SERVICES;
 use crate::operator::{Operator, refused};
 
 /// Does what the command says.
 ///
 /// # Errors
-/// Where a service cannot be asked, or refuses.
+/// Where nobody is to be asked, or a service cannot be asked, or refuses.
 pub async fn run(args: OutboxArgs, now: Timestamp) -> anyhow::Result<ExitCode> {
+    let OutboxCommand::Replay { since, service, topic } = args.command;
+    let wanted = wanted(service.as_deref(), topic.as_deref())?;
     let operator = Operator::new(&args.operator).await?;
-    let OutboxCommand::Replay { since, service: wanted, topic } = args.command;
+    operator.must_know(wanted.iter().copied())?;
     let since = since.before(now);
     let mut out = std::io::stdout();
-    for &service in operator.services() {
-        if wanted.as_deref().is_some_and(|wanted| wanted != service) {
-            continue;
-        }
-        // A topic that a service does not produce is no fault where every service is asked.
-        if wanted.is_none() && topic.as_deref().is_some_and(|topic| !produces(service, topic)) {
-            continue;
-        }
+    for service in wanted {
         let (mut count, mut page_token) = (0, String::new());
         loop {
             let topic = topic.clone().unwrap_or_default();
@@ -44,6 +42,33 @@ pub async fn run(args: OutboxArgs, now: Timestamp) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn produces(service: &str, topic: &str) -> bool {
-    petty_chassis::events::topics::produced_by(service).any(|known| known.name == topic)
+/// Who is asked: whoever produces it.
+fn wanted(service: Option<&str>, topic: Option<&str>) -> anyhow::Result<Vec<&'static str>> {
+    let is_wanted = |name: &&str| service.is_none_or(|service| service == *name);
+    let produces = |name: &&str| {
+        topic.is_none_or(|topic| topics::produced_by(name).any(|produced| produced.name == topic))
+    };
+    let wanted: Vec<&str> = SERVICES.into_iter().filter(is_wanted).filter(produces).collect();
+    ensure!(
+        !wanted.is_empty(),
+        "nothing goes out again: {} does not produce {}",
+        service.unwrap_or("nobody"),
+        topic.unwrap_or("anything")
+    );
+    Ok(wanted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn those_are_asked_who_produce_it_and_one_who_does_not_is_told() {
+        assert_eq!(wanted(None, None).unwrap(), SERVICES);
+        assert_eq!(wanted(None, Some("readings.accepted")).unwrap(), ["ingest"]);
+        assert_eq!(wanted(None, Some("data.erased")).unwrap().len(), 5);
+        assert_eq!(wanted(Some("timeline"), None).unwrap(), ["timeline"]);
+        let refused = wanted(Some("timeline"), Some("readings.accepted")).unwrap_err().to_string();
+        assert!(refused.contains("timeline does not produce readings.accepted"), "{refused}");
+    }
 }

@@ -1,4 +1,7 @@
 //! Processes: which cores they run on, what they use, and that they end with whoever started them.
+//!
+//! Invariant: on Linux a process does not outlive us, however we end: the kernel kills it. Its parent is, for the kernel, the thread
+//! that started it; so one thread starts all of them that lives as long as we do.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -57,9 +60,9 @@ impl Process {
     /// A program, on these cores.
     pub(crate) fn spawn(mut command: Command, cores: &[usize]) -> anyhow::Result<Self> {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
-        let child = affinity::on(cores, || command.spawn())?;
-        let program = command.as_std().get_program().display();
-        let child = child.with_context(|| format!("start {program}"))?;
+        lasting::die_with_us(&mut command);
+        let program = command.as_std().get_program().display().to_string();
+        let child = lasting::spawn(command, cores)?.with_context(|| format!("start {program}"))?;
         let pid = child.id().context("it has ended already")?;
         Ok(Self { child, pid })
     }
@@ -140,6 +143,71 @@ fn ask_to_end(_: u32) -> anyhow::Result<()> {
     anyhow::bail!("this bench needs Linux")
 }
 
+mod lasting {
+    use std::io;
+    use std::sync::{OnceLock, mpsc};
+
+    use anyhow::Context as _;
+    use tokio::process::{Child, Command};
+    use tokio::runtime::Handle;
+
+    type Started = anyhow::Result<io::Result<Child>>;
+
+    struct Request {
+        command: Command,
+        cores: Vec<usize>,
+        /// Whose the child is.
+        runtime: Handle,
+        answer: mpsc::Sender<Started>,
+    }
+
+    /// Starts it, on these cores.
+    pub(super) fn spawn(command: Command, cores: &[usize]) -> Started {
+        static REQUESTS: OnceLock<mpsc::Sender<Request>> = OnceLock::new();
+        let requests = REQUESTS.get_or_init(|| {
+            let (sender, receiver) = mpsc::channel::<Request>();
+            // Should there be no thread, the receiver is gone and the send below says so.
+            let _thread = std::thread::Builder::new().name("petty-processes".into()).spawn(move || {
+                // Never ends: the sender is static.
+                for Request { mut command, cores, runtime, answer } in receiver {
+                    let _entered = runtime.enter();
+                    let _asker_gone = answer.send(super::affinity::on(&cores, || command.spawn()));
+                }
+            });
+            sender
+        });
+        let (answer, started) = mpsc::channel();
+        let request = Request { command, cores: cores.to_vec(), runtime: Handle::try_current()?, answer };
+        let gone = "the thread that starts processes is gone";
+        requests.send(request).ok().context(gone)?;
+        started.recv().context(gone)?
+    }
+
+    #[cfg(target_os = "linux")]
+    #[expect(
+        unsafe_code,
+        reason = "between fork and exec there is no safe way; prctl and getppid are async-signal-safe and touch no memory"
+    )]
+    pub(super) fn die_with_us(command: &mut Command) {
+        use nix::errno::Errno;
+        use nix::sys::prctl::set_pdeathsig;
+        use nix::sys::signal::Signal;
+        use nix::unistd::{Pid, getppid};
+
+        let us = Pid::this();
+        unsafe {
+            command.pre_exec(move || {
+                set_pdeathsig(Signal::SIGKILL)?;
+                // We may have died before the call.
+                if getppid() == us { Ok(()) } else { Err(Errno::ESRCH.into()) }
+            });
+        }
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    pub(super) fn die_with_us(_: &mut Command) {}
+}
+
 #[cfg(target_os = "linux")]
 mod affinity {
     use anyhow::Context as _;
@@ -182,6 +250,64 @@ mod affinity {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Set in the process that a test starts: then it starts one itself, says which, and waits.
+    #[cfg(target_os = "linux")]
+    const PARENT: &str = "PETTY_PROCESS_TEST_PARENT";
+
+    /// Not a test by itself: what the process below does. Alone it ends at once.
+    #[cfg(target_os = "linux")]
+    #[tokio::test(flavor = "multi_thread")]
+    async fn parent_process() {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "how the test tells the process that it starts what to do"
+        )]
+        if std::env::var_os(PARENT).is_none() {
+            return;
+        }
+        // From a thread that ends at once: that is not when its process may be killed.
+        let runtime = tokio::runtime::Handle::current();
+        let start = std::thread::Builder::new().spawn(move || {
+            let _entered = runtime.enter();
+            let mut command = Command::new("sleep");
+            command.arg("600");
+            Process::spawn(command, &affinity::current().unwrap()).unwrap()
+        });
+        let mut process = start.unwrap().join().unwrap();
+        let early = tokio::time::timeout(Duration::from_millis(200), process.child.wait()).await;
+        assert!(early.is_err(), "it ended with the thread");
+        println!("STARTED {}", process.pid);
+        std::future::pending::<()>().await;
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_process_does_not_outlive_us_even_where_we_are_killed() {
+        use std::io::{BufRead as _, BufReader};
+
+        let mut parent = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "process::tests::parent_process", "--nocapture"])
+            .env(PARENT, "1")
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let said = BufReader::new(parent.stdout.take().unwrap()).lines().map(Result::unwrap);
+        let started = said.filter_map(|line| Some(line.split_once("STARTED ")?.1.to_owned())).next();
+        let pid = started.expect("it started a process").parse::<u32>().unwrap();
+        let is_alive = || {
+            let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            stat.contains("(sleep)") && !stat.contains(") Z ")
+        };
+        assert!(is_alive());
+        parent.kill().unwrap();
+        parent.wait().unwrap();
+        let deadline = std::time::Instant::now() + Duration::from_secs(10);
+        while is_alive() {
+            assert!(std::time::Instant::now() < deadline, "it is still there");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
 
     #[test]
     fn processor_time_is_read_past_any_name() {

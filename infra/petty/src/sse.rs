@@ -19,6 +19,7 @@ pub struct Events {
     response: reqwest::Response,
     buffer: Vec<u8>,
     comments: usize,
+    last_comment: String,
 }
 
 impl Events {
@@ -33,13 +34,19 @@ impl Events {
     /// The events of an answer.
     #[must_use]
     pub fn of(response: reqwest::Response) -> Self {
-        Self { response, buffer: Vec::new(), comments: 0 }
+        Self { response, buffer: Vec::new(), comments: 0, last_comment: String::new() }
     }
 
     /// How many comments came so far: heartbeats.
     #[must_use]
     pub fn comments(&self) -> usize {
         self.comments
+    }
+
+    /// What the last comment said. A heartbeat says nothing; a gateway that goes away says that it does.
+    #[must_use]
+    pub fn last_comment(&self) -> &str {
+        &self.last_comment
     }
 
     /// The next event; `None` at the stream's end, however it came. May be dropped and called again: nothing is lost.
@@ -67,8 +74,9 @@ impl Events {
     fn event(&mut self, block: &str) -> Option<Event> {
         let (mut id, mut event, mut data) = (String::new(), String::new(), None::<String>);
         for line in block.lines() {
-            if line.starts_with(':') {
+            if let Some(comment) = line.strip_prefix(':') {
                 self.comments += 1;
+                comment.trim().clone_into(&mut self.last_comment);
                 continue;
             }
             let (field, value) = line.split_once(':').unwrap_or((line, ""));

@@ -33,7 +33,16 @@ pub async fn run(args: UpArgs) -> anyhow::Result<ExitCode> {
     let http = http_address(args.port)?;
     let shutdown = Shutdown::new();
     shutdown::listen_for_signals(&shutdown)?;
-    let stack = start_stack(&args).await?;
+    let set = args.set.iter().map(|setting| setting.look_up(&Environment::from_process()));
+    let set = set.collect::<anyhow::Result<Vec<_>>>()?;
+    let stack = tokio::select! {
+        stack = start_stack(&args) => stack?,
+        () = shutdown.draining() => {
+            // The process does not end before it: half a package is nobody's wish.
+            tell("stopping, once what is being installed or made has come to its end");
+            return Ok(ExitCode::SUCCESS);
+        }
+    };
     let logs = stack.data_dir().join("petty.log");
     let mut plan = Plan::make(&stack, http).await?;
     let keys = Keys::load_or_make(&stack.data_dir().join("keys.json"))?;
@@ -44,7 +53,7 @@ pub async fn run(args: UpArgs) -> anyhow::Result<ExitCode> {
     // The demo's past days come all at once: nobody who looks around should wait a quarter of an hour for their totals.
     plan.extra.insert("PETTY_DAY_SETTLE".to_owned(), "20s".to_owned());
     plan.extra.insert("PETTY_DAY_CHECK".to_owned(), "5s".to_owned());
-    plan.extra.extend(args.set.iter().cloned());
+    plan.extra.extend(set);
     keep_log(&logs);
     let guard = telemetry::init_to_file("petty", &Environment::from_process(), &logs)?;
     let tasks = Tasks::new(shutdown.clone());

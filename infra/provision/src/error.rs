@@ -67,6 +67,20 @@ pub enum Error {
         /// Its owner.
         owner: u32,
     },
+    /// The servers' files were elsewhere, and are not there.
+    #[error(
+        "the databases of {} are in {}, which is not there; if it is on a disk that is not mounted, mount it and run this again. \
+         To begin with empty databases instead, remove {}; or choose another directory with --data-dir",
+        data_dir.display(), dir.display(), record.display()
+    )]
+    Gone {
+        /// The directory asked for.
+        data_dir: PathBuf,
+        /// Where the servers' files were.
+        dir: PathBuf,
+        /// The file that says so.
+        record: PathBuf,
+    },
     /// Root, and no unprivileged user can be put to use.
     #[error("PostgreSQL does not run as root, and user id {uid} cannot work in {}: {why}; run this as an ordinary user, or choose another directory with --data-dir", dir.display())]
     Unreachable {

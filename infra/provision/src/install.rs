@@ -1,14 +1,14 @@
 //! Having the servers: found, or else installed, or else an error with the commands to run by hand.
 //!
 //! The invariant: no server of the distribution's own is started or left to start at boot, and no setting of the
-//! machine is different afterwards.
+//! machine is different afterwards; where an installation was cut short, not after the next start.
 
 mod apt;
 
 use std::{
     fs::OpenOptions,
     io::Write,
-    os::unix::fs::OpenOptionsExt,
+    os::unix::{fs::OpenOptionsExt, process::ExitStatusExt},
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
@@ -55,6 +55,9 @@ pub fn ensure(
     log: &Path,
     progress: &Progress,
 ) -> Result<Servers> {
+    if Manager::here() == Manager::AptAsRoot {
+        apt::undo_interrupted()?;
+    }
     let search = Search::here();
     let missing = missing(&search);
     if !missing.is_empty() {
@@ -115,13 +118,13 @@ fn fetch(
     };
     match manager {
         Manager::AptAsRoot => {
-            let _turn = apt::take_turn()?;
+            let turn = apt::take_turn()?;
             let missing = &self::missing(search)[..];
             if missing.is_empty() {
                 return Ok(());
             }
             announce("apt-get");
-            apt::install(missing, log, progress).map_err(|error| match error {
+            apt::install(missing, &turn, log, progress).map_err(|error| match error {
                 apt::Failure::TooOld(why) => refusal(missing, search, manager, &why),
                 apt::Failure::Other(error) => error,
             })
@@ -129,8 +132,8 @@ fn fetch(
         Manager::Brew => {
             announce("brew");
             let mut command = Command::new("brew");
-            command.arg("install").args(packages(missing, manager));
-            run(command, log)
+            command.arg("install").args(packages(missing, manager)).stdin(Stdio::null());
+            Ok(run(command, log)?)
         }
         Manager::AptAsUser => Err(refusal(missing, search, manager, "only root can install packages here")),
         Manager::None => {
@@ -224,8 +227,28 @@ fn by_hand(missing: &[Product], manager: Manager) -> Vec<String> {
     }
 }
 
+/// A package manager did not do it.
+#[derive(Debug)]
+struct Failed {
+    error: Error,
+    /// Somebody ended it.
+    by_signal: bool,
+}
+
+impl From<Error> for Failed {
+    fn from(error: Error) -> Self {
+        Self { error, by_signal: false }
+    }
+}
+
+impl From<Failed> for Error {
+    fn from(failed: Failed) -> Self {
+        failed.error
+    }
+}
+
 /// Runs a package manager to its end, its output in `log`.
-fn run(mut command: Command, log: &Path) -> Result<()> {
+fn run(mut command: Command, log: &Path) -> Result<(), Failed> {
     let mut words = vec![command.get_program().to_string_lossy().into_owned()];
     words.extend(command.get_args().map(|word| word.to_string_lossy().into_owned()));
     let line = words.join(" ");
@@ -233,12 +256,13 @@ fn run(mut command: Command, log: &Path) -> Result<()> {
         OpenOptions::new().create(true).append(true).mode(0o600).open(log).map_err(Error::io("open", log))?;
     writeln!(out, "$ {line}").map_err(Error::io("write", log))?;
     let err = out.try_clone().map_err(Error::io("open", log))?;
-    let outcome = match command.stdin(Stdio::null()).stdout(out).stderr(err).status() {
+    let (outcome, by_signal) = match command.stdout(out).stderr(err).status() {
         Ok(status) if status.success() => return Ok(()),
-        Ok(status) => status.to_string(),
-        Err(error) => error.to_string(),
+        Ok(status) => (status.to_string(), status.signal().is_some()),
+        Err(error) => (error.to_string(), false),
     };
-    Err(Error::Install { command: line, outcome, tail: crate::spawn::tail(log), log: PathBuf::from(log) })
+    let (tail, log) = (crate::spawn::tail(log), PathBuf::from(log));
+    Err(Failed { error: Error::Install { command: line, outcome, tail, log }, by_signal })
 }
 
 #[cfg(test)]
@@ -281,8 +305,10 @@ mod tests {
         let log = dir.path().join("install.log");
         let mut command = Command::new("sh");
         command.args(["-c", "echo no space left >&2; exit 3"]);
-        let message = run(command, &log).unwrap_err().to_string();
+        let failed = run(command, &log).unwrap_err();
+        let message = failed.error.to_string();
         assert!(message.contains("no space left") && message.contains("exit status: 3"), "{message}");
+        assert!(!failed.by_signal);
         assert!(message.contains("install.log"), "{message}");
     }
 }

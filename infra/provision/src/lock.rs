@@ -14,6 +14,8 @@ use crate::{Error, Result};
 
 /// Name of the lock file in the directory it protects.
 const NAME: &str = "lock";
+/// The directory may be the servers' user's: where that one has put a link, or a pipe that would be waited for, there is no lock.
+const OF_NO_OTHER: libc::c_int = libc::O_NOFOLLOW | libc::O_NONBLOCK;
 
 /// Held as long as this lives. The descriptor is close-on-exec: no server inherits the lock.
 #[derive(Debug)]
@@ -46,6 +48,7 @@ impl Lock {
             .read(true)
             .write(true)
             .mode(0o600)
+            .custom_flags(OF_NO_OTHER)
             .open(&path)
             .map_err(Error::io("open", &path))?;
         match file.try_lock() {
@@ -65,7 +68,8 @@ impl Lock {
 
     /// The lock of a directory whose owner has died; `None` while it lives, or has not yet come to hold it.
     pub(crate) fn take_abandoned(dir: &Path) -> Option<Self> {
-        let mut file = OpenOptions::new().read(true).write(true).open(dir.join(NAME)).ok()?;
+        let mut file =
+            OpenOptions::new().read(true).write(true).custom_flags(OF_NO_OTHER).open(dir.join(NAME)).ok()?;
         // An owner writes only once it holds the lock, so an empty file is one about to be locked.
         let mut written = String::new();
         file.read_to_string(&mut written).ok()?;
@@ -115,8 +119,22 @@ fn in_use(dir: &Path, file: &mut File) -> Error {
 }
 
 fn command_line() -> String {
-    let words: Vec<_> = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
+    let words: Vec<_> =
+        std::env::args_os().map(|word| without_value(word.to_string_lossy().into_owned())).collect();
     words.join(" ")
+}
+
+/// A word of the command line, without the value that it gives a variable of ours: that may be secret, and the line is shown to
+/// whoever asks who holds the directory.
+fn without_value(word: String) -> String {
+    let setting = word.strip_prefix("--set=").unwrap_or(&word);
+    match word.split_at(word.len() - setting.len()) {
+        (option, setting) if setting.starts_with("PETTY_") => match setting.split_once('=') {
+            Some((name, _)) => format!("{option}{name}=…"),
+            None => word,
+        },
+        _ => word,
+    }
 }
 
 #[expect(
@@ -140,6 +158,30 @@ mod tests {
         assert!(message.contains("--data-dir"), "{message}");
         drop(first);
         Lock::take(dir.path()).unwrap();
+    }
+
+    #[test]
+    fn what_variables_are_set_to_is_not_told() {
+        for (word, told) in [
+            ("PETTY_CACHE_REDIS_URL=s3cret=", "PETTY_CACHE_REDIS_URL=…"),
+            ("--set=PETTY_CACHE_REDIS_URL=s3cret", "--set=PETTY_CACHE_REDIS_URL=…"),
+            ("PETTY_CACHE_REDIS_URL", "PETTY_CACHE_REDIS_URL"),
+            ("--data-dir=/tmp/a=b", "--data-dir=/tmp/a=b"),
+            ("--set", "--set"),
+            ("", ""),
+        ] {
+            assert_eq!(without_value(word.to_owned()), told);
+        }
+    }
+
+    #[test]
+    fn a_lock_that_is_a_link_is_neither_taken_nor_written_through() {
+        let dir = tempfile::tempdir().unwrap();
+        let elsewhere = dir.path().join("elsewhere");
+        std::fs::write(&elsewhere, "precious").unwrap();
+        std::os::unix::fs::symlink(&elsewhere, dir.path().join(NAME)).unwrap();
+        assert!(Lock::take(dir.path()).is_err() && Lock::take_abandoned(dir.path()).is_none());
+        assert_eq!(std::fs::read_to_string(&elsewhere).unwrap(), "precious");
     }
 
     #[test]

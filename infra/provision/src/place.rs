@@ -3,6 +3,9 @@
 //! Not root: in the data directory, as us. Root: as the unprivileged user `postgres` (or `nobody`), in the data
 //! directory if that user can get there; else in a directory it can reach, whose place the data directory remembers.
 //! No directory that was there before is opened up for it.
+//!
+//! Invariant: servers' files are removed only where nobody can use them any more, and only where they are what was made here: by
+//! name, place and owner. What a file says of a directory is not enough.
 
 use std::{
     fs::DirBuilder,
@@ -57,12 +60,7 @@ pub(crate) fn make_data_dir(dir: &Path) -> Result<PathBuf> {
 impl Place {
     /// Decides it for a data directory that is locked by us.
     pub(crate) fn find(data_dir: &Path, progress: &Progress) -> Result<Self> {
-        Self::find_for(
-            data_dir,
-            is_root(),
-            &[PathBuf::from("/var/lib/petty"), std::env::temp_dir()],
-            progress,
-        )
+        Self::find_for(data_dir, is_root(), &bases(), progress)
     }
 
     fn find_for(data_dir: &Path, root: bool, fallbacks: &[PathBuf], progress: &Progress) -> Result<Self> {
@@ -89,11 +87,13 @@ impl Place {
             _ => unprivileged()?,
         };
         if let Some(dir) = recorded {
-            if dir.is_dir() {
-                reach(&dir, user)?;
-                return Self::elsewhere(data_dir, dir, user);
+            // Not with empty ones instead: then those that are there again later would be nobody's.
+            if !dir.is_dir() {
+                let (data_dir, record) = (data_dir.to_path_buf(), record_path(data_dir));
+                return Err(Error::Gone { data_dir, dir, record });
             }
-            progress(&format!("The databases in {} are gone; starting with empty ones.", dir.display()));
+            reach(&dir, user)?;
+            return Self::elsewhere(data_dir, dir, user);
         } else if owner.is_some() {
             reach(data_dir, user)?;
             return Ok(here(Some(user)));
@@ -140,6 +140,17 @@ fn is_root() -> bool {
     Uid::effective().is_root()
 }
 
+/// Where servers' files may lie when their user cannot reach the data directory; the first that will do.
+pub(crate) fn bases() -> [PathBuf; 2] {
+    [PathBuf::from("/var/lib/petty"), std::env::temp_dir()]
+}
+
+/// How directories elsewhere are called that are of this data directory.
+fn prefix(data_dir: &Path) -> String {
+    let hash = hex::encode(Sha256::digest(data_dir.as_os_str().as_encoded_bytes()));
+    format!("petty-{}-", hash.get(..12).unwrap_or(&hash))
+}
+
 fn make_dir(dir: &Path, mode: u32) -> Result<()> {
     DirBuilder::new().mode(mode).create(dir).map_err(Error::io("make", dir))?;
     // Whatever the umask: it is ours and new.
@@ -152,16 +163,24 @@ fn give(path: &Path, user: RunAs) -> Result<()> {
 }
 
 fn unprivileged() -> Result<RunAs> {
+    let user = servers_users()?.into_iter().next();
+    user.ok_or_else(|| {
+        Error::io("look up the user postgres or nobody in", "/etc/passwd")(
+            std::io::ErrorKind::NotFound.into(),
+        )
+    })
+}
+
+/// Those who may be it, the best first. The second one was it where PostgreSQL was installed later.
+fn servers_users() -> Result<Vec<RunAs>> {
+    let mut users = Vec::new();
     for name in ["postgres", "nobody"] {
         let user = User::from_name(name)
             .map_err(|errno| Error::io("look up a user in", "/etc/passwd")(errno.into()))?;
-        if let Some(user) = user.filter(|user| !user.uid.is_root()) {
-            return Ok(RunAs { uid: user.uid.as_raw(), gid: user.gid.as_raw() });
-        }
+        let user = user.filter(|user| !user.uid.is_root());
+        users.extend(user.map(|user| RunAs { uid: user.uid.as_raw(), gid: user.gid.as_raw() }));
     }
-    Err(Error::io("look up the user postgres or nobody in", "/etc/passwd")(
-        std::io::ErrorKind::NotFound.into(),
-    ))
+    Ok(users)
 }
 
 /// Whether the user can get to `dir`: tried, because only the kernel knows modes, ACLs and mounts.
@@ -190,14 +209,39 @@ pub(crate) fn recorded(data_dir: &Path) -> Result<Option<PathBuf>> {
     }
 }
 
+/// The servers' files that go with a data directory: what it remembers, where that is what [`make_elsewhere`] made for it; `None`
+/// where it remembers nothing, or nothing is left.
+pub(crate) fn made_for(data_dir: &Path, bases: &[PathBuf]) -> Result<Option<PathBuf>> {
+    let Some(dir) = recorded(data_dir)? else { return Ok(None) };
+    // Of a link itself: what it leads to is not looked at.
+    let meta = match std::fs::symlink_metadata(&dir) {
+        Ok(meta) => meta,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(Error::io("read", dir)(error)),
+    };
+    let prefix = prefix(data_dir);
+    let is_named_so = dir
+        .file_name()
+        .and_then(|name| name.to_str()?.strip_prefix(&prefix))
+        .is_some_and(|random| !random.is_empty());
+    let is_there = dir.parent().is_some_and(|parent| bases.iter().any(|base| base == parent));
+    let is_theirs = servers_users()?.iter().any(|user| user.uid == meta.uid());
+    if is_named_so && is_there && is_theirs && meta.is_dir() {
+        return Ok(Some(dir));
+    }
+    Err(Error::io("remove what was not made here:", dir)(std::io::ErrorKind::PermissionDenied.into()))
+}
+
 /// A directory below one of `bases` that the user can work in, recorded in the data directory.
 fn make_elsewhere(data_dir: &Path, bases: &[PathBuf], user: RunAs) -> Result<PathBuf> {
-    let hash = hex::encode(Sha256::digest(data_dir.as_os_str().as_encoded_bytes()));
+    let prefix = prefix(data_dir);
     let mut refusal =
         Error::Unreachable { uid: user.uid, dir: data_dir.to_path_buf(), why: "no access".into() };
     for base in bases {
-        let prefix = format!("petty-{}-", hash.get(..12).unwrap_or(&hash));
-        remove_forgotten(base, &prefix);
+        // With the passwords here, what lies there is of use.
+        if !data_dir.join(state::FILE).exists() {
+            remove_forgotten(base, &prefix, user);
+        }
         // Random, because a base may be writable by everybody.
         let dir = base.join(format!("{prefix}{}", random_hex(4)?));
         let made = base_dir(base).and_then(|()| make_dir(&dir, 0o700)).and_then(|()| give(&dir, user));
@@ -221,11 +265,11 @@ fn make_elsewhere(data_dir: &Path, bases: &[PathBuf], user: RunAs) -> Result<Pat
 
 /// Servers' files of a data directory that was at the same place before and was deleted: its passwords went with it,
 /// so nobody can use them any more.
-fn remove_forgotten(base: &Path, prefix: &str) {
+fn remove_forgotten(base: &Path, prefix: &str, user: RunAs) {
     let Ok(entries) = std::fs::read_dir(base) else { return };
     for entry in entries.flatten() {
         if entry.file_name().to_string_lossy().starts_with(prefix)
-            && entry.file_type().is_ok_and(|kind| kind.is_dir())
+            && entry.metadata().is_ok_and(|meta| meta.is_dir() && meta.uid() == user.uid)
             && let Some(_lock) = Lock::take_abandoned(&entry.path())
         {
             // What stays is only in the way of free space.
@@ -239,13 +283,23 @@ fn base_dir(base: &Path) -> Result<()> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::sync::Arc;
 
     use super::*;
 
     fn silent() -> Progress {
         Arc::new(|_| {})
+    }
+
+    /// What may be made elsewhere for a data directory.
+    pub(crate) fn name_elsewhere(data_dir: &Path) -> String {
+        format!("{}0123abcd", prefix(data_dir))
+    }
+
+    /// Whose it would be.
+    pub(crate) fn servers_user() -> u32 {
+        unprivileged().unwrap().uid
     }
 
     fn mode(path: &Path) -> u32 {
@@ -292,6 +346,23 @@ mod tests {
         std::fs::remove_file(record_path(&data_dir)).unwrap();
         let afresh = Place::find_for(&data_dir, true, &bases, &silent()).unwrap();
         assert!(afresh.servers_dir != first && !first.exists(), "what nobody can use is removed");
+
+        let second = afresh.servers_dir.clone();
+        drop(afresh);
+        std::fs::write(data_dir.join(state::FILE), "{}").unwrap();
+        let away = base.path().join("unmounted");
+        std::fs::rename(&bases[1], &away).unwrap();
+        let refused = Place::find_for(&data_dir, true, &bases, &silent()).unwrap_err().to_string();
+        assert!(refused.contains("mount it") && refused.contains("place.json"), "{refused}");
+        assert!(!bases[1].exists(), "nothing is made instead");
+        std::fs::rename(&away, &bases[1]).unwrap();
+        let back = Place::find_for(&data_dir, true, &bases, &silent()).unwrap();
+        assert_eq!(back.servers_dir, second, "nothing was lost");
+
+        drop(back);
+        std::fs::remove_file(record_path(&data_dir)).unwrap();
+        let third = Place::find_for(&data_dir, true, &bases, &silent()).unwrap();
+        assert!(third.servers_dir != second && second.exists(), "its passwords are here");
     }
 
     #[test]

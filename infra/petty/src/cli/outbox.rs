@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
+use petty_chassis::events::topics;
 
 use super::{OperatorArgs, dlq};
 
@@ -30,7 +31,7 @@ pub enum OutboxCommand {
         #[arg(long, value_name = "NAME", value_parser = dlq::service)]
         service: Option<String>,
         /// Only this topic.
-        #[arg(long, value_name = "TOPIC")]
+        #[arg(long, value_name = "TOPIC", value_parser = topic)]
         topic: Option<String>,
     },
 }
@@ -51,6 +52,20 @@ impl Since {
         match self {
             Self::At(time) => time,
             Self::Ago(ago) => now.checked_sub(ago).unwrap_or(Timestamp::MIN),
+        }
+    }
+}
+
+/// A topic whose events may go out again.
+fn topic(name: &str) -> Result<String, String> {
+    match topics::named(name) {
+        Some(topic) if topic.is_broadcast() => {
+            Err("is a broadcast: who missed it has forgotten all that it could have been about".to_owned())
+        }
+        Some(_) => Ok(name.to_owned()),
+        None => {
+            let known = topics::ALL.iter().filter(|topic| !topic.is_broadcast()).map(|topic| topic.name);
+            Err(format!("must be one of {}", known.collect::<Vec<_>>().join(", ")))
         }
     }
 }

@@ -38,22 +38,28 @@ impl Keys {
     /// # Errors
     /// Where the file cannot be read or written.
     pub fn load_or_make(path: &Path) -> anyhow::Result<Self> {
+        let Some(mut keys) = Self::load(path)? else {
+            let keys = Self::make()?;
+            keys.write(path)?;
+            return Ok(keys);
+        };
+        // A version before knew fewer.
+        if keys.add_missing()? {
+            keys.write(path)?;
+        }
+        Ok(keys)
+    }
+
+    /// The keys in the file; `None` where there is none.
+    ///
+    /// # Errors
+    /// Where it cannot be read, or is no such file.
+    pub fn load(path: &Path) -> anyhow::Result<Option<Self>> {
         match fs::read(path) {
-            Ok(bytes) => {
-                let mut keys: Self = serde_json::from_slice(&bytes).with_context(|| {
-                    format!("{} is not a file of keys; move it away to have new ones made", path.display())
-                })?;
-                // A version before knew fewer.
-                if keys.add_missing()? {
-                    keys.write(path)?;
-                }
-                Ok(keys)
-            }
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                let keys = Self::make()?;
-                keys.write(path)?;
-                Ok(keys)
-            }
+            Ok(bytes) => serde_json::from_slice(&bytes).map(Some).with_context(|| {
+                format!("{} is not a file of keys; move it away to have new ones made", path.display())
+            }),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error).with_context(|| format!("read {}", path.display())),
         }
     }

@@ -34,11 +34,11 @@ impl Store {
         self.number("-- count_pets\nSELECT count(*) FROM pets").await
     }
 
-    /// Readings, by PostgreSQL's own statistics: a little behind, and at once.
+    /// Readings, by PostgreSQL's own statistics of the days' tables: a little behind, and at once.
     pub(super) async fn readings(&self) -> anyhow::Result<i64> {
         self.number(
             "-- estimate_readings\nSELECT coalesce(sum(n_live_tup), 0)::bigint FROM pg_stat_user_tables
-             WHERE relname LIKE 'readings\\_%'",
+             WHERE relname ~ '^readings_[0-9]{8}(_[0-9]+)?$'",
         )
         .await
     }
@@ -57,5 +57,43 @@ impl Store {
 impl Drop for Store {
     fn drop(&mut self) {
         self.connection.abort();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use secrecy::ExposeSecret as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn readings_are_counted_and_not_what_is_made_of_them() {
+        let postgres = petty_provision::shared().await.unwrap().postgres();
+        let database = postgres.ensure_database("counted").await.unwrap();
+        let store = Store::open(database.owner_url.expose_secret()).await.unwrap();
+        let days = ["readings_20261130", "readings_20261201_0", "readings_20261201_3"];
+        let others = [
+            "readings_minute",
+            "readings_minute_20261130",
+            "readings_hour_202611",
+            "readings_dirty",
+            "old_readings_20261130",
+        ];
+        for table in days.into_iter().chain(others) {
+            let sql = format!(
+                "CREATE TABLE {table} AS SELECT generate_series(1, 10); SELECT pg_stat_force_next_flush()"
+            );
+            store.client.batch_execute(&sql).await.unwrap();
+        }
+        let deadline = std::time::Instant::now() + Duration::from_secs(30);
+        loop {
+            let counted = store.readings().await.unwrap();
+            assert!(counted <= 30, "{counted}");
+            if counted == 30 {
+                return;
+            }
+            assert!(std::time::Instant::now() < deadline, "{counted}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 }

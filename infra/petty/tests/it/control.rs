@@ -19,7 +19,7 @@ fn said(output: &Output) -> String {
 }
 
 #[track_caller]
-fn check(output: &Output, code: i32, words: &[&str]) -> String {
+pub(crate) fn check(output: &Output, code: i32, words: &[&str]) -> String {
     let said = said(output);
     assert_eq!(output.status.code(), Some(code), "{said}");
     for word in words {
@@ -98,7 +98,15 @@ fn dead_letters_and_outboxes_are_seen_to(data_dir: &str) {
     check(&dlq(&["redrive", "--all"]), 0, &["0 redriven, 0 failed again."]);
     let nobody = "behavior/018f3b2e-7c1a-7d60-9c1b-1f4e5a6b7c8d/018f3b2e-7c1a-7d60-9c1b-1f4e5a6b7c8e";
     check(&dlq(&["show", nobody]), 1, &["behavior refused", "no such dead letter"]);
-    check(&dlq(&["drop", nobody]), 0, &["not there (any more)", "0 dropped."]);
+    check(&dlq(&["drop", nobody]), 1, &["not there (any more)", "0 dropped, 1 not there (any more)."]);
+    check(
+        &dlq(&["redrive", "behavior/none/none", nobody]),
+        1,
+        &[
+            "was not redriven: behavior refused",
+            "0 redriven, 0 failed again, 1 not there (any more), 1 refused.",
+        ],
+    );
     let replay = petty(&["outbox", "replay", "--since", "1h", "--data-dir", data_dir]);
     check(&replay, 0, &["auth       ", "events go out again", "feedback   "]);
 }

@@ -22,9 +22,14 @@ pub(crate) struct Up {
 
 impl Up {
     pub(crate) fn start(data_dir: &Path, more: &[&str]) -> Self {
+        Self::start_with(data_dir, more, &[])
+    }
+
+    pub(crate) fn start_with(data_dir: &Path, more: &[&str], environment: &[(&str, &str)]) -> Self {
         let ready_file = data_dir.join("ready.json");
         let mut command = Command::new(env!("CARGO_BIN_EXE_petty"));
         command.arg("up").arg("--data-dir").arg(data_dir).args(["--port", "0"]).args(more);
+        command.envs(environment.iter().copied());
         let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         Self { child, ready_file }
     }

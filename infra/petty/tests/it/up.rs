@@ -56,6 +56,35 @@ fn it_starts_says_who_holds_the_directory_recovers_from_a_kill_and_leaves_nothin
     assert!(!third.ready_file.exists(), "a ready file is of a mesh that runs");
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn it_can_be_stopped_while_it_still_looks_for_its_servers() {
+    let dir = open_dir();
+    let (bin, data_dir) = (dir.path().join("bin"), dir.path().join("petty"));
+    fs::create_dir(&bin).unwrap();
+    let asked = bin.join("asked");
+    // A server that takes its time to say which version it is; what is installed serves.
+    for (name, script) in
+        [("postgres", format!("#!/bin/sh\n: > '{}'\nsleep 1\n", asked.display())), ("initdb", String::new())]
+    {
+        fs::write(bin.join(name), script).unwrap();
+        fs::set_permissions(bin.join(name), fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let path = format!("{}:/usr/bin:/bin:/usr/sbin:/sbin", bin.display());
+    let mut up = Up::start_with(&data_dir, &["--no-demo"], &[("PATH", &path)]);
+    let begin = Instant::now();
+    while !asked.exists() {
+        assert!(begin.elapsed() < PATIENCE, "{}", up.stderr());
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    up.signal(Signal::SIGTERM);
+    let status = up.child.wait().unwrap();
+    let said = up.stderr();
+    assert_eq!(status.code(), Some(0), "{said}");
+    assert!(said.contains("stopping, once what is being installed or made has come to its end"), "{said}");
+    assert!(!data_dir.join("postgres.log").exists(), "no server was started: {said}");
+}
+
 /// Runs the lines as a person would, in one shell; the stream, which would not end, for two seconds.
 fn pasted_lines_work(greeting: &[String]) {
     let lines: Vec<String> = greeting

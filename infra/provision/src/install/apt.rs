@@ -1,15 +1,19 @@
 //! Debian's way. A package's post-installation script starts its server: for the time of the installation a policy
-//! forbids that, and PostgreSQL's packages are told to make no cluster of their own. Both settings are put back.
+//! forbids that, and PostgreSQL's packages are told to make no cluster of their own. Both settings are put back: by us, or, where we
+//! were killed meanwhile, by the next one to come, once apt-get has ended.
 
 use std::{
-    fs::{File, OpenOptions},
+    fs::{File, OpenOptions, TryLockError},
     io::ErrorKind,
-    os::unix::fs::{OpenOptionsExt, PermissionsExt},
+    os::unix::{
+        fs::{OpenOptionsExt, PermissionsExt},
+        process::CommandExt,
+    },
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
-use super::{Manager, Product, run};
+use super::{Failed, Manager, Product, run};
 use crate::{
     Error, Progress,
     locate::{POSTGRES_MIN, REDIS_MIN},
@@ -17,6 +21,8 @@ use crate::{
 
 /// What invoke-rc.d asks before it starts anything (Debian policy, policy-rc.d).
 const POLICY: &str = "/usr/sbin/policy-rc.d";
+/// Held by whoever installs.
+const TURN: &str = "/run/petty-install.lock";
 /// Read by PostgreSQL's post-installation script.
 const CLUSTERS: &str = "/etc/postgresql-common/createcluster.conf";
 
@@ -36,10 +42,17 @@ impl From<Error> for Failure {
     }
 }
 
-pub(super) fn install(missing: &[Product], log: &Path, progress: &Progress) -> Result<(), Failure> {
+/// Installs what is missing, for whoever holds the turn.
+pub(super) fn install(
+    missing: &[Product],
+    turn: &File,
+    log: &Path,
+    progress: &Progress,
+) -> Result<(), Failure> {
+    let apt = Apt { program: Path::new("apt-get"), turn, log };
     if missing.iter().any(|product| candidate(*product).is_none()) {
         progress("Fetching the list of packages (apt-get update).");
-        run(apt_get(&["update"]), log)?;
+        apt.run(&["update"]).map_err(Error::from)?;
     }
     for product in missing {
         let (name, min) = match product {
@@ -60,13 +73,13 @@ pub(super) fn install(missing: &[Product], log: &Path, progress: &Progress) -> R
     let policy = Replaced::with(Path::new(POLICY), |_| DENY.to_owned(), 0o755)?;
     if missing.contains(&Product::Postgres) {
         // First what reads the setting, so that its file is there with its own defaults.
-        install_packages(&["postgresql-common"], log)?;
+        apt.install(&["postgresql-common"])?;
         let clusters = Replaced::with(Path::new(CLUSTERS), without_cluster, 0o644)?;
-        install_packages(&["postgresql"], log)?;
+        apt.install(&["postgresql"])?;
         clusters.put_back()?;
     }
     if missing.contains(&Product::Redis) {
-        install_packages(&["redis-server"], log)?;
+        apt.install(&["redis-server"])?;
         if !had_redis {
             leave_disabled(log)?;
         }
@@ -77,33 +90,76 @@ pub(super) fn install(missing: &[Product], log: &Path, progress: &Progress) -> R
 
 /// One installation of ours at a time on this machine: two would take each other's settings for the machine's own.
 pub(super) fn take_turn() -> Result<File, Error> {
-    let path = Path::new("/run/petty-install.lock");
-    let file = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .mode(0o600)
-        .open(path)
-        .map_err(Error::io("open", path))?;
+    let path = Path::new(TURN);
+    let file = open_turn(path)?;
     file.lock().map_err(Error::io("lock", path))?;
     Ok(file)
 }
 
-fn install_packages(packages: &[&str], log: &Path) -> Result<(), Error> {
-    // Somebody else's apt may be at work.
-    let mut words = vec!["install", "-y", "--no-install-recommends", "-o", "DPkg::Lock::Timeout=600"];
-    words.extend(packages);
-    match run(apt_get(&words), log) {
-        Ok(()) => Ok(()),
-        // The list may be older than what the mirror still has.
-        Err(_) => run(apt_get(&["update"]), log).and_then(|()| run(apt_get(&words), log)),
+fn open_turn(path: &Path) -> Result<File, Error> {
+    OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .read(true)
+        .write(true)
+        .mode(0o600)
+        .open(path)
+        .map_err(Error::io("open", path))
+}
+
+/// Puts back what an installation left changed that was cut short.
+pub(super) fn undo_interrupted() -> Result<(), Error> {
+    undo(Path::new(TURN), &[Path::new(POLICY), Path::new(CLUSTERS)])
+}
+
+fn undo(turn: &Path, paths: &[&Path]) -> Result<(), Error> {
+    let left: Vec<Replaced> =
+        paths.iter().map(|path| Replaced::found(path)).filter(Replaced::is_changed).collect();
+    if left.is_empty() {
+        return Ok(());
+    }
+    let file = open_turn(turn)?;
+    match file.try_lock() {
+        Ok(()) => left.into_iter().try_for_each(Replaced::put_back),
+        // It goes on: who began it puts it back, or whoever comes next.
+        Err(TryLockError::WouldBlock) => Ok(()),
+        Err(TryLockError::Error(cause)) => Err(Error::io("lock", turn)(cause)),
     }
 }
 
-fn apt_get(words: &[&str]) -> Command {
-    let mut command = Command::new("apt-get");
-    command.args(words).env("DEBIAN_FRONTEND", "noninteractive").env("LC_ALL", "C");
-    command
+/// apt-get, for whoever holds the turn.
+struct Apt<'a> {
+    program: &'a Path,
+    turn: &'a File,
+    log: &'a Path,
+}
+
+impl Apt<'_> {
+    fn install(&self, packages: &[&str]) -> Result<(), Error> {
+        // Somebody else's apt may be at work.
+        let mut words = vec!["install", "-y", "--no-install-recommends", "-o", "DPkg::Lock::Timeout=600"];
+        words.extend(packages);
+        match self.run(&words) {
+            Ok(()) => Ok(()),
+            // Whoever ended it does not want to see it begin again.
+            Err(Failed { error, by_signal: true }) => Err(error),
+            // The list may be older than what the mirror still has.
+            Err(_) => {
+                self.run(&["update"])?;
+                Ok(self.run(&words)?)
+            }
+        }
+    }
+
+    /// In a process group of its own: Ctrl-C in the terminal is for us, and packages that are half installed are nobody's wish. It
+    /// reads the turn's file, which is empty, and so holds the turn for as long as it runs, also where we are killed.
+    fn run(&self, words: &[&str]) -> Result<(), Failed> {
+        let turn = self.turn.try_clone().map_err(Error::io("open", TURN))?;
+        let mut command = Command::new(self.program);
+        command.args(words).env("DEBIAN_FRONTEND", "noninteractive").env("LC_ALL", "C");
+        command.stdin(turn).process_group(0);
+        run(command, self.log)
+    }
 }
 
 /// The package enables its service for the next boot; ours are private, so that one stays off.
@@ -114,7 +170,7 @@ fn leave_disabled(log: &Path) -> Result<(), Error> {
     ] {
         if Path::new(program).exists() {
             let mut command = Command::new(program);
-            command.args(words).env("LC_ALL", "C");
+            command.args(words).env("LC_ALL", "C").stdin(Stdio::null());
             run(command, log)?;
         }
     }
@@ -185,6 +241,15 @@ impl Replaced {
         };
         write().map_err(Error::io("change", path))?;
         Ok(this)
+    }
+
+    /// One that may have been left by another.
+    fn found(path: &Path) -> Self {
+        Self { path: path.to_path_buf(), done: true }
+    }
+
+    fn is_changed(&self) -> bool {
+        self.kept().exists() || self.absent().exists()
     }
 
     fn put_back(mut self) -> Result<(), Error> {
@@ -285,6 +350,62 @@ mod tests {
                 usize::from(old.is_some()),
                 "nothing beside"
             );
+        }
+    }
+
+    #[test]
+    fn what_a_killed_installation_left_is_put_back_once_its_apt_get_has_ended() {
+        let dir = tempfile::tempdir().unwrap();
+        let [turn, policy, clusters] =
+            ["turn", "policy-rc.d", "createcluster.conf"].map(|name| dir.path().join(name));
+        std::fs::write(&clusters, "ssl = on\n").unwrap();
+        let undo = || super::undo(&turn, &[&policy, &clusters]).unwrap();
+        undo();
+        assert!(!turn.exists(), "nothing to do");
+
+        let file = open_turn(&turn).unwrap();
+        file.lock().unwrap();
+        let of_apt_get = file.try_clone().unwrap();
+        std::mem::forget(Replaced::with(&policy, |_| DENY.to_owned(), 0o755).unwrap());
+        std::mem::forget(Replaced::with(&clusters, without_cluster, 0o644).unwrap());
+        // Killed: what it had open is closed, and nothing is unlocked by hand. Its apt-get goes on.
+        drop(file);
+        undo();
+        assert!(policy.exists(), "apt-get still reads it");
+        drop(of_apt_get);
+        undo();
+        assert!(!policy.exists());
+        assert_eq!(std::fs::read_to_string(&clusters).unwrap(), "ssl = on\n");
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 2, "nothing beside");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn apt_get_has_a_process_group_of_its_own_holds_the_turn_and_is_not_begun_again_once_it_was_ended() {
+        for (ends, begun) in [("kill -INT $$", 1), ("exit 100", 2)] {
+            let dir = tempfile::tempdir().unwrap();
+            let [program, turn, log, calls] =
+                ["apt-get", "turn", "install.log", "calls"].map(|name| dir.path().join(name));
+            // Its group, itself, what it reads, and what it is to do.
+            let script = format!(
+                "#!/bin/sh\necho $(cut -d' ' -f5 /proc/$$/stat) $$ $(readlink /proc/$$/fd/0) $1 >> '{}'\n{ends}\n",
+                calls.display()
+            );
+            // By another process: what one of ours had open for writing could not be run while a third is being started.
+            let write = Command::new("sh")
+                .args(["-c", "printf %s \"$1\" > \"$0\" && chmod 755 \"$0\""])
+                .args([program.as_os_str(), script.as_ref()])
+                .status();
+            assert!(write.unwrap().success());
+            let file = open_turn(&turn).unwrap();
+            let apt = Apt { program: &program, turn: &file, log: &log };
+            assert!(apt.install(&["redis-server"]).is_err());
+            let calls = std::fs::read_to_string(&calls).unwrap();
+            assert_eq!(calls.lines().count(), begun, "{calls}");
+            for call in calls.lines() {
+                let words: Vec<&str> = call.split(' ').collect();
+                assert_eq!((words[0], Path::new(words[2])), (words[1], turn.as_path()), "{call}");
+            }
         }
     }
 }

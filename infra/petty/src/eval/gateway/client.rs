@@ -21,6 +21,8 @@ const WITHIN: Duration = Duration::from_secs(20);
 #[derive(Clone, Debug)]
 pub(super) struct Reply {
     pub(super) status: u16,
+    /// The verbs that `Allow` names.
+    pub(super) allow: String,
     pub(super) body: Bytes,
 }
 
@@ -52,7 +54,9 @@ async fn exchange(address: SocketAddr, case: &Case, token: &str) -> anyhow::Resu
         let response = sender.send_request(request).await?;
         let (parts, body) = response.into_parts();
         let body = body.collect().await?.to_bytes();
-        anyhow::Ok(Reply { status: parts.status.as_u16(), body })
+        let allow =
+            parts.headers.get(header::ALLOW).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        anyhow::Ok(Reply { status: parts.status.as_u16(), allow: allow.to_owned(), body })
     };
     // The connection is driven for as long as somebody waits for its answer.
     tokio::pin!(connection);

@@ -17,8 +17,8 @@ const END: &str = "<!-- until here -->";
 /// The table, from what was found.
 pub(super) fn table(requests: usize, by_rule: &BTreeMap<usize, Vec<&Pair>>) -> String {
     let mut text = format!(
-        "{requests} requests over all routes, Envoy {}. All else was alike: the class of the status, the message that\n\
-         arrived at the service, the JSON that was answered.\n\n\
+        "{requests} requests over all routes, Envoy {}. All else was alike: the status, the message that arrived\n\
+         at the service, the JSON that was answered.\n\n\
          | what | Petty | Envoy | why |\n|---|---|---|---|\n",
         envoy::RELEASE
     );

@@ -14,6 +14,8 @@ const JSON: Option<&str> = Some("application/json");
 pub(super) struct Case {
     /// What is special about it.
     pub(super) shape: String,
+    /// The field that is special, where one is.
+    pub(super) field: String,
     /// The route it was made from.
     pub(super) route: Route,
     pub(super) verb: &'static str,
@@ -27,6 +29,7 @@ impl Case {
     fn new(shape: impl Into<String>, route: &Route) -> Self {
         Self {
             shape: shape.into(),
+            field: String::new(),
             route: route.clone(),
             verb: route.verb,
             target: route.path("some-id_1"),
@@ -34,6 +37,10 @@ impl Case {
             body: Vec::new(),
             answer: Answer::Full,
         }
+    }
+
+    fn about(self, field: impl Into<String>) -> Self {
+        Self { field: field.into(), ..self }
     }
 
     fn target(self, target: impl Into<String>) -> Self {
@@ -84,7 +91,7 @@ pub(super) fn of(route: &Route) -> anyhow::Result<Vec<Case>> {
         case("a verb that the path has not").verb("TRACE"),
         plain("an unknown parameter").query("unknown=1"),
     ];
-    if route.path_fields().next().is_some() {
+    if let Some(field) = route.path_fields().next() {
         for (shape, value) in [
             ("path: a space", "a%20b"),
             ("path: a plus", "a+b"),
@@ -98,7 +105,7 @@ pub(super) fn of(route: &Route) -> anyhow::Result<Vec<Case>> {
             ("path: a colon", "a:b"),
             ("path: dots", ".."),
         ] {
-            cases.push(plain(shape).target(route.path(value)));
+            cases.push(plain(shape).about(field).target(route.path(value)));
         }
     }
     if route.takes_body {
@@ -129,47 +136,45 @@ fn text(value: &Value) -> String {
 fn bodies(route: &Route, whole: &Map<String, Value>, cases: &mut Vec<Case>) {
     let case = |shape: &str| Case::new(shape, route);
     let good = text(&Value::Object(whole.clone()));
-    let mut with = |shape: &str, body: String| cases.push(case(shape).body(body));
-    with("body: {}", "{}".to_owned());
-    with("body: spaces around", format!(" \r\n\t{good}\n"));
-    with("body: a mark of byte order", format!("\u{feff}{good}"));
-    with("body: something after it", format!("{good} {{}}"));
-    with("body: a comma too many", good.replacen('}', ",}", 1));
-    with("body: cut off", good.get(..good.len() - 1).unwrap_or_default().to_owned());
-    with("body: a comment", format!("/* no */ {good}"));
-    with("body: single quotes", "{'a': 1}".to_owned());
-    with("body: a list", "[]".to_owned());
-    with("body: null", "null".to_owned());
-    with("body: a text", "\"text\"".to_owned());
-    with("body: a number", "7".to_owned());
-    with("body: not JSON", "collar_id=x".to_owned());
-    with("body: an unknown field", merged(whole, "unknown", json!(1)));
-    with("body: an unknown field, null", merged(whole, "unknown", Value::Null));
-    with("body: an unknown object", merged(whole, "unknown", json!({"deep": [1, {"er": null}]})));
-    with("body: too deep", merged(whole, "unknown", nested(200)));
+    let mut with = |shape: &str, field: &str, body: String| cases.push(case(shape).about(field).body(body));
+    with("body: {}", "", "{}".to_owned());
+    with("body: spaces around", "", format!(" \r\n\t{good}\n"));
+    with("body: a mark of byte order", "", format!("\u{feff}{good}"));
+    with("body: something after it", "", format!("{good} {{}}"));
+    with("body: a comma too many", "", good.replacen('}', ",}", 1));
+    with("body: cut off", "", good.get(..good.len() - 1).unwrap_or_default().to_owned());
+    with("body: a comment", "", format!("/* no */ {good}"));
+    with("body: single quotes", "", "{'a': 1}".to_owned());
+    with("body: a list", "", "[]".to_owned());
+    with("body: null", "", "null".to_owned());
+    with("body: a text", "", "\"text\"".to_owned());
+    with("body: a number", "", "7".to_owned());
+    with("body: not JSON", "", "collar_id=x".to_owned());
+    with("body: an unknown field", "unknown", merged(whole, "unknown", json!(1)));
+    with("body: an unknown field, null", "unknown", merged(whole, "unknown", Value::Null));
+    with("body: an unknown object", "unknown", merged(whole, "unknown", json!({"deep": [1, {"er": null}]})));
+    with("body: too deep", "unknown", merged(whole, "unknown", nested(200)));
     for field in route.other_fields() {
         if let Some(value) = whole.get(field.name()) {
             let (name, json_name) = (field.name(), field.json_name());
-            with("field: by its JSON name", json!({ json_name: value }).to_string());
-            with("field: twice, alike", format!("{{\"{name}\":{value},\"{name}\":{value}}}"));
+            with("field: by its JSON name", name, json!({ json_name: value }).to_string());
+            with("field: twice, alike", name, format!("{{\"{name}\":{value},\"{name}\":{value}}}"));
             if name != json_name {
-                with(
-                    "field: twice, in both spellings",
-                    format!("{{\"{name}\":{value},\"{json_name}\":{value}}}"),
-                );
+                let body = format!("{{\"{name}\":{value},\"{json_name}\":{value}}}");
+                with("field: twice, in both spellings", name, body);
             }
-            with("field: null", json!({ name: null }).to_string());
+            with("field: null", name, json!({ name: null }).to_string());
             for (shape, text) in values(&field) {
-                with(&format!("{}: {shape}", kind(&field)), format!("{{\"{name}\":{text}}}"));
+                with(&format!("{}: {shape}", kind(&field)), name, format!("{{\"{name}\":{text}}}"));
             }
         }
     }
     if let Some(name) = route.path_fields().next() {
-        with("path and body: the same", merged(whole, name, json!("some-id_1")));
-        with("path and body: another", merged(whole, name, json!("another")));
+        with("path and body: the same", name, merged(whole, name, json!("some-id_1")));
+        with("path and body: another", name, merged(whole, name, json!("another")));
     }
     if route.method.input().get_field_by_name("request_id").is_some() {
-        with("body: request_id", merged(whole, "request_id", json!("mine")));
+        with("body: request_id", "request_id", merged(whole, "request_id", json!("mine")));
     }
     let some = route
         .other_fields()
@@ -179,7 +184,8 @@ fn bodies(route: &Route, whole: &Map<String, Value>, cases: &mut Vec<Case>) {
         let mut bytes = format!("{{\"{}\":\"", field.name()).into_bytes();
         bytes.extend_from_slice(b"\xff\xfe\"}");
         cases.push(case("text: not UTF-8").body(bytes));
-        cases.push(case("a field of the body in the query").body("{}").query(&format!("{}=x", field.name())));
+        let query = format!("{}=x", field.name());
+        cases.push(case("a field of the body in the query").about(field.name()).body("{}").query(&query));
     }
     cases.push(case("no body"));
     cases.push(case("no body, but a type").of_type(JSON));
@@ -203,17 +209,18 @@ fn queries(route: &Route, cases: &mut Vec<Case>) {
     }
     for field in &fields {
         let (name, value) = (field.name(), parameter(field));
-        cases.push(case("query: by its JSON name").query(&format!("{}={value}", field.json_name())));
-        cases.push(case("query: twice").query(&format!("{name}={value}&{name}={value}")));
-        cases.push(case("query: empty").query(&format!("{name}=")));
-        cases.push(case("query: no value").query(name));
+        let mut with = |shape: &str, query: String| cases.push(case(shape).about(name).query(&query));
+        with("query: by its JSON name", format!("{}={value}", field.json_name()));
+        with("query: twice", format!("{name}={value}&{name}={value}"));
+        with("query: empty", format!("{name}="));
+        with("query: no value", name.to_owned());
         for (shape, text) in parameters(field) {
-            cases.push(case(&format!("query, {}: {shape}", kind(field))).query(&format!("{name}={text}")));
+            with(&format!("query, {}: {shape}", kind(field)), format!("{name}={text}"));
         }
     }
     if let Some(name) = route.path_fields().next() {
-        cases.push(case("path and query: the same").query(&format!("{name}=some-id_1")));
-        cases.push(case("path and query: another").query(&format!("{name}=another")));
+        cases.push(case("path and query: the same").about(name).query(&format!("{name}=some-id_1")));
+        cases.push(case("path and query: another").about(name).query(&format!("{name}=another")));
     }
     cases.push(case("query: not UTF-8").query("%FF=1"));
     cases.push(case("a body that the route does not take").body("{}"));
