@@ -8,6 +8,7 @@ pub mod mesh;
 pub mod methods;
 pub mod relay;
 pub mod rest;
+pub mod socket;
 pub mod sse;
 pub mod tables;
 pub mod totp;
@@ -35,4 +36,11 @@ pub fn recordings() -> Option<std::path::PathBuf> {
         std::path::PathBuf::from,
     );
     path.is_dir().then_some(path)
+}
+
+/// Whether this machine is there to find faults: what cannot be tried there is a fault itself, and not left out.
+#[must_use]
+#[expect(clippy::disallowed_methods, reason = "CI is what says so to every program, and no service reads it")]
+pub fn is_ci() -> bool {
+    std::env::var_os("CI").is_some_and(|value| value == "true")
 }

@@ -276,7 +276,7 @@ impl Client {
                     return accepted;
                 }
                 Ok(answer) => {
-                    let later = [429, 500, 502, 503, 504].contains(&answer.status.as_u16());
+                    let later = [429, 503, 504].contains(&answer.status.as_u16());
                     assert!(later, "refused for good: {} {}", answer.status, answer.text);
                 }
                 Err(_) => {}

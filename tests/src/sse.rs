@@ -60,6 +60,12 @@ impl Stream {
         self.0.next().await
     }
 
+    /// Whether the stream's end was announced: the gateway, or the service behind it, goes away, and another takes up where it was.
+    #[must_use]
+    pub fn was_told_to_move(&self) -> bool {
+        self.0.last_comment().starts_with("going away")
+    }
+
     /// The next event, which must come in time.
     ///
     /// # Panics

@@ -1,7 +1,7 @@
 //! The checker. Under load everything that a reading passes is killed, over and over, at moments that nobody chose; the disk
 //! is filled, and Redis emptied. Each request is noted as acknowledged, refused or unknown. After healing the notes are held
 //! against the table, and against what behavior consumed: what was acknowledged is in both exactly once, what was refused in
-//! neither, what is unknown at most once, and in both or neither.
+//! neither, what is unknown at most once, and in both or neither. Who was killed is away: nobody answers that something is broken.
 
 mod blows;
 mod full_disk;
@@ -69,8 +69,15 @@ async fn every_acknowledged_reading_is_there_once_whatever_is_killed() {
     let told = format!("seed {seed}, {} blows in {:?}, {}", blows.len(), began.elapsed(), ledger.summary());
     println!("{told}");
     verdict::holds(&mesh, &ledger, &told).await;
+    has_no_faults(&ledger, &told);
     assert!(ledger.has_all_kinds(), "blows fall in the middle of the work: {told}");
     assert!(!mesh.logs().contains("panicked"), "nothing panicked");
+}
+
+/// Whatever was done to it, no service said that the fault was its own.
+fn has_no_faults(ledger: &Ledger, told: &str) {
+    let (count, faults) = ledger.faults();
+    assert_eq!(count, 0, "{told}: answers that say that something is broken: {faults:#?}");
 }
 
 /// Waits until so many requests were acknowledged.

@@ -203,6 +203,46 @@ async fn five_households_live_with_the_first_systems_app_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_polls_is_told_when_nothing_happened_and_what_did() {
+    let mesh = Mesh::start(crate::NODE).await;
+    let client = mesh.client();
+    for (prefix, collar) in PREFIXES.into_iter().zip(["collar-v1", "collar-bare"]) {
+        let (owner, begin) = household(&client, collar).await;
+        let app = OldApp { client: &client, token: &owner.token, collar, prefix };
+        let path = format!("{prefix}/pet-timeline?collar_id={collar}&hours=24");
+        let again = async |tag: &str| {
+            let request = client.request(Method::GET, &path, Some(&owner.token)).header("if-none-match", tag);
+            client.send(request).await
+        };
+        let tag = |answer: &Answer| answer.headers["etag"].to_str().unwrap().to_owned();
+        // The window is another every five minutes; whoever meets that asks once more.
+        let mut known = None;
+        for _ in 0..2 {
+            let (first, second) = (app.timeline().await, app.timeline().await);
+            let unchanged = again(&tag(&second)).await;
+            if tag(&first) == tag(&second) && unchanged.status.as_u16() == 304 {
+                assert_eq!((&first.body, unchanged.text.as_str()), (&second.body, ""));
+                known = Some(tag(&unchanged));
+                break;
+            }
+        }
+        let known = known.expect("nothing happened, and it is said that nothing did");
+        for minute in 1..=3 {
+            app.ingest(begin + SignedDuration::from_mins(minute)).await.good();
+        }
+        let since = Instant::now();
+        let changed = loop {
+            let answer = again(&known).await;
+            if answer.status.as_u16() == 200 && answer.body["timeline"][0].is_object() {
+                break answer;
+            }
+            assert!(since.elapsed() < Duration::from_secs(20), "no behaviour: {}", answer.text);
+        };
+        assert_ne!(tag(&changed), known);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_first_systems_app_is_told_what_it_did_wrong() {
     let mesh = Mesh::start(crate::NODE).await;
     let client = mesh.client();

@@ -158,7 +158,8 @@ async fn a_collar_that_stops_is_told_to_behavior_once_though_two_replicas_look()
     let late = "SELECT extract(epoch FROM o.created_at - s.received_at)::float8::text
                 FROM event_outbox o, latest_states s WHERE o.topic = 'readings.silent'";
     let late: f64 = ingest.texts(late).await[0].parse().unwrap();
-    assert!(late >= 12.5, "not before two and a half intervals of 5 s: {late}");
+    // A machine that is full may come to it late, by half an interval.
+    assert!((12.5..=17.5).contains(&late), "after two and a half intervals of 5 s, and within three: {late}");
     let [id] = ingest.texts(told).await.try_into().unwrap();
     let handled = format!("SELECT count(*) FROM event_inbox WHERE event_id = '{id}' AND pet_id = '{pet}'");
     eventually("behavior has it", PATIENCE, || async { behavior.count(&handled).await == 1 }).await;

@@ -1,6 +1,8 @@
 //! What happens reaches open streams, through cuts and restarts, without gap or duplicate; and a stream ends with its
 //! reader's access.
 
+mod sockets;
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -14,21 +16,24 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+use sockets::Sockets;
+
 const COLLAR: &str = "collar-stream";
 /// Withdrawn access is in force everywhere within this time.
 const IN_FORCE: Duration = Duration::from_secs(5);
 const PATIENCE: Duration = Duration::from_secs(20);
 
-struct Scene {
-    client: Client,
-    owner: Account,
-    pet: String,
-    device: String,
-    begin: Timestamp,
+/// A pet that is measured.
+pub(crate) struct Scene {
+    pub(crate) client: Client,
+    pub(crate) owner: Account,
+    pub(crate) pet: String,
+    pub(crate) device: String,
+    pub(crate) begin: Timestamp,
 }
 
 impl Scene {
-    async fn new(mesh: &Mesh) -> Self {
+    pub(crate) async fn new(mesh: &Mesh) -> Self {
         let client = mesh.client();
         let owner = client.sign_up().await;
         let pet = client.pet(&owner, "Rex", "DOG").await;
@@ -38,7 +43,7 @@ impl Scene {
         Self { client, owner, pet, device, begin }
     }
 
-    fn path(&self) -> String {
+    pub(crate) fn path(&self) -> String {
         format!("/v1/pets/{}/stream", self.pet)
     }
 
@@ -48,18 +53,31 @@ impl Scene {
 
     /// Spells of three readings a minute apart, with ten minutes of silence and more between them: an episode each. What is
     /// counted are the readings.
-    fn restless(&self, from: i64, readings: i64) -> Vec<Value> {
+    pub(crate) fn restless(&self, from: i64, readings: i64) -> Vec<Value> {
+        self.restless_of(COLLAR, from, readings)
+    }
+
+    /// The same of another collar.
+    fn restless_of(&self, collar: &str, from: i64, readings: i64) -> Vec<Value> {
         (from..from + readings)
             .map(|nth| {
                 let at = self.begin + SignedDuration::from_mins(minute_of(nth));
-                json!({"collar_id": COLLAR, "timestamp": at.to_string(), "heart_rate": 60, "activity_level": 0})
+                json!({"collar_id": collar, "timestamp": at.to_string(), "heart_rate": 60, "activity_level": 0})
             })
             .collect()
+    }
+
+    /// Lets somebody see a pet of the owner's; the share's path.
+    async fn share(&self, pet: &str, with: &Account) -> String {
+        let shares = format!("/v1/pets/{pet}/shares");
+        let body = json!({"email": with.email, "role": "VIEWER"});
+        let share = self.client.post(&shares, &self.owner.token, &body).await.good();
+        format!("{shares}/{}", share["share_id"].as_str().unwrap())
     }
 }
 
 /// The minute of a spell's reading.
-fn minute_of(nth: i64) -> i64 {
+pub(crate) fn minute_of(nth: i64) -> i64 {
     nth / 3 * 14 + nth % 3 + 1
 }
 
@@ -231,12 +249,11 @@ async fn ended(mut stream: Stream, since: Instant) -> Duration {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_open_stream_ends_within_5_s_after_its_readers_access() {
     for paused in [false, true] {
-        let mesh = Mesh::start_with(crate::NODE, &[("timeline", 2), ("auth", 2)]).await;
+        let replicas = [("timeline", 2), ("auth", 2), ("gateway", 2)];
+        let mesh = Mesh::start_with(crate::NODE, &replicas).await;
         let scene = Scene::new(&mesh).await;
         let friend = scene.client.sign_up().await;
-        let body = json!({"email": friend.email, "role": "VIEWER"});
-        let shares = format!("/v1/pets/{}/shares", scene.pet);
-        let share = scene.client.post(&shares, &scene.owner.token, &body).await.good();
+        let share = scene.share(&scene.pet, &friend).await;
         let mut streams = Vec::new();
         // One on each replica of timeline, most likely.
         for _ in 0..4 {
@@ -247,29 +264,43 @@ async fn an_open_stream_ends_within_5_s_after_its_readers_access() {
         }
         let mut own = scene.open(None).await;
         own.expect(PATIENCE).await;
+        let mut sockets = Sockets::open(&mesh, &scene, &friend).await;
+        sockets.are_updated(&scene, 0).await;
         if paused {
             mesh.stack.redis().pause();
+        } else {
+            sockets.owners_counts(&scene.pet, 2).await;
         }
         let since = Instant::now();
-        let path = format!("{shares}/{}", share["share_id"].as_str().unwrap());
         let withdrawn = async {
-            let status = scene.client.delete(&path, &scene.owner.token).await.status.as_u16();
+            let status = scene.client.delete(&share, &scene.owner.token).await.status.as_u16();
             assert!(status == 200 || paused && [503, 504].contains(&status), "{status}");
         };
         let ends = futures::future::join_all(streams.into_iter().map(|stream| ended(stream, since)));
-        let ((), ends) = tokio::join!(withdrawn, ends);
+        let ((), ends, told) = tokio::join!(withdrawn, ends, sockets.friends_is_unsubscribed(&scene.pet));
         assert!(ends.iter().all(|took| *took < IN_FORCE), "paused: {paused}, {ends:?}");
+        let took = told.0 - since;
+        assert!(took < IN_FORCE, "paused: {paused}, a socket: {took:?}");
         mesh.stack.redis().resume();
         if !paused {
-            // The owner's goes on.
-            scene.client.ingest_patiently(&scene.device, &scene.restless(0, 3)).await;
-            own.expect(PATIENCE).await;
+            assert_eq!(told.1["problem"]["code"], "PET_NOT_FOUND", "{}", told.1);
+            // The owner's goes on, and the friend's of the other pet.
+            let path = format!("/v1/pets/{}/timeline", scene.pet);
+            let listed = scene.client.get(&path, &scene.owner.token).await.good();
+            let head: u64 = listed["last_event_id"].as_str().unwrap().parse().unwrap();
+            scene.client.ingest_patiently(&scene.device, &scene.restless(3, 3)).await;
+            while number(&own.expect(PATIENCE).await) <= head {}
+            sockets.others_is_updated(&scene, 3).await;
+            sockets.owners_counts(&scene.pet, 1).await;
             let since = Instant::now();
             let nothing = json!({});
             let leaving = scene.client.post("/v1/auth/logout", &scene.owner.token, &nothing);
-            let (answer, took) = tokio::join!(leaving, ended(own, since));
+            let (answer, took, (closed, code)) =
+                tokio::join!(leaving, ended(own, since), sockets.owners_is_closed());
             answer.good();
             assert!(took < IN_FORCE, "after the log-out: {took:?}");
+            assert_eq!(code, Some(4401));
+            assert!(closed - since < IN_FORCE, "after the log-out, a socket: {:?}", closed - since);
         }
     }
 }

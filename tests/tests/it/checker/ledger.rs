@@ -1,6 +1,6 @@
 //! What was sent, and what is known of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -32,6 +32,10 @@ pub(super) struct Ledger {
     refused: AtomicUsize,
     unknown: AtomicUsize,
     acknowledged: AtomicUsize,
+    /// What was refused because there was no room for it.
+    without_room: Mutex<BTreeSet<Key>>,
+    /// Answers that say that a service of ours has a fault.
+    faults: Mutex<Vec<String>>,
 }
 
 impl Ledger {
@@ -56,6 +60,31 @@ impl Ledger {
         for (key, heart_rate) in refused {
             sent.insert(key.clone(), Sent { heart_rate: *heart_rate, known: Known::Refused });
         }
+    }
+
+    /// Notes what was refused because there was no room for it.
+    pub(super) fn note_without_room(&self, readings: &[(Key, f64)]) {
+        let mut without_room = self.without_room.lock().unwrap_or_else(PoisonError::into_inner);
+        without_room.extend(readings.iter().map(|(key, _)| key.clone()));
+    }
+
+    /// Notes an answer that nothing that is done to the mesh excuses.
+    pub(super) fn note_fault(&self, answer: &str) {
+        self.faults.lock().unwrap_or_else(PoisonError::into_inner).push(answer.to_owned());
+    }
+
+    /// The first of them, and how many there were.
+    pub(super) fn faults(&self) -> (usize, Vec<String>) {
+        let faults = self.faults.lock().unwrap_or_else(PoisonError::into_inner);
+        (faults.len(), faults.iter().take(10).cloned().collect())
+    }
+
+    /// The readings that were refused for want of room, and that nothing more is known of: they were not sent again.
+    pub(super) fn without_room(&self) -> Vec<Key> {
+        let without_room = self.without_room.lock().unwrap_or_else(PoisonError::into_inner);
+        let sent = self.sent();
+        let refused = |key: &&Key| sent.get(*key).is_some_and(|sent| sent.known == Known::Refused);
+        without_room.iter().filter(refused).cloned().collect()
     }
 
     /// How many requests were acknowledged.

@@ -106,7 +106,7 @@ impl Collar {
     async fn send(&mut self, ledger: &Ledger) {
         if matches!(self.way, Way::Stream) {
             let asked: Vec<Asked> = (0..MESSAGES).map(|_| self.asked()).collect();
-            let known = relay::send(&self.relay, &self.token, &asked).await;
+            let known = relay::send(&self.relay, &self.token, &asked, ledger).await;
             let broken = known.contains(&Known::Unknown);
             for (asked, known) in asked.into_iter().zip(known) {
                 self.note(ledger, asked, known);
@@ -118,7 +118,7 @@ impl Collar {
         }
         let asked = self.asked();
         let answer = self.client.try_send(self.request(&asked)).await;
-        let known = asked.known(&answer);
+        let known = asked.known(&answer, ledger);
         self.note(ledger, asked, known);
         if known != Known::Acknowledged {
             tokio::time::sleep(PAUSE).await;
@@ -196,8 +196,9 @@ fn reading(((collar, time_us), heart_rate): &(Key, f64)) -> Value {
 }
 
 impl Asked {
-    /// What an answer says. One that is a client's fault would be ours: but for the bad reading, the requests are good.
-    fn known(&self, answer: &Result<Answer, reqwest::Error>) -> Known {
+    /// What an answer says. One that is a client's fault would be ours: but for the bad reading, the requests are good. So would be
+    /// one that is nobody's: whatever is killed, it is away, and no service has a fault for that.
+    fn known(&self, answer: &Result<Answer, reqwest::Error>, ledger: &Ledger) -> Known {
         let answer = match answer {
             Ok(answer) => answer,
             // It never left.
@@ -215,8 +216,19 @@ impl Asked {
                 Known::Acknowledged
             }
             429 => Known::Refused,
-            503 if ["OVERLOADED", "STORAGE_FULL"].contains(&code) => Known::Refused,
-            499 | 500 | 502 | 503 | 504 => Known::Unknown,
+            503 if code == "STORAGE_FULL" => {
+                let later = answer.headers.get("retry-after").and_then(|value| value.to_str().ok());
+                let later = later.and_then(|seconds| seconds.parse::<u64>().ok());
+                assert!(later.is_some_and(|seconds| seconds > 0), "{later:?}: {}", answer.text);
+                ledger.note_without_room(&self.readings);
+                Known::Refused
+            }
+            503 if code == "OVERLOADED" => Known::Refused,
+            499 | 503 | 504 => Known::Unknown,
+            500 | 502 => {
+                ledger.note_fault(&format!("{status} {}", answer.text));
+                Known::Unknown
+            }
             _ => panic!("a good request was refused for good: {status} {}", answer.text),
         }
     }

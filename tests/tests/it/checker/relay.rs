@@ -5,17 +5,22 @@ use petty_proto::ingest::v1 as wire;
 use petty_tests::relay::Relay;
 use tonic::{Code, Status};
 
-use super::ledger::{Key, Known};
+use super::ledger::{Key, Known, Ledger};
 use super::load::{Asked, PATIENCE};
 
 /// Sends some messages over one call; what is known of each.
-pub(super) async fn send(relay: &Relay, token: &str, asked: &[Asked]) -> Vec<Known> {
+pub(super) async fn send(relay: &Relay, token: &str, asked: &[Asked], ledger: &Ledger) -> Vec<Known> {
     let mut known = vec![Known::Unknown; asked.len()];
     let answering = answers(relay, token, asked, &mut known);
     if let Ok(Err(status)) = tokio::time::timeout(PATIENCE, answering).await {
         let passes =
             [Code::Unavailable, Code::DeadlineExceeded, Code::Cancelled, Code::Unknown, Code::Internal];
         assert!(passes.contains(&status.code()), "a good call was refused for good: {status:?}");
+        // Of a connection that broke the client makes these itself. What a service says has details.
+        let is_fault = matches!(status.code(), Code::Internal | Code::Unknown);
+        if is_fault && !status.details().is_empty() {
+            ledger.note_fault(&format!("{status:?}"));
+        }
     }
     known
 }

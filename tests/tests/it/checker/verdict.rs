@@ -15,7 +15,12 @@ const SETTLED: Duration = Duration::from_secs(180);
 const PAUSE: Duration = Duration::from_millis(250);
 
 /// The values of a reading, as often as it is somewhere.
-type Found = BTreeMap<Key, Vec<f64>>;
+pub(super) type Found = BTreeMap<Key, Vec<f64>>;
+
+/// What is in the table.
+pub(super) async fn stored(mesh: &Mesh) -> Found {
+    in_table(&Tables::of(&mesh.stack, "ingest").await).await
+}
 
 /// Holds the notes against the table and against what behavior consumed.
 pub(super) async fn holds(mesh: &Mesh, ledger: &Ledger, told: &str) {

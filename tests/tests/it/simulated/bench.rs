@@ -41,7 +41,8 @@ impl Services {
         let (clock, shards) = (behavior.clock.clone(), behavior.base.events.shards());
         let source = Box::new(known.clone());
         behavior.employ(Arc::new(petty_behavior::worker::Worker::new(clock.clone(), shards, source)));
-        let closer = Closer::new(behavior.base.db.clone(), clock, shards);
+        let days = petty_behavior::DayConfig::default();
+        let closer = Closer::new(behavior.base.db.clone(), clock, days, shards);
 
         let plan = Plan::new("timeline", petty_timeline::migrations()).starting(end);
         let mut timeline = plan.lay(name).await;
