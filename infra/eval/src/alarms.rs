@@ -1,6 +1,6 @@
 //! How often alerts are raised for nothing, and how soon for something: all that the service raises them by, over made-up pets.
 //!
-//! Invariant: what is raised is what the service would raise of readings that arrive when they are taken ([`crate::watched`]); what an
+//! Invariant: what is raised is what the service would raise of readings that arrive when they are taken (`watched.rs`); what an
 //! alert says and is so is no false alarm, though the pet be healthy: a walk is an exit, and a collar that was out of reach or on its charger
 //! was silent. Everything else that is raised of a healthy pet is one.
 

@@ -221,6 +221,10 @@ fn goals(outcome: &Outcome) -> Vec<Goal> {
             at_least: false,
         });
     }
+    // Without recordings nothing was judged, and no goal is met.
+    let seen = |animals: usize, value: usize| if animals == 0 { f64::NAN } else { value as f64 };
+    let of_dogs = seen(outcome.outings.dogs.0, outcome.outings.dogs_alerts);
+    let of_cats = seen(outcome.outings.cats.0, outcome.outings.unexplained());
     let unmeasured = alarms::UNMEASURED.map(alarms::name).join(" and ");
     for (name, value, bound, at_least) in [
         (
@@ -232,10 +236,10 @@ fn goals(outcome: &Outcome) -> Vec<Goal> {
             false,
         ),
         ("Injected effects found, share", outcome.alarms.share_found(), 1.0, true),
-        ("Alerts of the real dogs at rest", outcome.outings.dogs_alerts as f64, 0.0, false),
+        ("Alerts of the real dogs at rest", of_dogs, 0.0, false),
         (
             "Exits of the real cats that their own fixes contradict, and alerts of other kinds",
-            outcome.outings.unexplained() as f64,
+            of_cats,
             0.0,
             false,
         ),

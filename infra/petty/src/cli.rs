@@ -109,6 +109,10 @@ impl GatewayArgs {
                 path.display()
             )
         })?;
+        // Accounts' passphrases go there. Whoever names a file means it.
+        if self.ready_file.is_none() {
+            ready.runs_on(&path, &self.data_dir)?;
+        }
         Ok(ready.gateway)
     }
 }

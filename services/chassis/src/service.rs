@@ -56,7 +56,7 @@ impl Context {
             clock: Clock::system(),
             entropy: Entropy,
             tasks: tasks.of_service(service, &base.instance),
-            readiness: Readiness::new(shutdown.clone()),
+            readiness: Readiness::new(shutdown.clone()).of(service),
             shutdown,
             base: Arc::new(base),
             admin: Surface::default(),

@@ -35,6 +35,8 @@ pub fn notice(context: &Context, store: &Store) {
         }
     });
     let silent = meter.u64_gauge("petty_collars_silent").with_description("Collars that are silent").build();
+    let reporting =
+        meter.u64_gauge("petty_collars_reporting").with_description("Collars that are not silent").build();
     let overdue = meter
         .f64_gauge("petty_collar_looks_overdue")
         .with_unit("s")
@@ -43,13 +45,15 @@ pub fn notice(context: &Context, store: &Store) {
     let store = store.clone();
     let last = Arc::new(Mutex::new((0.0, Instant::now())));
     periodic::every(context, "silence-measures", MEASURE_INTERVAL, move || {
-        let (store, silent, overdue, last) = (store.clone(), silent.clone(), overdue.clone(), last.clone());
+        let (store, silent, reporting) = (store.clone(), silent.clone(), reporting.clone());
+        let (overdue, last) = (overdue.clone(), last.clone());
         async move {
             let measured = store.silence().await;
             let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
             match measured {
-                Ok((count, seconds)) => {
+                Ok((count, others, seconds)) => {
                     silent.record(u64::try_from(count).unwrap_or_default(), &[]);
+                    reporting.record(u64::try_from(others).unwrap_or_default(), &[]);
                     *last = (seconds, Instant::now());
                     overdue.record(seconds, &[]);
                     Ok::<(), Error>(())

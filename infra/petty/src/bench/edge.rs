@@ -215,9 +215,11 @@ async fn measure(stage: &Stage, args: EdgeBench) -> anyhow::Result<Found> {
         found.quiet.push(stage.neighbour(&gateway, paced, (&ours, span)).await?);
         bar.inc(1);
         for &kind in kinds {
-            let beside = stage.trouble(&gateway, kind, found.rate * 10.0, &theirs)?;
+            let mut beside = stage.trouble(&gateway, kind, found.rate * 10.0, &theirs)?;
             tokio::time::sleep(SETTLED).await;
             let noticed = stage.neighbour(&gateway, paced, (&ours, span)).await?;
+            // What is no trouble any more is none to be measured beside.
+            beside.runs().with_context(|| format!("make trouble: {}", name(kind)))?;
             drop(beside);
             found.beside.entry(kind).or_default().push(noticed);
             bar.inc(1);

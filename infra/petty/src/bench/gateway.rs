@@ -74,7 +74,7 @@ pub(super) async fn run(args: &GatewayBench, json: Option<&Path>) -> anyhow::Res
     let stage = Stage::set(envoy.as_deref().ok()).await?;
     let found = measure(&stage, args).await;
     stage.strike().await?;
-    let report = report(args, &found?)?;
+    let report = report(args, envoy.is_ok(), &found?)?;
     report.print()?;
     if let Some(path) = json {
         report.write(path)?;
@@ -248,7 +248,7 @@ async fn measure(stage: &Stage, args: &GatewayBench) -> anyhow::Result<Found> {
     Ok(found)
 }
 
-fn report(args: &GatewayBench, found: &Found) -> anyhow::Result<Report> {
+fn report(args: &GatewayBench, with_envoy: bool, found: &Found) -> anyhow::Result<Report> {
     let (mut details, mut checks) = (Map::new(), Vec::new());
     for (nth, readings) in READINGS.into_iter().enumerate() {
         for connections in CONNECTIONS {
@@ -277,7 +277,7 @@ fn report(args: &GatewayBench, found: &Found) -> anyhow::Result<Report> {
         "readings a request x connections; medians of the rounds, and requests/s of the worst and best"
             .into();
     environment["cores"] = "half for the gateway under test, half for client and service".into();
-    environment["Envoy"] = envoy::RELEASE.into();
+    environment["Envoy"] = if with_envoy { envoy::RELEASE } else { "none" }.into();
     Ok(Report { name: "gateway", environment, checks, details })
 }
 

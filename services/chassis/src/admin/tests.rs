@@ -76,7 +76,20 @@ async fn readiness_can_be_waited_for() {
 async fn metrics_are_shown_as_prometheus_reads_them() {
     let (address, ..) = serve().await;
     telemetry::meter().u64_counter("petty_admin_test").build().add(2, &[]);
+    let readiness = Readiness::new(Shutdown::new()).of("admin-test");
+    let (works, fails) = (readiness.check("works"), readiness.check("fails"));
+    works.ok("");
+    fails.ok("");
+    fails.fail("gone");
     let (status, body) = get(address, "/metrics").await;
+    for (check, value) in [("startup", 0), ("works", 1), ("fails", 0)] {
+        let line = body.lines().find(|line| {
+            line.starts_with("petty_ready{")
+                && line.contains("\"admin-test\"")
+                && line.contains(&format!("\"{check}\""))
+        });
+        assert!(line.is_some_and(|line| line.ends_with(&format!(" {value}"))), "{check}: {line:?}");
+    }
     assert_eq!(status, 200);
     assert!(body.contains("# TYPE petty_admin_test_total counter"), "{body}");
 }

@@ -73,19 +73,21 @@ impl Store {
             .await
     }
 
-    /// How many collars are silent, and how long the look that has waited the longest has been due.
+    /// How many collars are silent, how many are not, and how long the look that has waited the longest has been due.
     ///
     /// # Errors
     /// Where the database says no.
-    pub async fn silence(&self) -> Result<(i64, f64), Error> {
+    pub async fn silence(&self) -> Result<(i64, i64, f64), Error> {
         let sql = "-- silence
             SELECT (SELECT count(*) FROM collar_watches WHERE silent AND seen_at IS NOT NULL),
+                   (SELECT count(*) FROM collar_watches WHERE NOT silent),
                    (SELECT greatest(extract(epoch FROM now() - min(look_at)), 0)::float8 FROM collar_watches)";
         self.db
             .read("silence", |tx| async move {
                 let row = tx.query_one(sql, &[]).await?;
-                let overdue: Option<f64> = Error::column(&row, TABLE, 1)?;
-                Ok((Error::column(&row, TABLE, 0)?, overdue.unwrap_or_default()))
+                let overdue: Option<f64> = Error::column(&row, TABLE, 2)?;
+                let (silent, reporting) = (Error::column(&row, TABLE, 0)?, Error::column(&row, TABLE, 1)?);
+                Ok((silent, reporting, overdue.unwrap_or_default()))
             })
             .await
     }

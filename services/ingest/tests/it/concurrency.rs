@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
 use crate::rollups::{summed, sums};
+use crate::served::own;
 use crate::world::{World, ago, reading};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -79,9 +80,9 @@ fn batches() -> impl Strategy<Value = Vec<Vec<(u8, i64)>>> {
 }
 
 #[test]
-fn any_split_order_and_repetition_ends_in_the_same_table_sums_and_latest_states() {
+fn any_split_order_and_repetition_ends_in_the_same_table_sums_and_newest_readings() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    let world = runtime.block_on(World::new("any_order"));
+    let world = runtime.block_on(World::served("any_order", own));
     let owner = world.person();
     let case = std::cell::Cell::new(0);
     let mut runner = TestRunner::new(Config {
@@ -161,7 +162,16 @@ fn any_split_order_and_repetition_ends_in_the_same_table_sums_and_latest_states(
                 .map(|(_, second)| ago(-second).as_microsecond())
                 .max();
             let latest = runtime.block_on(world.latest(&name(collar)));
-            prop_assert_eq!(latest.map(|(time, _)| time), newest);
+            prop_assert_eq!(latest, newest.map(|time| (time, pets[usize::from(collar)])));
+            // And what is answered, from Redis where it knows one.
+            let told = runtime.block_on(world.realtime(&owner, &name(collar))).ok();
+            let told = told.and_then(|told| Some((told.timestamp?, told.heart_rate, told.pet_id)));
+            let expected = newest.map(|time| {
+                let second = ago(0).as_second() - time / 1_000_000;
+                let pet = pets[usize::from(collar)].to_string();
+                (ago(second).into(), Some(beats(collar, second)), pet)
+            });
+            prop_assert_eq!(told, expected);
         }
         Ok(())
     });

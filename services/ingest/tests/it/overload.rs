@@ -12,6 +12,27 @@ use tonic_types::StatusExt as _;
 
 use crate::world::{Person, World, ago, reading};
 
+#[tokio::test]
+async fn a_repetition_is_answered_no_earlier_than_what_it_repeats_is_on_disk() {
+    let world = World::new("repeated_early").await;
+    let owner = world.person();
+    world.owned(&owner, "collar-1");
+    get_known(&world, &owner, "collar-1").await;
+    let known = world.stored().await.len();
+    let held = HeldTable::hold(&world).await;
+    let one = || world.ingest_batch(&owner, vec![reading("collar-1", ago(5))]);
+    let sent = futures::future::select_all((0..3).map(|_| Box::pin(one())));
+    let waited = tokio::time::timeout(Duration::from_secs(1), sent).await;
+    assert!(waited.is_err(), "nothing of it is on disk");
+    // Those went away; what they sent may be written all the same, once.
+    let (again, ()) = tokio::join!(async { tokio::join!(one(), one()) }, held.release());
+    let told = |answer: &wire::IngestReadingsResponse| answer.accepted + answer.duplicates;
+    let (first, second) = (again.0.unwrap(), again.1.unwrap());
+    assert_eq!((told(&first), told(&second)), (1, 1));
+    assert!(first.accepted + second.accepted <= 1);
+    assert_eq!(world.stored().await.len(), known + 1);
+}
+
 /// The table of readings, held so that no flush gets through.
 pub(crate) struct HeldTable {
     release: oneshot::Sender<()>,

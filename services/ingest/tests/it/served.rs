@@ -13,7 +13,8 @@ use crate::world::{Person, World, ago, reading};
 const COLLAR: &str = "collar-1";
 const KEY: &str = "petty:newest:{collar-1}";
 
-fn own(bench: &Bench) -> Connector {
+/// Redis as the bench has it.
+pub(crate) fn own(bench: &Bench) -> Connector {
     bench.base.redis.clone()
 }
 

@@ -28,7 +28,7 @@ const TOGETHER: usize = 64;
 /// What one measurement found.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(super) struct Noticed {
-    /// Answered with success, a second.
+    /// Answered with success before the measurement's end, a second.
     pub(super) per_second: f64,
     /// Answered with success; refused by 429 or 503; anything else.
     succeeded: u64,
@@ -67,12 +67,13 @@ pub(in crate::bench) async fn run(args: &Neighbour) -> anyhow::Result<()> {
     for client in clients {
         let one = client.await?.context("a client ended early")?;
         tally.took.extend(one.took);
+        tally.in_time += one.in_time;
         tally.refused += one.refused;
         tally.failed += one.failed;
     }
     let succeeded = tally.took.len() as u64;
     let noticed = Noticed {
-        per_second: count(succeeded) / (end - begin).as_secs_f64(),
+        per_second: count(tally.in_time) / (end - begin).as_secs_f64(),
         succeeded,
         refused: tally.refused,
         failed: tally.failed,
@@ -86,6 +87,8 @@ pub(in crate::bench) async fn run(args: &Neighbour) -> anyhow::Result<()> {
 #[derive(Default)]
 struct Tally {
     took: Vec<Duration>,
+    /// Of these, before the end: what is still on its way then is more the more connections there are.
+    in_time: u64,
     refused: u64,
     failed: u64,
 }
@@ -103,7 +106,10 @@ impl Client {
         while due < end {
             sleep_until(due).await;
             match tokio::time::timeout(PATIENCE, self.one()).await {
-                Ok(Ok(200..=299)) => self.tally.took.push(due.elapsed()),
+                Ok(Ok(200..=299)) => {
+                    self.tally.took.push(due.elapsed());
+                    self.tally.in_time += u64::from(Instant::now() < end);
+                }
                 Ok(Ok(429 | 503)) => self.tally.refused += 1,
                 Ok(Ok(_)) => self.tally.failed += 1,
                 Ok(Err(_)) | Err(_) => {

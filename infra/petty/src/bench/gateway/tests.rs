@@ -31,10 +31,10 @@ fn args() -> GatewayBench {
 
 #[test]
 fn goals_are_held_against_each_rounds_own_envoy() {
-    let report = report(&args(), &found(2.1, true)).unwrap();
+    let report = report(&args(), true, &found(2.1, true)).unwrap();
     assert_eq!(report.checks.len(), 8);
     assert!(report.passes(), "{report:?}");
-    let report = super::report(&args(), &found(1.7, true)).unwrap();
+    let report = super::report(&args(), true, &found(1.7, true)).unwrap();
     let missed: Vec<&str> =
         report.checks.iter().filter(|check| !check.pass).map(|check| check.name.as_str()).collect();
     assert_eq!(missed, ["requests/s over Envoy's, 100 x 16", "requests/s over Envoy's, 100 x 64"]);
@@ -42,7 +42,7 @@ fn goals_are_held_against_each_rounds_own_envoy() {
 
 #[test]
 fn without_envoy_the_rest_is_still_told() {
-    let report = report(&args(), &found(1.0, false)).unwrap();
+    let report = report(&args(), false, &found(1.0, false)).unwrap();
     assert_eq!(report.checks.len(), 4);
     assert!(report.details.keys().any(|name| name.contains("axum by hand")));
     assert!(!report.details.keys().any(|name| name.contains("Envoy")));

@@ -88,6 +88,13 @@ impl Tables {
         Ok(self.ingest.query_one(sql, &[]).await?.try_get(0)?)
     }
 
+    /// Forgets all readings and their sums.
+    pub(super) async fn empty(&self) -> anyhow::Result<()> {
+        let client = connect(&self.url).await?;
+        client.batch_execute("TRUNCATE readings, readings_minute, readings_hour, readings_dirty").await?;
+        Ok(())
+    }
+
     /// The herd's keys and pets, in its order.
     async fn keys(&self, herd: &Herd) -> anyhow::Result<Vec<(i32, [u8; 16])>> {
         let mut keys = Vec::with_capacity(COLLARS);
