@@ -8,6 +8,7 @@
 
 pub mod access;
 pub mod admin;
+pub mod breeds;
 pub mod calendar;
 pub mod caller;
 pub mod config;

@@ -6,7 +6,6 @@
 
 pub mod activity;
 pub mod animal;
-mod breeds;
 mod change;
 pub mod energy;
 mod fault;

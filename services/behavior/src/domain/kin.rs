@@ -3,14 +3,12 @@
 //! Invariants: what is not known of a pet changes nothing: then its species' figures stand, to the bit. The figures are those of
 //! domain.md's page "Physiology"; (~) marks what that does not say, and how it is read.
 
-mod breeds;
-
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 use super::Species;
 
-pub use breeds::size_of;
+pub use petty_chassis::breeds::{Size, size_of};
 
 const DAY_US: i64 = 86_400_000_000;
 /// Grown dogs, the geometric middle of 70 to 120 beats a minute, and small breeds, of 60 to 180 (domain.md): rates differ by ratios.
@@ -25,41 +23,6 @@ const KITTEN_BPM: [(f64, f64); 1] = [(7.0, 240.0)];
 /// Grown after so many days: 12 months, giant breeds 24 (domain.md, "Life stages").
 const GROWN_DAYS: f64 = 365.0;
 const GIANT_GROWN_DAYS: f64 = 730.0;
-
-/// How large a dog is when grown, by its breed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum Size {
-    /// Under 10 kg.
-    Small,
-    /// Under 25 kg.
-    Medium,
-    /// Under 45 kg.
-    Large,
-    /// Above.
-    Giant,
-}
-
-impl Size {
-    /// All.
-    pub const ALL: [Self; 4] = [Self::Small, Self::Medium, Self::Large, Self::Giant];
-
-    /// The name rows carry. It never changes.
-    #[must_use]
-    pub const fn slug(self) -> &'static str {
-        match self {
-            Self::Small => "small",
-            Self::Medium => "medium",
-            Self::Large => "large",
-            Self::Giant => "giant",
-        }
-    }
-
-    /// The size of a slug.
-    #[must_use]
-    pub fn from_slug(slug: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|size| size.slug() == slug)
-    }
-}
 
 /// What is known of a pet's build.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]

@@ -18,6 +18,7 @@ use uuid::Uuid;
 use super::collars::Key as CollarKey;
 use super::columns::{self, Columns};
 use super::group::Unwritten;
+use super::latest::newer_stays;
 use super::rollups::Note;
 use super::{Store, Stored, copy};
 use crate::domain::reading::{Signals, Stamped};
@@ -379,7 +380,8 @@ impl Following {
             steps.push(Step::Execute { sql, parameters: vec![&self.pair_pets, &self.pair_collars] });
         }
         // Each collar's newest inserted reading becomes its latest state, unless that is newer still.
-        let sql = "-- upsert_latest
+        let sql = concat!(
+            "-- upsert_latest
             INSERT INTO latest_states AS s (measured_at, pet_id, heart_rate, respiratory_rate, temperature,
                                             skin_temperature, battery_level, accuracy_m, collar_key, longitude_e6,
                                             latitude_e6, sequence_id, activity_level)
@@ -388,15 +390,9 @@ impl Following {
                                  $13::int2[])
                      AS r (measured_at, pet_id, heart_rate, respiratory_rate, temperature, skin_temperature,
                            battery_level, accuracy_m, collar_key, longitude_e6, latitude_e6, sequence_id, activity_level)
-            ORDER BY collar_key
-            ON CONFLICT (collar_key) DO UPDATE
-            SET measured_at = EXCLUDED.measured_at, pet_id = EXCLUDED.pet_id, heart_rate = EXCLUDED.heart_rate,
-                respiratory_rate = EXCLUDED.respiratory_rate, temperature = EXCLUDED.temperature,
-                skin_temperature = EXCLUDED.skin_temperature, battery_level = EXCLUDED.battery_level,
-                accuracy_m = EXCLUDED.accuracy_m, longitude_e6 = EXCLUDED.longitude_e6,
-                latitude_e6 = EXCLUDED.latitude_e6, sequence_id = EXCLUDED.sequence_id,
-                activity_level = EXCLUDED.activity_level, received_at = EXCLUDED.received_at
-            WHERE EXCLUDED.measured_at > s.measured_at";
+            ORDER BY collar_key",
+            newer_stays!()
+        );
         let parameters: [&(dyn ToSql + Sync); 13] = self.newest.parameters();
         steps.push(Step::Execute { sql, parameters: parameters.to_vec() });
         steps.push(self.note.step());

@@ -17,6 +17,7 @@ use uuid::Uuid;
 
 use super::Store;
 use super::append::SHARD_LOCKS;
+use super::latest::newer_stays;
 use crate::Ingest;
 
 /// A transaction goes on with a further day until it has deleted about so many rows: a third of a second.
@@ -224,7 +225,8 @@ fn next_day(day: Date) -> Date {
 /// What another pet measured with the same collar before becomes the collar's latest state again, unless a late reading of its
 /// own did that is newer. Says of which collars.
 async fn restore_latest(tx: &Tx, collars: &[i32]) -> Result<Vec<i32>, Error> {
-    let sql = "-- restore_latest
+    let sql = concat!(
+        "-- restore_latest
         INSERT INTO latest_states AS s (measured_at, pet_id, heart_rate, respiratory_rate, temperature, skin_temperature,
                                         battery_level, accuracy_m, collar_key, longitude_e6, latitude_e6, sequence_id,
                                         activity_level)
@@ -237,16 +239,10 @@ async fn restore_latest(tx: &Tx, collars: &[i32]) -> Result<Vec<i32>, Error> {
             WHERE r.collar_key = c.collar_key AND r.pet_id <> ALL (ARRAY(SELECT pet_id FROM pet_erasures))
             ORDER BY r.measured_at DESC LIMIT 1
         ) r
-        ORDER BY r.collar_key
-        ON CONFLICT (collar_key) DO UPDATE
-        SET measured_at = EXCLUDED.measured_at, pet_id = EXCLUDED.pet_id, heart_rate = EXCLUDED.heart_rate,
-            respiratory_rate = EXCLUDED.respiratory_rate, temperature = EXCLUDED.temperature,
-            skin_temperature = EXCLUDED.skin_temperature, battery_level = EXCLUDED.battery_level,
-            accuracy_m = EXCLUDED.accuracy_m, longitude_e6 = EXCLUDED.longitude_e6,
-            latitude_e6 = EXCLUDED.latitude_e6, sequence_id = EXCLUDED.sequence_id,
-            activity_level = EXCLUDED.activity_level
-        WHERE EXCLUDED.measured_at > s.measured_at
-        RETURNING s.collar_key";
+        ORDER BY r.collar_key",
+        newer_stays!(),
+        " RETURNING s.collar_key"
+    );
     let rows = tx.query(sql, &[&collars]).await?;
     rows.iter().map(|row| Error::column(row, "latest_states", 0)).collect()
 }

@@ -11,6 +11,21 @@ use super::{Store, Stored, columns};
 use crate::domain::reading::Stamped;
 use crate::domain::stamp::seen_through;
 
+/// What becomes of a collar's latest state `s` where there is one: it is the newer of the two.
+macro_rules! newer_stays {
+    () => {
+        " ON CONFLICT (collar_key) DO UPDATE
+            SET measured_at = EXCLUDED.measured_at, pet_id = EXCLUDED.pet_id, heart_rate = EXCLUDED.heart_rate,
+                respiratory_rate = EXCLUDED.respiratory_rate, temperature = EXCLUDED.temperature,
+                skin_temperature = EXCLUDED.skin_temperature, battery_level = EXCLUDED.battery_level,
+                accuracy_m = EXCLUDED.accuracy_m, longitude_e6 = EXCLUDED.longitude_e6,
+                latitude_e6 = EXCLUDED.latitude_e6, sequence_id = EXCLUDED.sequence_id,
+                activity_level = EXCLUDED.activity_level, received_at = EXCLUDED.received_at
+            WHERE EXCLUDED.measured_at > s.measured_at"
+    };
+}
+pub(super) use newer_stays;
+
 impl Store {
     /// The collar's newest reading that may be seen through the pairings, with the pairing it is seen through.
     ///

@@ -5,10 +5,10 @@
 
 use jiff::civil::Date;
 use jiff::{Span, Unit};
+use petty_chassis::breeds::{Size, size_of};
 use serde::{Deserialize, Serialize};
 
 use super::animal::{Animal, LifeStage, Profile, Sex, Species};
-use super::breeds;
 use super::plan::Reason;
 use super::profile::MATING_AT_MOST_DAYS;
 use super::reproduction;
@@ -178,7 +178,8 @@ fn size(animal: &Animal, profile: &Profile, kg: Option<f64>, today: Date) -> Opt
 
 /// Whether its breed, as far as the owner's word for it is known, grows for as long as giants do, whatever this one weighs.
 fn is_of_giants(animal: &Animal) -> bool {
-    animal.species == Species::Dog && animal.breed.as_deref().is_some_and(breeds::is_giant)
+    animal.species == Species::Dog
+        && animal.breed.as_deref().is_some_and(|breed| size_of(breed) == Some(Size::Giant))
 }
 
 fn is_under(birth: Date, months: i32, today: Date) -> bool {

@@ -1,9 +1,45 @@
 //! How large dogs of a breed are.
 //!
-//! By the weights of grown ones in the breeds' standards (FCI and AKC, ~), in nutrition's classes: under 10, 25 and 45 kg, and above. A breed
-//! that is not here, and a mixed one, is of no known size.
+//! By the weights of grown ones in the breeds' standards (FCI and AKC, ~), in the classes of domain.md: under 10, 25 and 45 kg, and above.
+//!
+//! Invariant: each breed has one size, for all services. One that is not here, and a mixed one, is of no known size.
 
-use super::Size;
+use serde::{Deserialize, Serialize};
+
+/// How large a dog is when grown, by its breed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Size {
+    /// Under 10 kg.
+    Small,
+    /// Under 25 kg.
+    Medium,
+    /// Under 45 kg.
+    Large,
+    /// Above.
+    Giant,
+}
+
+impl Size {
+    /// All.
+    pub const ALL: [Self; 4] = [Self::Small, Self::Medium, Self::Large, Self::Giant];
+
+    /// The name rows carry. It never changes.
+    #[must_use]
+    pub const fn slug(self) -> &'static str {
+        match self {
+            Self::Small => "small",
+            Self::Medium => "medium",
+            Self::Large => "large",
+            Self::Giant => "giant",
+        }
+    }
+
+    /// The size of a slug.
+    #[must_use]
+    pub fn from_slug(slug: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|size| size.slug() == slug)
+    }
+}
 
 const SMALL: &[&str] = &[
     "affenpinscher",
