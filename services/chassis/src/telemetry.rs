@@ -120,7 +120,8 @@ fn start(
         }
         // OpenTelemetry's part of each span would be made for nobody.
         None => {
-            let subscriber = Registry::default().with(json.numbering().with_filter(filter));
+            // Nor is there anybody else whom a filter of its own would let see more.
+            let subscriber = Registry::default().with(filter).with(json.numbering());
             subscriber.try_init().map_err(io::Error::other)?;
             TRACED.store(false, Ordering::Relaxed);
             None

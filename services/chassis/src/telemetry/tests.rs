@@ -150,7 +150,7 @@ fn where_nothing_is_exported_lines_and_calls_have_their_trace_all_the_same() {
     const REMOTE: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00";
     let lines = Lines::default();
     let (filter, _handle) = filter::reloadable("warn").unwrap();
-    let subscriber = Registry::default().with(JsonLayer::new(lines.clone()).numbering().with_filter(filter));
+    let subscriber = Registry::default().with(filter).with(JsonLayer::new(lines.clone()).numbering());
     tracing::subscriber::with_default(subscriber, || {
         assert_eq!(traceparent(), None, "outside of a span");
         let task = tracing::error_span!(target: SCOPE, "task");
@@ -217,6 +217,40 @@ fn libraries_are_quiet_unless_asked_for_by_name() {
             tracing::info!(target: "petty::test", "ours");
         });
         assert_eq!(lines.read().len(), logged, "{filter}");
+    }
+}
+
+#[test]
+fn lines_may_be_asked_for_by_the_span_around_them() {
+    let say = || {
+        let span = |request_id| tracing::error_span!(target: SPAN, "request", request_id);
+        for request_id in ["r1", "r2"] {
+            span(request_id).in_scope(|| tracing::debug!(target: "petty::test", "in"));
+        }
+        tracing::debug!(target: "petty::test", "outside");
+    };
+    for (filter, logged) in [
+        ("info", vec![]),
+        ("info,[request]=debug", vec!["r1", "r2"]),
+        ("[{request_id=r2}]=debug", vec!["r2"]),
+    ] {
+        let ids =
+            |lines: &Lines| lines.read().iter().map(|line| line["request_id"].clone()).collect::<Vec<_>>();
+        let (exporting, lines, _exported) = subscriber(filter);
+        tracing::subscriber::with_default(exporting, say);
+        assert_eq!(ids(&lines), logged, "{filter}");
+        let lines = Lines::default();
+        let (layer, handle) = filter::reloadable("off").unwrap();
+        let numbering = Registry::default().with(layer).with(JsonLayer::new(lines.clone()).numbering());
+        tracing::subscriber::with_default(numbering, || {
+            say();
+            handle.reload(filter::parse(filter).unwrap()).unwrap();
+            say();
+        });
+        assert_eq!(ids(&lines), logged, "{filter}, where nothing is exported");
+    }
+    for text in ["info,[", "info,petty=loud"] {
+        assert!(filter::parse(text).is_err(), "{text}");
     }
 }
 

@@ -208,10 +208,13 @@ impl Target {
             if again && self.endpoints.has_other(&tried) {
                 continue;
             }
+            if !again {
+                // Turned into a status, and so logged, only where it is the end.
+                return last.unwrap_or_else(refuse);
+            }
             // From half to all of it, so that those who failed together do not come back together.
             let pause = backoff.mul_f64(0.5 + self.entropy.fraction() / 2.0);
-            if !again || call.deadline.left() <= pause {
-                // Turned into a status, and so logged, only where it is the end.
+            if call.deadline.left() <= pause {
                 return last.unwrap_or_else(refuse);
             }
             tokio::time::sleep(pause).await;
