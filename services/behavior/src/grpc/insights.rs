@@ -191,11 +191,12 @@ pub(super) async fn health_score(grpc: &Grpc, pet: PetId) -> Result<wire::Health
     })
 }
 
-/// What is to be expected of the next day.
+/// What is to be expected of the first day that is not over and of which nothing is counted.
 pub(super) async fn forecast(grpc: &Grpc, pet: PetId) -> Result<wire::Forecast, ApiError> {
     let known = known(grpc, pet).await?;
     let last = known.last.filter(|last| history::is_recent(*last, known.today));
-    let date = last.and_then(|last| last.tomorrow().ok());
+    // The day after the last one that is closed may be over all the same: days close hours after their end, and a collar may be away.
+    let date = last.and_then(|last| last.tomorrow().ok()).map(|date| date.max(known.today));
     let told = |figure: &dyn Fn(&Day) -> Option<f64>| match date {
         Some(date) => history::forecast(&known.days, date, figure),
         None => Err(NoForecast::TooFewDays),

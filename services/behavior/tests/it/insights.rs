@@ -84,6 +84,11 @@ async fn a_pet_of_twelve_days_has_a_baseline_and_a_score() {
     let up = hours.iter().filter(|hour| hour.active_minutes.is_some_and(|usual| usual.median > 20.0)).count();
     assert!((11..=14).contains(&hours.len()) && (1..=2).contains(&up), "{hours:?}");
     assert!(baseline.anomaly.unwrap().score < 50.0);
+    // Of today, and not of the day after the last one that was lived, which is over.
+    let ask = bench.request(account, GetForecastRequest { pet_id: pet_id.clone() });
+    let forecast = bench.grpc.get_forecast(ask).await.unwrap().into_inner();
+    let today = bench.clock.now().to_zoned(jiff::tz::TimeZone::UTC).date();
+    assert_eq!(forecast.date, today.to_string());
     let ask = bench.request(account, GetHealthScoreRequest { pet_id });
     let score = bench.grpc.get_health_score(ask).await.unwrap().into_inner();
     assert!(
