@@ -263,17 +263,26 @@ impl From<ApiError> for Status {
     }
 }
 
-/// The texts of an error and its causes, in one line.
+/// The texts of an error and its causes, in one line. It may be logged and kept: of a database's error it says what is wrong with which
+/// table, and not what its rows hold.
 #[must_use]
 pub fn chain(error: &(dyn StdError + 'static)) -> String {
-    let mut text = error.to_string();
+    let mut text = said(error);
     let mut cause = error.source();
     while let Some(error) = cause {
         text.push_str(": ");
-        text.push_str(&error.to_string());
+        text.push_str(&said(error));
         cause = error.source();
     }
     text
+}
+
+/// The text of an error alone.
+fn said(error: &(dyn StdError + 'static)) -> String {
+    match error.downcast_ref::<tokio_postgres::error::DbError>() {
+        Some(error) => crate::postgres::said(error),
+        None => error.to_string(),
+    }
 }
 
 #[cfg(test)]

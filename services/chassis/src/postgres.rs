@@ -15,10 +15,11 @@ mod transaction;
 
 use std::sync::Arc;
 
-use deadpool_postgres::{ManagerConfig, Pool, RecyclingMethod, Runtime};
+use deadpool_postgres::{Hook, HookError, ManagerConfig, Pool, RecyclingMethod, Runtime};
 use opentelemetry::KeyValue;
 use tokio::sync::Notify;
 
+pub(crate) use error::said;
 pub use error::{Class, Error};
 pub use migrate::Migrations;
 pub use pipeline::Step;
@@ -79,7 +80,9 @@ impl Db {
         }
         let db = Self::over(runtime, config.pool_size)?;
         migrate::check(&db, migrations.runners()).await?;
-        db.watch(context).await?;
+        // By a connection of its own: where all are in use, the database is none the less there.
+        let looking = Self::over(Address::of(&config.runtime_url, &config.tls)?, 1)?;
+        looking.watch(context).await?;
         Ok(db)
     }
 
@@ -108,9 +111,21 @@ impl Db {
         address.keepalives_idle(std::time::Duration::from_secs(10));
         address.keepalives_interval(std::time::Duration::from_secs(5));
         address.keepalives_retries(2);
+        // A server looks by itself whether somebody still waits for what it does, where its machine lets it: a statement that was given up
+        // would go on until it ends, with its locks, while the pool makes a connection in its place. Refused elsewhere.
+        let heeded = Hook::async_fn(|client: &mut deadpool_postgres::ClientWrapper, _| {
+            Box::pin(async move {
+                let set = client.batch_execute("SET client_connection_check_interval = '1s'").await;
+                match set {
+                    Err(error) if error.as_db_error().is_none() => Err(HookError::Backend(error)),
+                    Ok(()) | Err(_) => Ok(()),
+                }
+            })
+        });
         let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
         let pool = Pool::builder(runtime.manager(recycling))
             .max_size(pool_size)
+            .post_create(heeded)
             .wait_timeout(Some(std::time::Duration::from_secs(2)))
             .create_timeout(Some(std::time::Duration::from_secs(2)))
             .recycle_timeout(Some(std::time::Duration::from_secs(2)))

@@ -220,7 +220,7 @@ impl Configured {
         };
         match started {
             Ok(()) => shutdown.draining().await,
-            Err(error) => shutdown.fail(format!("{error:#}")),
+            Err(error) => shutdown.fail(crate::error::chain(error.as_ref())),
         }
         let whole = tasks.wait(grace).await;
         tracing::info!(whole, "stopped");

@@ -86,7 +86,7 @@ impl Tasks {
                 if let Ok(Err(error)) = ended {
                     tracing::error!(
                         task = name,
-                        error = format!("{error:#}"),
+                        error = crate::error::chain(error.as_ref()),
                         "a task failed while draining"
                     );
                 }
@@ -94,7 +94,7 @@ impl Tasks {
             }
             match ended {
                 Ok(Ok(())) => shutdown.fail(format!("{name} ended")),
-                Ok(Err(error)) => shutdown.fail(format!("{name}: {error:#}")),
+                Ok(Err(error)) => shutdown.fail(format!("{name}: {}", crate::error::chain(error.as_ref()))),
                 Err(Lost::Panicked(panic)) => shutdown.fail(format!("{name} panicked: {panic}")),
                 Err(Lost::CutOff) => {}
             }

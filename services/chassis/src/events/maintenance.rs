@@ -1,4 +1,6 @@
 //! The housekeeping of the events tables: partitions ahead, what is past its time away.
+//!
+//! Invariant: nobody who writes events or handles them waits for it for longer than a second.
 
 use std::time::Duration;
 
@@ -25,8 +27,19 @@ pub(super) async fn start(context: &Context, db: &Db) -> Result<(), Error> {
 async fn run(db: &Db, clock: &Clock) -> Result<(), Error> {
     let now = clock.now();
     let today = utc_date(now);
-    db.transaction("maintain_events", |tx| async move {
-        tx.query("-- maintain_partitions\nSELECT event_maintain_partitions($1)", &[&today]).await?;
+    db.transaction("make_event_partitions", |tx| async move {
+        tx.query("-- maintain_partitions\nSELECT event_maintain_partitions($1)", &[&today]).await.map(drop)
+    })
+    .await?;
+    // Each by itself, and what is slow by itself: the table is locked for everybody until its transaction ends.
+    for parent in ["event_inbox", "event_outbox"] {
+        db.transaction("drop_event_partitions", |tx| async move {
+            let sql = "-- drop_partitions\nSELECT event_drop_partitions($1, $2)";
+            tx.query(sql, &[&parent, &today]).await.map(drop)
+        })
+        .await?;
+    }
+    db.transaction("forget_events", |tx| async move {
         let hours = |hours| now - jiff::SignedDuration::from_hours(hours);
         tx.execute("-- forget_requests\nDELETE FROM event_requests WHERE created_at < $1", &[&hours(25)])
             .await?;

@@ -1,7 +1,7 @@
 //! Store errors, and the one place that knows SQLSTATEs.
 
 use deadpool_postgres::PoolError;
-use tokio_postgres::error::SqlState;
+use tokio_postgres::error::{DbError, SqlState};
 
 use crate::error::{ApiError, Code};
 
@@ -48,6 +48,26 @@ pub enum Class {
     Away,
     /// The same would happen again.
     Lasting,
+}
+
+/// What the database says of a failure, and nothing of what rows hold: its detail and hint quote them, and so does the message where a
+/// value could not be read.
+pub(crate) fn said(error: &DbError) -> String {
+    let quotes = error.code().code().starts_with("22");
+    let mut text = format!("{} {}", error.severity(), error.code().code());
+    if !quotes {
+        text.push_str(": ");
+        text.push_str(error.message());
+    }
+    for (what, name) in
+        [("constraint", error.constraint()), ("table", error.table()), ("column", error.column())]
+    {
+        // Most messages name them.
+        if let Some(name) = name.filter(|name| quotes || !error.message().contains(*name)) {
+            text.push_str(&format!(", {what} {name}"));
+        }
+    }
+    text
 }
 
 impl Error {

@@ -6,6 +6,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use petty_chassis::config::{PostgresConfig, PostgresTls};
+use petty_chassis::error::chain;
 use petty_chassis::postgres::requests::{self, Before};
 use petty_chassis::postgres::{Class, Db, Error, Migrations, Tx};
 use petty_chassis::telemetry::prometheus_text;
@@ -168,6 +169,18 @@ async fn a_statement_that_the_schema_refuses_is_lasting_and_a_server_that_is_awa
         .await;
     let refused = refused.unwrap_err();
     assert_eq!(refused.class(), Class::Lasting, "{refused:?}");
+    // What is logged and kept of it says which column, and nothing of the row.
+    let text = chain(&refused);
+    assert!(text.contains("\"pet_id\"") && text.contains("23502"), "{text}");
+    assert!(!text.contains("Failing row") && !text.contains("0000-0000"), "{text}");
+    let unread: Result<u64, Error> = db
+        .read(
+            "unread",
+            |tx| async move { tx.execute("-- unread\nSELECT ('at ' || '52.51')::uuid", &[]).await },
+        )
+        .await;
+    let text = chain(&unread.unwrap_err());
+    assert!(text.contains("22P02") && !text.contains("52.51"), "{text}");
     let ended: Result<u64, Error> = db
         .transaction("ended", |tx| async move {
             tx.execute("-- ended\nSELECT pg_terminate_backend(pg_backend_pid())", &[]).await
@@ -373,13 +386,82 @@ async fn settings_that_lose_data_show_while_they_hold_and_no_longer() {
     let well = (true, true, "reachable".to_owned());
     let lossy = (false, true, "reachable, but set up to lose data: synchronous_commit = off".to_owned());
     assert_eq!(shown(), well);
-    for (sql, wanted) in [
-        ("-- lose\nSET synchronous_commit = off", lossy),
-        ("-- mend\nSET synchronous_commit = on", well.clone()),
-    ] {
-        let set: Result<u64, Error> = db.read("set", |tx| async move { tx.execute(sql, &[]).await }).await;
+    for (setting, wanted) in [("off", lossy), ("on", well.clone())] {
+        // As whoever changes it would: for those who connect from now on.
+        let set: Result<(), Error> = db
+            .transaction("set", |tx| async move {
+                let sql = format!("-- set\nALTER ROLE CURRENT_USER SET synchronous_commit = {setting}");
+                tx.execute(&sql, &[]).await.map(drop)
+            })
+            .await;
         set.unwrap();
-        eventually(sql, || async { shown() == wanted }).await;
+        let others = "-- others\nSELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+                      WHERE datname = current_database() AND usename = current_user AND pid <> pg_backend_pid()";
+        let ended: Result<u64, Error> =
+            db.read("others", |tx| async move { tx.execute(others, &[]).await }).await;
+        assert!(ended.unwrap() > 0);
+        eventually(setting, || async { shown() == wanted }).await;
     }
     context.shutdown.cancel();
+}
+
+#[tokio::test]
+async fn a_replica_whose_connections_are_all_in_use_is_ready_none_the_less() {
+    let stack = petty_provision::shared().await.unwrap();
+    let database = stack.postgres().ensure_database("postgres_busy").await.unwrap();
+    let config = PostgresConfig {
+        runtime_url: database.runtime_url,
+        owner_url: Some(database.owner_url),
+        pool_size: 1,
+        tls: PostgresTls::default(),
+    };
+    let context = context("postgres_busy", &Keys::new().environment("auth"));
+    let db = &Db::open(&context, &config, Migrations::new(migrations::migrations::runner())).await.unwrap();
+    // Longer than it is looked at twice, and than an answer is waited for.
+    let busy = db.read("busy", |tx| async move {
+        tx.execute("-- busy\nSELECT pg_sleep(6)", &[]).await?;
+        Ok::<(), Error>(())
+    });
+    let mut busy = std::pin::pin!(busy);
+    loop {
+        tokio::select! {
+            ended = &mut busy => {
+                ended.unwrap();
+                break;
+            }
+            () = tokio::time::sleep(Duration::from_millis(50)) => {}
+        }
+        let report = context.readiness.report();
+        assert!(report.checks.iter().any(|check| check.name == "postgres" && check.ok), "{report:?}");
+    }
+    context.shutdown.cancel();
+}
+
+/// Its connection is closed, which PostgreSQL would notice once it has something to say.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_statement_that_is_given_up_ends_although_it_waits() {
+    let node = node("postgres_given_up").await;
+    let db = &node.base.db;
+    let id = Uuid::from_u128(5);
+    put(db, id).await;
+    let holding = db.transaction("hold", |tx| async move {
+        tx.execute(GROW, &[&id]).await?;
+        let waiting = db.transaction("wait", |tx| async move { tx.execute(GROW, &[&id]).await });
+        let given_up: Result<Result<u64, Error>, _> =
+            tokio::time::timeout(Duration::from_millis(300), waiting).await;
+        assert!(given_up.is_err());
+        let sql = "-- waiting\nSELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        let began = std::time::Instant::now();
+        loop {
+            let waiting: i64 = Error::column(&tx.query_one(sql, &[]).await?, "pg_stat_activity", 0)?;
+            if waiting == 0 {
+                break;
+            }
+            // By itself it ends after ten seconds, when no lock was to be had.
+            assert!(began.elapsed().as_secs() < 8, "it waits still");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        Ok::<(), Error>(())
+    });
+    holding.await.unwrap();
 }

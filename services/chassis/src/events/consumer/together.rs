@@ -88,7 +88,12 @@ impl Consumer {
                 Ok(Err(failure)) => failure,
                 Err(late) => Failure::Away(Box::new(late)),
             };
-            tracing::debug!(?failure, parts = some.len(), "parts of events are handled by halves");
+            let error = match &failure {
+                Failure::Poison(text) => text.clone(),
+                Failure::Away(error) => crate::error::chain(error.as_ref()),
+                Failure::Store(error) => crate::error::chain(error),
+            };
+            tracing::debug!(error, parts = some.len(), "parts of events are handled by halves");
             if let Failure::Away(_) = failure {
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(PAUSE.1);
