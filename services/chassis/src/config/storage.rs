@@ -16,7 +16,7 @@ pub struct PostgresConfig {
     pub runtime_url: SecretString,
     /// The owner's URL, for migrations: `PETTY_MIGRATION_URL`. Without it the service does not migrate.
     pub owner_url: Option<SecretString>,
-    /// The most connections of the pool: `PETTY_DATABASE_POOL`, 1 to 500, default 16.
+    /// The most connections of the pool: `PETTY_DATABASE_POOL`, 1 to 500, default 16. One more looks whether the database is there.
     pub pool_size: usize,
     /// How the server is verified, over both URLs.
     pub tls: PostgresTls,
