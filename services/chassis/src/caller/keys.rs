@@ -231,7 +231,9 @@ impl Inner {
     async fn fetch(&self, why: &'static str) -> Result<(), ApiError> {
         self.begun.fetch_add(1, Ordering::AcqRel);
         let at = self.now();
+        let answer = Answer { of: self, came: false };
         let fetched = self.source.keys().await;
+        answer.came();
         let outcome = if fetched.is_ok() { "ok" } else { "failed" };
         self.fetches.add(1, &[KeyValue::new("why", why), KeyValue::new("outcome", outcome)]);
         match fetched {
@@ -314,4 +316,24 @@ fn parse(algorithm: Algorithm, published: &wire::Jwk) -> Option<ParsedPublicKey>
 
 fn unavailable() -> ApiError {
     ApiError::unavailable("KEYS_UNAVAILABLE", "auth was asked for its keys a moment ago, and did not answer")
+}
+
+/// auth's answer, for which whoever asks may stop to wait: those who count on it are then told that nobody knows, as where auth is away.
+struct Answer<'a> {
+    of: &'a Inner,
+    came: bool,
+}
+
+impl Answer<'_> {
+    fn came(mut self) {
+        self.came = true;
+    }
+}
+
+impl Drop for Answer<'_> {
+    fn drop(&mut self) {
+        if !self.came {
+            self.of.failed.store(self.of.now(), Ordering::Release);
+        }
+    }
 }

@@ -256,6 +256,32 @@ async fn a_new_key_is_learned_at_once_and_within_seconds_in_a_flood() {
     verifier.verify(&new).await.unwrap();
 }
 
+/// Its request is over before auth answers, which others are waiting for.
+#[tokio::test]
+async fn who_counts_on_an_answer_that_nobody_waited_for_is_not_told_that_the_token_is_bad() {
+    let (clock, a, b) = (clock(), Pair::new("a"), Pair::new("b"));
+    let source = Source::new(&[&a]);
+    let verifier = source.verifier(&clock);
+    verifier.verify(&a.sign(&claims(&clock))).await.unwrap();
+    pass(&clock, 5_000);
+    source.answers.forget_permits(Semaphore::MAX_PERMITS);
+    let new = b.sign(&claims(&clock));
+    let mut first = Box::pin(verifier.verify(&new));
+    assert!(first.as_mut().now_or_never().is_none());
+    let (mut second, mut third) = (Box::pin(verifier.verify(&new)), Box::pin(verifier.verify(&new)));
+    assert!(second.as_mut().now_or_never().is_none() && third.as_mut().now_or_never().is_none());
+    source.answers.add_permits(1);
+    assert_eq!(reason(first.await), "TOKEN_INVALID", "it is not published yet");
+    source.answers.forget_permits(1);
+    source.publish(&[&a, &b]);
+    assert!(second.as_mut().now_or_never().is_none(), "it asks anew");
+    drop(second);
+    source.answers.add_permits(1);
+    assert_eq!(reason(third.await), "KEYS_UNAVAILABLE");
+    pass(&clock, 1_000);
+    verifier.verify(&new).await.unwrap();
+}
+
 #[tokio::test]
 async fn a_key_that_is_published_no_more_is_believed_no_more() {
     let (clock, a, b) = (clock(), Pair::new("a"), Pair::new("b"));
