@@ -4,11 +4,11 @@
 //! directory if that user can get there; else in a directory it can reach, whose place the data directory remembers.
 //! No directory that was there before is opened up for it.
 //!
-//! Invariant: servers' files are removed only where nobody can use them any more, and only where they are what was made here: by
+//! Invariant: servers' files are removed only where somebody says so, and only where they are what was made here: by
 //! name, place and owner. What a file says of a directory is not enough.
 
 use std::{
-    fs::DirBuilder,
+    fs::{DirBuilder, DirEntry},
     os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt},
     path::{Path, PathBuf},
 };
@@ -100,7 +100,7 @@ impl Place {
         } else if reach(data_dir, user).is_ok() {
             return Ok(here(Some(user)));
         }
-        let dir = make_elsewhere(data_dir, fallbacks, user)?;
+        let dir = make_elsewhere(data_dir, fallbacks, user, progress)?;
         progress(&format!(
             "Servers do not run as root, and their user cannot reach {}: their files go to {}.",
             data_dir.display(),
@@ -233,14 +233,18 @@ pub(crate) fn made_for(data_dir: &Path, bases: &[PathBuf]) -> Result<Option<Path
 }
 
 /// A directory below one of `bases` that the user can work in, recorded in the data directory.
-fn make_elsewhere(data_dir: &Path, bases: &[PathBuf], user: RunAs) -> Result<PathBuf> {
+fn make_elsewhere(data_dir: &Path, bases: &[PathBuf], user: RunAs, progress: &Progress) -> Result<PathBuf> {
     let prefix = prefix(data_dir);
     let mut refusal =
         Error::Unreachable { uid: user.uid, dir: data_dir.to_path_buf(), why: "no access".into() };
     for base in bases {
-        // With the passwords here, what lies there is of use.
-        if !data_dir.join(state::FILE).exists() {
-            remove_forgotten(base, &prefix, user);
+        for forgotten in forgotten(base, &prefix, user) {
+            progress(&format!(
+                "{0} holds servers' files of a data directory that was {1} before. Is its disk mounted? If it was deleted, nobody \
+                 needs them: rm -r {0}",
+                forgotten.display(),
+                data_dir.display()
+            ));
         }
         // Random, because a base may be writable by everybody.
         let dir = base.join(format!("{prefix}{}", random_hex(4)?));
@@ -263,19 +267,16 @@ fn make_elsewhere(data_dir: &Path, bases: &[PathBuf], user: RunAs) -> Result<Pat
     Err(refusal)
 }
 
-/// Servers' files of a data directory that was at the same place before and was deleted: its passwords went with it,
-/// so nobody can use them any more.
-fn remove_forgotten(base: &Path, prefix: &str, user: RunAs) {
-    let Ok(entries) = std::fs::read_dir(base) else { return };
-    for entry in entries.flatten() {
-        if entry.file_name().to_string_lossy().starts_with(prefix)
+/// Servers' files of a data directory that was at the same place before. It may have been deleted, and its passwords with it; or its
+/// disk may not be mounted just now, which looks the same: they are told of, and stay.
+fn forgotten(base: &Path, prefix: &str, user: RunAs) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(base) else { return Vec::new() };
+    let is_forgotten = |entry: &DirEntry| {
+        entry.file_name().to_string_lossy().starts_with(prefix)
             && entry.metadata().is_ok_and(|meta| meta.is_dir() && meta.uid() == user.uid)
-            && let Some(_lock) = Lock::take_abandoned(&entry.path())
-        {
-            // What stays is only in the way of free space.
-            let _remains = std::fs::remove_dir_all(entry.path());
-        }
-    }
+            && Lock::take_abandoned(&entry.path()).is_some()
+    };
+    entries.flatten().filter(is_forgotten).map(|entry| entry.path()).collect()
 }
 
 fn base_dir(base: &Path) -> Result<()> {
@@ -284,7 +285,7 @@ fn base_dir(base: &Path) -> Result<()> {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use std::sync::Arc;
+    use std::sync::{Arc, Mutex};
 
     use super::*;
 
@@ -344,8 +345,15 @@ pub(crate) mod tests {
 
         drop(again);
         std::fs::remove_file(record_path(&data_dir)).unwrap();
-        let afresh = Place::find_for(&data_dir, true, &bases, &silent()).unwrap();
-        assert!(afresh.servers_dir != first && !first.exists(), "what nobody can use is removed");
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let telling: Progress = Arc::new({
+            let told = told.clone();
+            move |line: &str| told.lock().unwrap().push(line.to_owned())
+        });
+        let afresh = Place::find_for(&data_dir, true, &bases, &telling).unwrap();
+        assert!(afresh.servers_dir != first && first.exists(), "its disk may not be mounted");
+        let what_to_do = format!("rm -r {}", first.display());
+        assert!(told.lock().unwrap().iter().any(|line| line.ends_with(&what_to_do)), "{told:?}");
 
         let second = afresh.servers_dir.clone();
         drop(afresh);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use petty_chassis::types::Clock;
 use petty_tests::mesh::Mesh;
-use petty_tests::rest::{Account, Answer, Client};
+use petty_tests::rest::{Account, Answer, Client, PASSWORD};
 use petty_tests::tables::Tables;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -93,7 +93,8 @@ async fn a_personal_access_token_is_let_in_for_its_scopes_and_out_at_once() {
     let scene = Scene::new().await;
     let (client, owner) = (&scene.client, &scene.owner);
     let soon = Clock::system().now() + SignedDuration::from_hours(1);
-    let body = json!({"name": "clinic", "scope": "read", "expire_time": soon.to_string()});
+    let body =
+        json!({"name": "clinic", "scope": "read", "expire_time": soon.to_string(), "password": PASSWORD});
     let made = client.post("/v1/me/tokens", &owner.token, &body).await.good();
     let (token, id) = (made["token"].as_str().unwrap(), made["personal_token"]["token_id"].as_str().unwrap());
     scene.allowed(token, None).await;

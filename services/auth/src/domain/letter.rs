@@ -42,6 +42,8 @@ pub enum Letter {
     EmailChanged,
     /// The passphrase is another.
     PasswordChanged,
+    /// There is another personal access token.
+    PersonalTokenMade,
 }
 
 impl std::fmt::Debug for Letter {
@@ -61,7 +63,9 @@ impl Letter {
             | Self::Reset { .. }
             | Self::ConfirmNewEmail { .. }
             | Self::NewEmailTried => true,
-            Self::EmailChanging | Self::EmailChanged | Self::PasswordChanged => false,
+            Self::EmailChanging | Self::EmailChanged | Self::PasswordChanged | Self::PersonalTokenMade => {
+                false
+            }
         }
     }
 
@@ -77,7 +81,8 @@ impl Letter {
             | Self::NewEmailTried
             | Self::EmailChanging
             | Self::EmailChanged
-            | Self::PasswordChanged => Purpose::VerifyEmail.lifetime(),
+            | Self::PasswordChanged
+            | Self::PersonalTokenMade => Purpose::VerifyEmail.lifetime(),
         }
     }
 
@@ -94,6 +99,7 @@ impl Letter {
             Self::EmailChanging => "Your Petty account is to get another address",
             Self::EmailChanged => "Your Petty account has another address",
             Self::PasswordChanged => "Your Petty passphrase was changed",
+            Self::PersonalTokenMade => "Your Petty account has a new access token",
         }
     }
 
@@ -155,6 +161,11 @@ impl Letter {
                 "The passphrase of your Petty account was changed, and other devices were signed out.\n\n\
                  If that was not you, choose a new one now:\n\n  {site}/account/reset\n"
             ),
+            Self::PersonalTokenMade => format!(
+                "Somebody who knows the passphrase of your Petty account made a personal access token for it: a program that \
+                 has it may act for you, until it ends or you end it in the list of your tokens.\n\n\
+                 If that was not you, choose a new passphrase now; that ends all of them:\n\n  {site}/account/reset\n"
+            ),
         }
     }
 }
@@ -175,6 +186,7 @@ mod tests {
             Letter::EmailChanging,
             Letter::EmailChanged,
             Letter::PasswordChanged,
+            Letter::PersonalTokenMade,
         ]
     }
 

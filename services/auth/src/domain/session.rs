@@ -70,6 +70,10 @@ pub enum Verdict {
     Over,
 }
 
+/// The most sessions that an account has at once: more than anybody has devices. Another begins in the place of the one that was not
+/// used for longest.
+pub const MOST: u16 = 100;
+
 /// Decides on a presented refresh token.
 #[must_use]
 pub fn judge(session: Standing, token: Presented, now: Timestamp) -> Verdict {

@@ -2,21 +2,75 @@
 
 use petty_chassis::caller::personal;
 use petty_chassis::grpc::gate::{Call, PersonalTokenServiceHandler};
+use petty_chassis::page::{Page, Place};
+use petty_chassis::postgres::Tx;
 use petty_chassis::postgres::requests::{self, Before};
-use petty_chassis::types::SessionId;
+use petty_chassis::types::{AccountId, SessionId};
 use petty_chassis::{ApiError, Code};
 use petty_proto::auth::v1 as wire;
 use secrecy::ExposeSecret as _;
 use serde_json::json;
 
-use super::errors::Fields;
+use super::errors::{Fields, field_error};
 use super::{Grpc, convert};
+use crate::domain::account::Passphrase;
+use crate::domain::letter::Letter;
 use crate::domain::personal::{self as domain, MOST, PersonalToken};
-use crate::domain::{Error, text};
+use crate::domain::second_factor::Code as Otp;
+use crate::domain::{Error, Problem, text};
 use crate::signer::Granted;
 use crate::store::audit::{self, Actor, Entry};
-use crate::store::{access, personal_tokens};
+use crate::store::{access, accounts, personal_tokens, second_factors};
 use crate::{announce, revocation, seal};
+
+const CREATE: &str = "CREATE_PERSONAL_TOKEN";
+
+impl Grpc {
+    /// Asks whoever makes a token for all that a log-in of theirs needs; the hash of the passphrase.
+    async fn prove(
+        &self,
+        call: &Call,
+        account: AccountId,
+        (password, otp): (Passphrase, Option<&Otp>),
+        asked: &wire::CreatePersonalTokenRequest,
+    ) -> Result<String, ApiError> {
+        let hash = self.confirm_passphrase(call, account, password, CREATE).await?;
+        let active = self
+            .db
+            .read("second_factor", |tx| async move { second_factors::active_since(&tx, account).await })
+            .await?;
+        if active.is_some() {
+            self.is_new(asked).await?;
+            let otp = otp.ok_or_else(|| field_error("otp", Problem::REQUIRED))?;
+            self.confirm_code(call, account, otp, CREATE).await?;
+        }
+        Ok(hash)
+    }
+
+    /// Refuses what was done before: sent again, its code is used up, which says nothing about whoever sends it.
+    async fn is_new(&self, asked: &wire::CreatePersonalTokenRequest) -> Result<(), ApiError> {
+        const NEW: Error = Error::OtpInvalid;
+        let found = self.db.transaction("earlier_personal_token", |tx| async move {
+            self.begin(&tx, asked).await?;
+            // Rolled back: the id is taken once there is a token.
+            Err::<(), ApiError>(NEW.into())
+        });
+        let found = found.await;
+        found.or_else(
+            |refusal| if refusal.reason == ApiError::from(NEW).reason { Ok(()) } else { Err(refusal) },
+        )
+    }
+
+    async fn begin(&self, tx: &Tx, asked: &wire::CreatePersonalTokenRequest) -> Result<(), ApiError> {
+        let id = &asked.request_id;
+        match requests::begin(tx, &self.clock, id, "CreatePersonalToken", asked).await? {
+            Before::New => Ok(()),
+            Before::<wire::CreatePersonalTokenResponse>::Answered(_) => {
+                Err(ApiError::internal("an answer with a secret was kept"))
+            }
+        }
+    }
+}
 
 #[tonic::async_trait]
 impl PersonalTokenServiceHandler for Grpc {
@@ -31,31 +85,32 @@ impl PersonalTokenServiceHandler for Grpc {
         let scope = fields.take("scope", domain::scope(&request.scope, call.claimed_caller()?));
         let expires_at = convert::time(&mut fields, "expire_time", request.expire_time)
             .and_then(|wanted| fields.take("expire_time", domain::expiry(wanted, now)));
+        let password = fields.take("password", Passphrase::attempt(&request.password));
+        let otp = request.otp.as_deref().filter(|otp| !otp.is_empty());
+        let otp = otp.and_then(|otp| fields.take("otp", Otp::parse(otp)));
         convert::request_id(&mut fields, &request.request_id);
         fields.check()?;
-        let (Some(name), Some(scope), Some(expires_at)) = (name, scope, expires_at) else {
+        let (Some(name), Some(scope), Some(expires_at), Some(password)) = (name, scope, expires_at, password)
+        else {
             return Err(fields.into_error());
         };
+        // What tells a request from others of its id is kept, and ids can be short ones: nobody must try passphrases by it. A code
+        // is another each time.
+        let asked =
+            &wire::CreatePersonalTokenRequest { password: String::new(), otp: None, ..request.clone() };
         let caller = call.caller().await?;
         let (account, session) = (caller.account_id(), caller.session_id());
         let secret = personal::generate(self.entropy);
         let hash = &seal::digest(secret.expose_secret());
         let token_id = SessionId::new(&self.clock);
         let token = &PersonalToken { token_id, name, scope, created_at: now, expires_at, last_used_at: None };
-        let (request, origin) = (&request, self.origin(&call));
+        let proved = &self.prove(&call, account, (password, otp.as_ref()), asked).await?;
+        let origin = self.origin(&call);
         self.db
             .transaction("create_personal_token", |tx| async move {
-                const METHOD: &str = "CreatePersonalToken";
-                let before = requests::begin::<_, wire::CreatePersonalTokenResponse>(
-                    &tx,
-                    &self.clock,
-                    &request.request_id,
-                    METHOD,
-                    request,
-                );
-                if let Before::Answered(_) = before.await? {
-                    return Err(ApiError::internal("an answer with a secret was kept"));
-                }
+                self.begin(&tx, asked).await?;
+                let hash_now =
+                    accounts::lock_password_hash(&tx, account).await?.ok_or(Error::SessionEnded)?;
                 if personal_tokens::count(&tx, account, now).await? >= MOST {
                     let text = "this account has 50 tokens; end one first";
                     return Err(ApiError::new(Code::ResourceExhausted, "TOO_MANY_TOKENS", text));
@@ -63,15 +118,21 @@ impl PersonalTokenServiceHandler for Grpc {
                 // The account is locked by now: a reset that ended the session meanwhile has not seen this token.
                 let standing = access::session_stands(&tx, session, account, &[], now).await?;
                 standing.ok_or(Error::SessionEnded)?;
+                // Nor does a token come of a passphrase that was changed meanwhile.
+                if &hash_now != proved {
+                    return Err(Error::PasswordWrong.into());
+                }
                 personal_tokens::insert(&tx, &self.vault, account, token, hash).await?;
                 let actor = Actor::Account(account);
-                let entry = Entry::done(actor, "CREATE_PERSONAL_TOKEN", account, origin).with(json!({
+                let entry = Entry::done(actor, CREATE, account, origin).with(json!({
                     "token_id": token_id.to_string(),
                     "scope": token.scope,
                     "expires_at": token.expires_at.to_string(),
                 }));
                 audit::write(&tx, now, &entry).await?;
-                Ok(())
+                let known = accounts::get(&tx, &self.vault, account).await?.ok_or(Error::SessionEnded)?;
+                self.post.send(&tx, now, &known.email, &Letter::PersonalTokenMade).await?;
+                Ok::<_, ApiError>(())
             })
             .await?;
         Ok(wire::CreatePersonalTokenResponse {
@@ -83,14 +144,18 @@ impl PersonalTokenServiceHandler for Grpc {
     async fn list_personal_tokens(
         &self,
         call: Call,
-        _request: wire::ListPersonalTokensRequest,
+        request: wire::ListPersonalTokensRequest,
     ) -> Result<wire::ListPersonalTokensResponse, ApiError> {
+        let page = &Page::read("me/tokens".to_owned(), request.page_size, &request.page_token)?;
         let (account, now) = (call.caller().await?.account_id(), self.now());
         let found = self.db.read("list_personal_tokens", |tx| async move {
-            personal_tokens::list(&tx, &self.vault, account, now).await
+            personal_tokens::list(&tx, &self.vault, account, now, page).await
         });
-        let personal_tokens = found.await?.iter().map(wire_token).collect();
-        Ok(wire::ListPersonalTokensResponse { personal_tokens })
+        let mut found = found.await?;
+        let next_page_token =
+            page.cut(&mut found, |token| Place { time: token.created_at, id: token.token_id.0 });
+        let personal_tokens = found.iter().map(wire_token).collect();
+        Ok(wire::ListPersonalTokensResponse { personal_tokens, next_page_token })
     }
 
     async fn delete_personal_token(

@@ -40,9 +40,24 @@ impl Grpc {
         action: &'static str,
     ) -> Result<String, ApiError> {
         let hash = self.confirm_passphrase(call, account, password, action).await?;
+        self.confirm_code(call, account, otp, action).await?;
+        Ok(hash)
+    }
+
+    /// Asks somebody who is signed in, and has a second factor, for a code.
+    ///
+    /// # Errors
+    /// `OTP_INVALID`, `TOO_MANY_ATTEMPTS` or `SIGN_IN_LOCKED`.
+    pub(super) async fn confirm_code(
+        &self,
+        call: &Call,
+        account: AccountId,
+        otp: &Code,
+        action: &'static str,
+    ) -> Result<(), ApiError> {
         let subject = self.throttle.account(Counter::SecondFactor, account);
         if self.use_code(account, subject, otp).await? {
-            return Ok(hash);
+            return Ok(());
         }
         if let Code::Recovery(_) = otp {
             self.wrong_secret(call).await?;

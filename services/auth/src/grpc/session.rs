@@ -12,7 +12,8 @@ use serde_json::json;
 use super::Grpc;
 use super::errors::Fields;
 use crate::domain::Error;
-use crate::store::audit::{self, Actor, Entry};
+use crate::domain::session::MOST;
+use crate::store::audit::{self, Actor, Entry, Origin};
 use crate::store::session_list::{self, Listed};
 use crate::store::sessions::{self, EndReason};
 use crate::{announce, revocation};
@@ -37,6 +38,25 @@ impl Grpc {
             told.push(event);
         }
         Ok(told)
+    }
+
+    /// Makes room for another session of an account that is locked: those that were not used for longest end, if there are as many as
+    /// may be. Whoever signs in does not wait until every service knows.
+    pub(super) async fn make_room(
+        &self,
+        tx: &Tx,
+        account: AccountId,
+        now: Timestamp,
+        origin: Origin<'_>,
+    ) -> Result<(), StoreError> {
+        for session in session_list::lock_surplus(tx, account, i64::from(MOST) - 1, now).await? {
+            let event = announce::session_ended(tx, &self.clock, session, account).await?;
+            sessions::end(tx, session, EndReason::Surplus, now, event).await?;
+            let entry = Entry::done(Actor::Account(account), "END_SURPLUS_SESSION", account, origin)
+                .with(json!({"session_id": session.to_string()}));
+            audit::write(tx, now, &entry).await?;
+        }
+        Ok(())
     }
 }
 

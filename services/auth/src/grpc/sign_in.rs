@@ -215,6 +215,7 @@ impl Grpc {
                 if let Some(stronger) = stronger {
                     accounts::rehash(&tx, known.account_id, &known.password_hash, stronger).await?;
                 }
+                self.make_room(&tx, known.account_id, now, self.origin(call)).await?;
                 sessions::open(&tx, &opening.session, scope, &opening.token_hash).await?;
                 note_device(&tx, known, device, new_device.as_deref(), now).await?;
                 let actor = Actor::Account(known.account_id);

@@ -2,6 +2,7 @@
 
 use petty_chassis::ApiError;
 use petty_chassis::grpc::gate::{Call, StaffServiceHandler};
+use petty_chassis::page::{Page, Place};
 use petty_chassis::types::AccountId;
 use petty_proto::auth::v1 as wire;
 use petty_proto::auth::v1::staff_member::Role as WireRole;
@@ -20,12 +21,16 @@ impl StaffServiceHandler for Grpc {
     async fn list_staff(
         &self,
         call: Call,
-        _request: wire::ListStaffRequest,
+        request: wire::ListStaffRequest,
     ) -> Result<wire::ListStaffResponse, ApiError> {
+        let page = &Page::read("staff".to_owned(), request.page_size, &request.page_token)?;
         call.caller().await?;
-        let found = self.db.read("list_staff", |tx| async move { staff::list(&tx).await }).await?;
-        let staff = found.iter().map(|(account, roles)| member(*account, roles)).collect();
-        Ok(wire::ListStaffResponse { staff })
+        let found = self.db.read("list_staff", |tx| async move { staff::list(&tx, page).await });
+        let mut found = found.await?;
+        let next_page_token =
+            page.cut(&mut found, |member| Place { time: member.created_at, id: member.account_id.0 });
+        let staff = found.iter().map(|found| member(found.account_id, &found.roles)).collect();
+        Ok(wire::ListStaffResponse { staff, next_page_token })
     }
 
     async fn grant_role(

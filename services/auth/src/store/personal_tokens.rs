@@ -1,19 +1,19 @@
 //! Personal access tokens. Not kept themselves, only their SHA-256.
 
 use jiff::Timestamp;
+use petty_chassis::page::Page;
 use petty_chassis::postgres::{Error, Row, Tx};
 use petty_chassis::types::{AccountId, EventId, SessionId};
 
 use super::one;
+use super::pets::after;
 use crate::domain::personal::PersonalToken;
 use crate::vault::{Field, Vault};
 
 const TABLE: &str = "personal_tokens";
 
-/// How many of an account's are good; its next is not made before this transaction ends.
+/// How many of an account's are good, which is locked: its next is not made before this transaction ends.
 pub(crate) async fn count(tx: &Tx, account: AccountId, now: Timestamp) -> Result<usize, Error> {
-    let sql = "-- lock_account_for_tokens\nSELECT 1 FROM accounts WHERE account_id = $1 FOR NO KEY UPDATE";
-    tx.query(sql, &[&account.0]).await?;
     let sql = "-- count_personal_tokens\nSELECT 1 FROM personal_tokens
                WHERE account_id = $1 AND deleted_at IS NULL AND expires_at > $2";
     Ok(tx.query(sql, &[&account.0, &now]).await?.len())
@@ -38,18 +38,21 @@ pub(crate) async fn insert(
     one(touched, TABLE)
 }
 
-/// An account's that are good, newest first.
+/// A page of an account's that are good, newest first, and one more.
 pub(crate) async fn list(
     tx: &Tx,
     vault: &Vault,
     account: AccountId,
     now: Timestamp,
+    page: &Page,
 ) -> Result<Vec<PersonalToken>, Error> {
     let sql = "-- list_personal_tokens\nSELECT token_id, scope, created_at, expires_at, last_used_at, name, name_sealed
                FROM personal_tokens WHERE account_id = $1 AND deleted_at IS NULL AND expires_at > $2
-               ORDER BY created_at DESC, token_id DESC";
+                 AND ($3::timestamptz IS NULL OR (created_at, token_id) < ($3, $4::uuid))
+               ORDER BY created_at DESC, token_id DESC LIMIT $5";
+    let (time, id) = after(page);
     let mut tokens = Vec::new();
-    for row in tx.query(sql, &[&account.0, &now]).await? {
+    for row in tx.query(sql, &[&account.0, &now, &time, &id, &page.limit()]).await? {
         let (plain, sealed): (Option<String>, Option<Vec<u8>>) =
             (Error::column(&row, TABLE, 5)?, Error::column(&row, TABLE, 6)?);
         let name = match sealed {

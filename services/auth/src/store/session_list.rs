@@ -52,6 +52,27 @@ pub(crate) async fn lock_standing(
     rows.iter().map(|row| Ok(SessionId(Error::column(row, TABLE, 0)?))).collect()
 }
 
+/// Locks the sessions of an account that stand, in one order, but for so many that were used last. The account is locked: no other
+/// session of it begins meanwhile.
+pub(crate) async fn lock_surplus(
+    tx: &Tx,
+    account: AccountId,
+    kept: i64,
+    now: Timestamp,
+) -> Result<Vec<SessionId>, Error> {
+    // A chain's live end is as old as the last use of its session. Who locked one meanwhile may have ended it.
+    let sql = "-- lock_surplus_sessions\nSELECT session_id FROM sessions
+               WHERE ended_at IS NULL AND session_id IN (
+                   SELECT s.session_id FROM sessions s
+                   LEFT JOIN refresh_tokens t ON t.session_id = s.session_id AND t.used_at IS NULL
+                   WHERE s.account_id = $1 AND s.ended_at IS NULL AND s.expires_at > $2
+                   ORDER BY coalesce(t.created_at, s.created_at) DESC, s.session_id DESC OFFSET $3
+               )
+               ORDER BY session_id FOR UPDATE";
+    let rows = tx.query(sql, &[&account.0, &now, &kept]).await?;
+    rows.iter().map(|row| Ok(SessionId(Error::column(row, TABLE, 0)?))).collect()
+}
+
 /// The events that told of the ends of an account's sessions for a reason, since then.
 pub(crate) async fn told_ends(
     tx: &Tx,

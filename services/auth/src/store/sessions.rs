@@ -39,6 +39,8 @@ pub(crate) enum EndReason {
     TokenReused,
     /// By its account, from another session.
     Ended,
+    /// There were too many.
+    Surplus,
     PasswordChanged,
     PasswordReset,
 }
@@ -49,6 +51,7 @@ impl EndReason {
             Self::LoggedOut => "LOGGED_OUT",
             Self::TokenReused => "TOKEN_REUSED",
             Self::Ended => "ENDED",
+            Self::Surplus => "SURPLUS",
             Self::PasswordChanged => "PASSWORD_CHANGED",
             Self::PasswordReset => "PASSWORD_RESET",
         }

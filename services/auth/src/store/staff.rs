@@ -1,14 +1,24 @@
 //! Platform roles of accounts.
 
+use jiff::Timestamp;
+use petty_chassis::page::Page;
 use petty_chassis::postgres::{Error, Row, Tx};
 use petty_chassis::types::AccountId;
 
 use super::one;
+use super::pets::after;
 use crate::domain::staff::PlatformRole;
 
 const TABLE: &str = "accounts";
-/// More members of the staff than this are not told of at once; there are some dozens.
-const MOST: i64 = 1_000;
+
+/// A member of the staff.
+#[derive(Debug)]
+pub(crate) struct Member {
+    pub(crate) account_id: AccountId,
+    pub(crate) roles: Vec<String>,
+    /// When the account was opened.
+    pub(crate) created_at: Timestamp,
+}
 
 /// Waits until nobody else is changing roles, to the end of the transaction: how many admins there are is decided on.
 pub(crate) async fn lock(tx: &Tx) -> Result<(), Error> {
@@ -43,9 +53,18 @@ pub(crate) async fn withdraw(tx: &Tx, account: AccountId, role: PlatformRole) ->
     one(tx.execute(sql, &[&account.0, &role.as_str()]).await?, TABLE)
 }
 
-/// The accounts that have a role, oldest first.
-pub(crate) async fn list(tx: &Tx) -> Result<Vec<(AccountId, Vec<String>)>, Error> {
-    let sql = "-- list_staff\nSELECT account_id, roles FROM accounts WHERE roles <> '{}' ORDER BY account_id LIMIT $1";
-    let read = |row: &Row| Ok((AccountId(Error::column(row, TABLE, 0)?), Error::column(row, TABLE, 1)?));
-    tx.query(sql, &[&MOST]).await?.iter().map(read).collect()
+/// A page of the accounts that have a role, oldest first, and one more.
+pub(crate) async fn list(tx: &Tx, page: &Page) -> Result<Vec<Member>, Error> {
+    let sql = "-- list_staff\nSELECT account_id, roles, created_at FROM accounts
+               WHERE roles <> '{}' AND ($1::timestamptz IS NULL OR (created_at, account_id) > ($1, $2::uuid))
+               ORDER BY created_at, account_id LIMIT $3";
+    let read = |row: &Row| {
+        Ok(Member {
+            account_id: AccountId(Error::column(row, TABLE, 0)?),
+            roles: Error::column(row, TABLE, 1)?,
+            created_at: Error::column(row, TABLE, 2)?,
+        })
+    };
+    let (time, id) = after(page);
+    tx.query(sql, &[&time, &id, &page.limit()]).await?.iter().map(read).collect()
 }

@@ -352,13 +352,14 @@ async fn a_reset_ends_the_accounts_personal_access_tokens_and_a_change_does_not(
     mailbox.mails(2).await;
     let made = personal::create(&harness, &ada.token, personal::request(&harness, "read")).await.unwrap();
     let other = personal::create(&harness, &bob.token, personal::request(&harness, "read")).await.unwrap();
+    mailbox.mails(4).await;
     assert!(harness.change_password(&ada, PASSWORD, OTHER).await.unwrap());
-    mailbox.mails(3).await;
+    mailbox.mails(5).await;
     let access = personal::exchange(&harness, &made.token).await.unwrap().access_token;
     harness.me(&access).await.unwrap();
 
     harness.ask_reset(&ada.email).await;
-    assert!(harness.reset(&token(&mailbox.newest(4).await), PASSWORD).await.unwrap());
+    assert!(harness.reset(&token(&mailbox.newest(6).await), PASSWORD).await.unwrap());
     let told = "SELECT count(*) FILTER (WHERE sent_at IS NOT NULL), count(*) FROM event_outbox
                 WHERE topic = 'access.changed'";
     assert_eq!(harness.rows(told).await.unwrap(), [["2", "2"]], "of the session and the token");

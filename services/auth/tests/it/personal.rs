@@ -6,8 +6,9 @@ use petty_proto::auth::v1 as wire;
 use petty_proto::auth::v1::staff_member::Role;
 use tonic::{Code, Status};
 
-use crate::harness::{Harness, User, fields, refusal};
-use crate::{passphrases, staff};
+use crate::harness::{Harness, PASSWORD, User, fields, refusal};
+use crate::mailbox::Mailbox;
+use crate::{credentials, passphrases, second_factor, staff};
 
 const DAY: i64 = 24 * 60 * 60;
 
@@ -17,8 +18,22 @@ pub(crate) fn request(harness: &Harness, scope: &str) -> wire::CreatePersonalTok
         name: "clinic".to_owned(),
         scope: scope.to_owned(),
         expire_time: Some(end.into()),
-        request_id: String::new(),
+        password: PASSWORD.to_owned(),
+        ..Default::default()
     }
+}
+
+/// Adds so many tokens that nobody has, of the seconds before now, the newest first.
+async fn add(harness: &Harness, user: &User, count: i32) {
+    let now = harness.clock.now();
+    let sql = format!(
+        "INSERT INTO personal_tokens (token_id, account_id, token_hash, name, scope, created_at, expires_at)
+         SELECT gen_random_uuid(), '{}', sha256(n::text::bytea), 'no. ' || n, 'pets:read',
+                timestamptz '{now}' - make_interval(secs => n), timestamptz '{now}' + interval '1 day'
+         FROM generate_series(1, {count}) n",
+        user.account_id
+    );
+    harness.rows(&sql).await.unwrap();
 }
 
 pub(crate) async fn create(
@@ -40,7 +55,7 @@ pub(crate) async fn exchange(
 }
 
 async fn list(harness: &Harness, token: &str) -> Result<Vec<wire::PersonalToken>, Status> {
-    let request = wire::ListPersonalTokensRequest {};
+    let request = wire::ListPersonalTokensRequest::default();
     let answer = harness.personal().list_personal_tokens(harness.with(token, request)).await;
     answer.map(|answer| answer.into_inner().personal_tokens)
 }
@@ -221,17 +236,19 @@ async fn bad_tokens_name_their_fields_and_an_account_has_fifty_at_most() {
         (wire::CreatePersonalTokenRequest { scope: String::new(), ..good.clone() }, "scope"),
         (wire::CreatePersonalTokenRequest { expire_time: None, ..good.clone() }, "expire_time"),
         (wire::CreatePersonalTokenRequest { expire_time: Some(late.into()), ..good.clone() }, "expire_time"),
+        (wire::CreatePersonalTokenRequest { password: String::new(), ..good.clone() }, "password"),
+        (wire::CreatePersonalTokenRequest { password: "p".repeat(257), ..good.clone() }, "password"),
+        (wire::CreatePersonalTokenRequest { otp: Some("12345".to_owned()), ..good.clone() }, "otp"),
     ] {
         assert_eq!(fields(create(&harness, &ada.token, bad).await), [field]);
     }
     assert_eq!(harness.value("SELECT count(*) FROM personal_tokens").await, "0");
-    for _ in 0..45 {
-        create(&harness, &ada.token, good.clone()).await.unwrap();
-    }
+    add(&harness, &ada, 47).await;
+    create(&harness, &ada.token, good.clone()).await.unwrap();
     // At once, too.
-    let many = (0..10).map(|_| create(&harness, &ada.token, good.clone()));
+    let many = (0..5).map(|_| create(&harness, &ada.token, good.clone()));
     let answers = futures::future::join_all(many).await;
-    assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 5);
+    assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 2);
     let refused = answers.into_iter().find(Result::is_err).unwrap();
     assert_eq!(refusal(refused), (Code::ResourceExhausted, "TOO_MANY_TOKENS".to_owned()));
 }
@@ -247,4 +264,106 @@ async fn a_session_that_a_reset_ends_meanwhile_makes_no_token() {
     let answer = passphrases::overtake(&harness, sql, making).await;
     assert_eq!(refusal(answer).1, "SESSION_ENDED");
     assert_eq!(harness.value("SELECT count(*) FROM personal_tokens").await, "0");
+}
+
+#[tokio::test]
+async fn making_one_asks_for_the_passphrase_again_and_its_owner_is_written_to() {
+    let mailbox = Mailbox::new();
+    let harness = credentials::start(&mailbox, "open").await;
+    let ada = harness.user("ada").await;
+    mailbox.mails(1).await;
+    let guess = wire::CreatePersonalTokenRequest {
+        password: "not that passphrase".to_owned(),
+        request_id: "key-1".to_owned(),
+        ..request(&harness, "read")
+    };
+    let wrong = (Code::PermissionDenied, "PASSWORD_WRONG".to_owned());
+    assert_eq!(refusal(create(&harness, &ada.token, guess.clone()).await), wrong);
+    // What was refused has not taken its key.
+    let right = wire::CreatePersonalTokenRequest { password: PASSWORD.to_owned(), ..guess.clone() };
+    create(&harness, &ada.token, right).await.unwrap();
+    let noted = "SELECT action, outcome FROM audit_log WHERE action = 'CREATE_PERSONAL_TOKEN' ORDER BY id";
+    let expected = [["CREATE_PERSONAL_TOKEN", "REFUSED"], ["CREATE_PERSONAL_TOKEN", "DONE"]];
+    assert_eq!(harness.rows(noted).await.unwrap(), expected);
+
+    let letter = mailbox.newest(2).await;
+    assert!(letter.contains("To: ada@example.org"), "{letter}");
+    assert!(letter.contains("Subject: Your Petty account has a new access token"), "{letter}");
+    assert!(!letter.contains("petty_pat_") && !letter.contains("clinic"), "{letter}");
+
+    // Nobody guesses on with a token that they stole.
+    for _ in 0..10 {
+        assert_eq!(refusal(create(&harness, &ada.token, guess.clone()).await), wrong);
+    }
+    let slowed = (Code::ResourceExhausted, "TOO_MANY_ATTEMPTS".to_owned());
+    assert_eq!(refusal(create(&harness, &ada.token, request(&harness, "read")).await), slowed);
+    assert_eq!(harness.value("SELECT count(*) FROM personal_tokens").await, "1");
+    assert_eq!(mailbox.count(), 2, "what was not made is not told");
+}
+
+#[tokio::test]
+async fn making_one_asks_for_the_second_factor_where_there_is_one() {
+    let harness = Harness::start().await;
+    let ada = harness.user("ada").await;
+    let secret = second_factor::enrol(&harness, &ada).await;
+    let code = |steps: i64| Some(second_factor::code(&secret, &harness, steps));
+    let recovery = second_factor::confirm(&harness, &ada, &code(-1).unwrap()).await.unwrap().pop();
+    let with = |otp: Option<String>| wire::CreatePersonalTokenRequest {
+        otp,
+        request_id: "key-1".to_owned(),
+        ..request(&harness, "read")
+    };
+    assert_eq!(fields(create(&harness, &ada.token, with(None)).await), ["otp"]);
+    let invalid = (Code::PermissionDenied, "OTP_INVALID".to_owned());
+    let wrong = second_factor::wrong(&secret, &harness);
+    assert_eq!(refusal(create(&harness, &ada.token, with(Some(wrong))).await), invalid);
+    assert_eq!(harness.value("SELECT count(*) FROM personal_tokens").await, "0");
+
+    create(&harness, &ada.token, with(code(0))).await.unwrap();
+    // Sent again, with the code that is used up or another one: the same, and no attempt is used up.
+    let shown = (Code::AlreadyExists, "SECRET_ALREADY_SHOWN".to_owned());
+    for otp in [code(0), code(1), None] {
+        assert_eq!(refusal(create(&harness, &ada.token, with(otp)).await), shown);
+    }
+    let next = |otp| wire::CreatePersonalTokenRequest { request_id: String::new(), ..with(otp) };
+    assert_eq!(refusal(create(&harness, &ada.token, next(code(0))).await), invalid);
+    create(&harness, &ada.token, next(code(1))).await.unwrap();
+    create(&harness, &ada.token, next(recovery.clone())).await.unwrap();
+    assert_eq!(refusal(create(&harness, &ada.token, next(recovery)).await), invalid);
+    // Where there is none, a code is of no account.
+    let bob = harness.user("bob").await;
+    create(&harness, &bob.token, next(Some("123456".to_owned()))).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_passphrase_that_was_changed_meanwhile_makes_no_token() {
+    let harness = Harness::start().await;
+    let ada = harness.user("ada").await;
+    let sql = "UPDATE accounts SET password_hash = '$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAA$AAAAAAAAAAA'";
+    let making = create(&harness, &ada.token, request(&harness, "read"));
+    let answer = passphrases::overtake(&harness, sql, making).await;
+    assert_eq!(refusal(answer), (Code::PermissionDenied, "PASSWORD_WRONG".to_owned()));
+    assert_eq!(harness.value("SELECT count(*) FROM personal_tokens").await, "0");
+}
+
+#[tokio::test]
+async fn tokens_are_listed_by_pages() {
+    let harness = Harness::start().await;
+    let ada = harness.user("ada").await;
+    add(&harness, &ada, 5).await;
+    let page = async |page_size: i32, page_token: &str| {
+        let request = wire::ListPersonalTokensRequest { page_size, page_token: page_token.to_owned() };
+        let answer = harness.personal().list_personal_tokens(harness.with(&ada.token, request)).await;
+        answer.map(tonic::Response::into_inner)
+    };
+    let (mut names, mut next) = (Vec::new(), String::new());
+    for expected in [2, 2, 1] {
+        let answer = page(2, &next).await.unwrap();
+        assert_eq!(answer.personal_tokens.len(), expected);
+        names.extend(answer.personal_tokens.into_iter().map(|token| token.name));
+        next = answer.next_page_token;
+    }
+    assert_eq!((names, next.as_str()), ((1..=5).map(|number| format!("no. {number}")).collect(), ""));
+    assert_eq!(fields(page(-1, "").await), ["page_size"]);
+    assert_eq!(fields(page(1, "next").await), ["page_token"]);
 }

@@ -1,5 +1,6 @@
 //! Where an account is signed in, and ending that.
 
+use futures::future::join_all;
 use petty_proto::auth::v1 as wire;
 use petty_proto::auth::v1::session_service_client::SessionServiceClient;
 use tonic::transport::Channel;
@@ -87,6 +88,50 @@ async fn one_session_or_all_others_are_ended_by_their_account_alone() {
     assert_eq!(harness.list(&ada.token).await.len(), 1);
     let told = "SELECT count(*) FROM event_outbox WHERE topic = 'access.changed' AND sent_at IS NOT NULL";
     assert_eq!(harness.value(told).await, "2");
+}
+
+#[tokio::test]
+async fn of_a_hundred_sessions_those_not_used_for_longest_make_room_for_others() {
+    let harness = Harness::start().await;
+    let (ada, bob) = (harness.user("ada").await, harness.user("bob").await);
+    let unused = harness.again(&ada.email).await;
+    // The oldest of all, which is in use.
+    harness.pass(10 * 60);
+    let used = harness.refresh(&ada.refresh).await.unwrap();
+    // With these it is a hundred; the higher the number, the longer ago they were used.
+    let now = harness.clock.now();
+    let more = format!(
+        "WITH made AS (
+             INSERT INTO sessions (session_id, account_id, scope, created_at, expires_at, ends_at)
+             SELECT ('00000000-0000-7000-8000-' || lpad(n::text, 12, '0'))::uuid, '{}', 'pets:read',
+                    timestamptz '{now}' - interval '1 hour', timestamptz '{now}' + interval '1 day', timestamptz '{now}' + interval '1 day'
+             FROM generate_series(1, 98) n RETURNING session_id
+         )
+         INSERT INTO refresh_tokens (token_hash, session_id, generation, created_at)
+         SELECT sha256(session_id::text::bytea), session_id, 1,
+                timestamptz '{now}' - make_interval(secs => right(session_id::text, 12)::int) FROM made",
+        ada.account_id
+    );
+    harness.rows(&more).await.unwrap();
+    let standing =
+        format!("SELECT count(*) FROM sessions WHERE account_id = '{}' AND ended_at IS NULL", ada.account_id);
+    assert_eq!(harness.value(&standing).await, "100");
+
+    let begun = join_all((0..4).map(|_| harness.again(&ada.email))).await;
+    assert_eq!(harness.value(&standing).await, "100");
+    for session in begun.iter().chain([&used]) {
+        harness.me(&session.access_token).await.unwrap();
+    }
+    assert_eq!(refusal(harness.me(&unused.access_token).await).1, "SESSION_ENDED");
+    harness.me(&bob.token).await.unwrap();
+    let ended = "SELECT right(s.session_id::text, 2), s.end_reason, l.action, l.subject = s.account_id::text, o.topic
+                 FROM sessions s JOIN audit_log l ON l.detail->>'session_id' = s.session_id::text
+                 JOIN event_outbox o ON o.id = s.ended_event
+                 WHERE s.ended_at IS NOT NULL AND l.action <> 'LOG_IN' AND s.session_id::text LIKE '0000%' ORDER BY s.session_id";
+    let expected = ["96", "97", "98"].map(|id| [id, "SURPLUS", "END_SURPLUS_SESSION", "t", "access.changed"]);
+    assert_eq!(harness.rows(ended).await.unwrap(), expected);
+    let noted = "SELECT count(*) FROM audit_log WHERE action = 'END_SURPLUS_SESSION'";
+    assert_eq!(harness.value(noted).await, "4");
 }
 
 #[tokio::test]

@@ -47,7 +47,7 @@ pub(crate) async fn withdraw(
 }
 
 async fn staff(harness: &Harness, by: &User) -> Result<Vec<String>, Status> {
-    let answer = harness.staff().list_staff(harness.with(&by.token, wire::ListStaffRequest {})).await;
+    let answer = harness.staff().list_staff(harness.with(&by.token, wire::ListStaffRequest::default())).await;
     answer.map(|answer| answer.into_inner().staff.into_iter().map(|member| member.account_id).collect())
 }
 
@@ -75,6 +75,31 @@ async fn roles_are_given_and_taken_by_admins_alone_and_written_down() {
     let written = "SELECT action, detail->>'role' FROM audit_log WHERE action LIKE '%_ROLE' ORDER BY id";
     let expected = [["GRANT_ROLE", "support"], ["WITHDRAW_ROLE", "support"]];
     assert_eq!(harness.rows(written).await.unwrap(), expected, "a repetition is no change");
+}
+
+#[tokio::test]
+async fn the_staff_is_listed_by_pages_the_oldest_first() {
+    let (harness, admin) = with_admin().await;
+    let mut expected = vec![admin.account_id.clone()];
+    for name in ["ada", "bob"] {
+        harness.pass(1);
+        let user = harness.user(name).await;
+        grant(&harness, &admin, &user.account_id, Role::Support).await.unwrap();
+        expected.push(user.account_id);
+    }
+    let page = async |page_size: i32, page_token: &str| {
+        let request = wire::ListStaffRequest { page_size, page_token: page_token.to_owned() };
+        let answer = harness.staff().list_staff(harness.with(&admin.token, request)).await;
+        answer.map(tonic::Response::into_inner)
+    };
+    let first = page(2, "").await.unwrap();
+    let last = page(2, &first.next_page_token).await.unwrap();
+    assert_eq!((first.staff.len(), last.next_page_token.as_str()), (2, ""));
+    let found: Vec<String> =
+        first.staff.into_iter().chain(last.staff).map(|member| member.account_id).collect();
+    assert_eq!(found, expected);
+    assert_eq!(fields(page(1_001, "").await), ["page_size"]);
+    assert_eq!(fields(page(1, "next").await), ["page_token"]);
 }
 
 #[tokio::test]

@@ -376,6 +376,7 @@ fn personal_token(harness: &Harness, name: &str) -> wire::CreatePersonalTokenReq
         name: name.to_owned(),
         scope: "pets:read".to_owned(),
         expire_time: Some(expire_time.into()),
+        password: PASSWORD.to_owned(),
         ..Default::default()
     }
 }

@@ -1,6 +1,5 @@
 //! NutritionService: profiles.
 
-use jiff::SignedDuration;
 use petty_chassis::ApiError;
 use petty_chassis::access::pet_not_found;
 use petty_chassis::grpc::gate::Call;
@@ -18,9 +17,6 @@ use crate::planning::{Cause, Known};
 use crate::store::profiles::{self, Filled};
 use crate::store::weights::{self, Weight};
 use crate::store::{self, foods, pets};
-
-/// The same weight within that time is the same weighing, sent again; after it a pet was weighed again and is as heavy as before.
-const SENT_AGAIN_WITHIN: SignedDuration = SignedDuration::from_hours(24);
 
 pub(super) async fn get(grpc: &Grpc, call: &Call) -> Result<wire::NutritionProfile, ApiError> {
     let pet = call.pet().await?.pet_id;
@@ -70,14 +66,11 @@ pub(super) async fn update(
 }
 
 impl Grpc {
-    /// Notes a weight as of now; false where it is that of the last day, sent again.
+    /// Notes a weight as of now. False where it is the last one, put back with the rest of the profile: nobody weighed the pet.
     async fn weighed(&self, tx: &Tx, pet: PetId, kg: f64, known: &Known) -> Result<bool, ApiError> {
         let last = weights::last(tx, pet).await?;
         let now = known.inputs.now;
-        let is_sent_again = |last: &Weight| {
-            last.kg.total_cmp(&kg).is_eq() && now.duration_since(last.measured_at) < SENT_AGAIN_WITHIN
-        };
-        if last.as_ref().is_some_and(is_sent_again) {
+        if last.as_ref().is_some_and(|last| last.kg.total_cmp(&kg).is_eq()) {
             return Ok(false);
         }
         // It is the last one from now on, whatever the clocks of two replicas say.

@@ -203,7 +203,7 @@ impl Scene {
 /// What is asked for to get a personal token.
 pub(crate) fn personal_token() -> Value {
     let end = Clock::system().now() + SignedDuration::from_hours(1);
-    json!({"name": "An integration", "scope": "read write", "expire_time": end.to_string()})
+    json!({"name": "An integration", "scope": "read write", "expire_time": end.to_string(), "password": PASSWORD})
 }
 
 /// A safe zone of a pet's.
