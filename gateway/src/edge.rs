@@ -1,7 +1,7 @@
 //! One request's way through the edge.
 //!
 //! Invariant, the order in which requests are refused: unknown path 404, other verb 405, unknown caller 401, wrong scope 403,
-//! bad shape 400 (406, 413, 415), and only then whatever the service says. Nobody unknown gets a body looked at.
+//! bad shape 400 (406, 413, 415, 426), and only then whatever the service says. Nobody unknown gets a body looked at.
 
 mod socket;
 mod translate;
@@ -357,7 +357,8 @@ impl Edge {
             let mut standing = None;
             let response = match parts.method {
                 Method::OPTIONS => Ok(verbs(sockets::ALLOW)),
-                _ => Box::pin(self.socket(parts, scope, &mut standing)).await,
+                Method::GET => Box::pin(self.socket(parts, scope, &mut standing)).await,
+                _ => Err(Problem::method_not_allowed().with(ALLOW, sockets::ALLOW)),
             };
             return Answered { response, route: None, standing };
         }

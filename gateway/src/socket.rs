@@ -15,11 +15,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use futures::{SinkExt as _, StreamExt as _};
 use http::header::{
-    self, CONNECTION, HeaderName, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
-    SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
+    CONNECTION, HeaderName, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
+    SEC_WEBSOCKET_VERSION, UPGRADE,
 };
 use http::request::Parts;
-use http::{HeaderMap, Method, Response, StatusCode, Version};
+use http::{HeaderMap, Response, StatusCode, Version};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use petty_chassis::grpc::CallScope;
@@ -85,9 +85,6 @@ pub(crate) struct Handshake {
 impl Handshake {
     /// Reads a request's handshake.
     pub(crate) fn of(parts: &Parts) -> Result<Self, Problem> {
-        if parts.method != Method::GET {
-            return Err(Problem::method_not_allowed().with(header::ALLOW, ALLOW));
-        }
         let headers = &parts.headers;
         let wants = names(headers, &CONNECTION, "upgrade") && names(headers, &UPGRADE, "websocket");
         let upgrade =

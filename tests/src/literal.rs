@@ -20,6 +20,8 @@ pub struct Measured {
     pub heart_rate: Option<f64>,
     /// Latitude and longitude in degrees, and the stated accuracy in metres.
     pub position: Option<(f64, f64, Option<f64>)>,
+    /// 0 rest, 1 moderate, 2 high. Nothing here reads it; what is compared elsewhere does.
+    pub activity_level: Option<u8>,
 }
 
 /// Whose numbers apply.

@@ -171,6 +171,8 @@ impl Mesh {
             // Days that come late are told soon.
             ("PETTY_DAY_SETTLE", "1s"),
             ("PETTY_DAY_CHECK", "200ms"),
+            // What is due is looked at soon.
+            ("PETTY_ALERT_CHECK", "100ms"),
         ]
         .iter()
         .chain(settings)

@@ -25,7 +25,6 @@ impl Edge {
     ) -> Result<Response<AnswerBody>, Problem> {
         let policy = &policy::TIMELINE_SERVICE_STREAM_TIMELINE;
         let route = ROUTES.iter().find(|route| route.policy == policy).ok_or_else(Problem::internal)?;
-        let handshake = Handshake::of(parts)?;
         self.source(parts, &scope, standing).await?;
         // Taken before a ticket is used up in vain.
         let place = self.streams.place()?;
@@ -35,6 +34,7 @@ impl Edge {
         let subject = caller.subject();
         let taken = self.quotas.take(RateClass::Read, Who::Caller(&subject)).await;
         *standing = taken.map_err(|refused| refused.leaving(standing))?;
+        let handshake = Handshake::of(parts)?;
         let channel = self.upstream(route.upstream)?;
         let openings = self.upstreams.openings(route.upstream)?;
         let socket = Socket {

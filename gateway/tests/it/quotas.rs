@@ -1,5 +1,7 @@
 //! How much a caller may ask for, by one replica and by several.
 
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use http::header::HeaderValue;
@@ -121,7 +123,28 @@ async fn what_describes_the_api_is_counted_by_the_address_and_what_probes_is_not
     }
 }
 
-#[tokio::test]
+/// Asks a replica so often, over many connections that each ask again as soon as they are answered; how often it said yes, and no.
+async fn hammered(world: &World, account: AccountId, count: usize) -> (usize, usize) {
+    const CONNECTIONS: usize = 75;
+    let token = world.account_of(account, "read");
+    let asking = (0..CONNECTIONS).map(|nth| {
+        let (token, share) = (&token, count / CONNECTIONS + usize::from(nth < count % CONNECTIONS));
+        async move {
+            let mut statuses = Vec::with_capacity(share);
+            for _ in 0..share {
+                statuses.push(list_pets(world, token).await.status);
+            }
+            statuses
+        }
+    });
+    let statuses = futures::future::join_all(asking).await.concat();
+    let of = |status| statuses.iter().filter(|&&answered| answered == status).count();
+    let (taken, refused) = (of(200), of(429));
+    assert_eq!(taken + refused, count, "{statuses:?}");
+    (taken, refused)
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn two_replicas_share_a_quota_to_within_a_twentieth() {
     let stack = Stack::temporary().await.unwrap();
     let redis = Connector::new(&stack.redis().url()).unwrap();
@@ -129,19 +152,23 @@ async fn two_replicas_share_a_quota_to_within_a_twentieth() {
     let rates =
         Rates { read: Some(Rate { quota: 1_000, window: Duration::from_secs(3_600) }), ..Rates::unlimited() };
     let (one, other) = (replica(rates, &redis).await, replica(rates, &redis).await);
-    let account = AccountId::new(&one.clock);
-    let tokens = [one.account_of(account, "read"), other.account_of(account, "read")];
-    let mut taken = 0;
-    for _ in 0..15 {
-        for (replica, token) in [(&one, &tokens[0]), (&other, &tokens[1])] {
-            taken += taken_of(replica, token, 100).await;
-        }
+    let mut account = AccountId::new(&one.clock);
+    // Each time it is another race for the last of it.
+    for _ in 0..5 {
+        account = AccountId::new(&one.clock);
+        let asking = [&one, &other].map(|replica| hammered(replica, account, 750));
+        let [(here, _), (there, _)] = futures::future::join_all(asking).await[..] else { unreachable!() };
+        assert!((950..=1_050).contains(&(here + there)), "{here} and {there}");
+        assert!(here > 0 && there > 0, "both were asked: {here} and {there}");
     }
-    assert!((950..=1_050).contains(&taken), "{taken}");
 
     // A replica that comes later begins with what is left.
     let late = replica(rates, &redis).await;
     assert_eq!(list_pets(&late, &late.account_of(account, "read")).await.status, 429);
+
+    let mut redis_connection = redis.shared();
+    let before: HashSet<String> =
+        redis::cmd("KEYS").arg("petty:quota:*").query_async(&mut redis_connection).await.unwrap();
 
     // Where Redis is away each goes by itself, and limits all the same.
     stack.redis().pause();
@@ -154,24 +181,66 @@ async fn two_replicas_share_a_quota_to_within_a_twentieth() {
     assert!((1_000..=1_010).contains(&alone), "{alone}");
 
     // What was taken meanwhile is owed once it is back.
-    let mut redis_connection = redis.shared();
     let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
     loop {
         assert!(tokio::time::Instant::now() < deadline, "nothing was told");
         list_pets(&one, &token).await;
-        let keys: Vec<String> =
+        let keys: HashSet<String> =
             redis::cmd("KEYS").arg("petty:quota:*").query_async(&mut redis_connection).await.unwrap();
         let mut lowest = i64::MAX;
-        for key in &keys {
+        for key in keys.difference(&before) {
             let tokens: i64 =
                 redis::cmd("HGET").arg(key).arg("tokens").query_async(&mut redis_connection).await.unwrap();
             lowest = lowest.min(tokens);
         }
-        if keys.len() == 2 && lowest < 20_000 {
+        if lowest < 20_000 {
             break;
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_hammers_two_replicas_at_a_hundred_times_the_quota_gets_the_quota_and_others_are_answered() {
+    const QUOTA: usize = 200;
+    let stack = Stack::temporary().await.unwrap();
+    let redis = Connector::new(&stack.redis().url()).unwrap();
+    let rates =
+        Rates { read: Some(Rate { quota: 200, window: Duration::from_secs(3_600) }), ..Rates::unlimited() };
+    let (one, other) = (replica(rates, &redis).await, replica(rates, &redis).await);
+    let greedy = AccountId::new(&one.clock);
+    let hammering =
+        futures::future::join_all([&one, &other].map(|replica| hammered(replica, greedy, 50 * QUOTA)));
+    tokio::pin!(hammering);
+    let is_over = AtomicBool::new(false);
+    // Each within its own quota, at both replicas by turns.
+    let tenants = (0..8).map(|_| {
+        let (account, is_over, replicas) = (AccountId::new(&one.clock), &is_over, [&one, &other]);
+        async move {
+            let mut statuses = Vec::new();
+            let tokens = replicas.map(|replica| replica.account_of(account, "read"));
+            while statuses.len() < QUOTA * 9 / 10 && !is_over.load(Ordering::Acquire) {
+                let at = statuses.len() % 2;
+                let asked = list_pets(replicas[at], &tokens[at]);
+                let answered = tokio::time::timeout(Duration::from_secs(5), asked).await;
+                statuses.push(answered.map_or(0, |reply| reply.status));
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            statuses
+        }
+    });
+    let ended = async {
+        let counts = hammering.await;
+        is_over.store(true, Ordering::Release);
+        counts
+    };
+    let (counts, statuses) = tokio::join!(ended, futures::future::join_all(tenants));
+    let taken: usize = counts.iter().map(|(taken, _)| taken).sum();
+    assert!((QUOTA * 95 / 100..=QUOTA * 105 / 100).contains(&taken), "{counts:?}");
+    let statuses = statuses.concat();
+    let good = statuses.iter().filter(|&&status| status == 200).count();
+    assert!(statuses.len() >= 100, "others asked meanwhile: {}", statuses.len());
+    assert!(good * 100 >= statuses.len() * 99, "{good} of {}: {statuses:?}", statuses.len());
 }
 
 #[tokio::test]

@@ -213,6 +213,11 @@ async fn what_is_no_handshake_is_told_what_one_is() {
     let reply = world.send("GET", "/v1/stream", &[auth], "").await;
     assert_eq!(reply.problem(), (426, "UPGRADE_REQUIRED".to_owned()));
     assert_eq!((reply.header("upgrade"), reply.header("sec-websocket-version")), ("websocket", "13"));
+    // Nobody unknown learns what it is, nor does who may not have one.
+    assert_eq!(world.send("GET", "/v1/stream", &[], "").await.problem().0, 401);
+    let writer = world.account("pets:write");
+    let reply = world.send("GET", "/v1/stream", &[("authorization", &writer)], "").await;
+    assert_eq!(reply.problem().0, 403);
     let upgrade = [auth, ("connection", "keep-alive, Upgrade"), ("upgrade", "WebSocket")];
     let with = |more: &[(&'static str, &'static str)]| [&upgrade[..], more].concat();
     for (more, status) in [

@@ -100,6 +100,16 @@ impl Secured {
         let name = ServerName::try_from("localhost").unwrap();
         TlsConnector::from(Arc::new(config)).connect(name, stream).await
     }
+
+    /// Whether somebody who shows this is answered: TLS 1.3 tells a client of its refusal with the first answer.
+    async fn answers(&self, identity: Option<&(String, String)>) -> bool {
+        match self.connect(TLS13, b"http/1.1", identity).await {
+            Ok(mut stream) => {
+                get(&mut stream).await.is_ok_and(|answer| answer.starts_with("http/1.1 200 ok"))
+            }
+            Err(_) => false,
+        }
+    }
 }
 
 fn write(files: &TlsFiles, (cert, key): &(String, String)) {
@@ -173,16 +183,51 @@ async fn a_certificate_that_changed_is_used_and_one_that_does_not_fit_is_not() {
 async fn where_clients_must_show_a_certificate_nobody_is_answered_without() {
     let clients = Authority::new();
     let secured = Secured::new("clients", false, Some(&clients)).await;
-    let mut stream = secured.connect(TLS13, b"http/1.1", Some(&clients.issue("app"))).await.unwrap();
-    assert!(get(&mut stream).await.unwrap().starts_with("http/1.1 200 ok"));
+    assert!(secured.answers(Some(&clients.issue("app"))).await);
     for identity in [None, Some(Authority::new().issue("app"))] {
-        // TLS 1.3 tells a client of its refusal with the first answer.
-        let answered = match secured.connect(TLS13, b"http/1.1", identity.as_ref()).await {
-            Ok(mut stream) => get(&mut stream).await.is_ok_and(|answer| answer.starts_with("http")),
-            Err(_) => false,
-        };
-        assert!(!answered);
+        assert!(!secured.answers(identity.as_ref()).await);
     }
+}
+
+#[tokio::test]
+async fn the_authority_of_clients_is_read_again_and_what_is_none_changes_nothing() {
+    let (old, new) = (Authority::new(), Authority::new());
+    let secured = Secured::new("authority", false, Some(&old)).await;
+    let path = secured.files.client_ca.clone().unwrap();
+    let (before, after) = (old.issue("app"), new.issue("app"));
+    let stands = async || {
+        // Longer than it takes to be looked at several times.
+        for _ in 0..6 {
+            assert!(secured.answers(Some(&before)).await);
+            assert!(!secured.answers(Some(&after)).await && !secured.answers(None).await);
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    stands().await;
+    let half = &new.pem[..new.pem.len() / 2];
+    for broken in ["", half, "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {
+        std::fs::write(&path, broken).unwrap();
+        stands().await;
+    }
+    std::fs::remove_file(&path).unwrap();
+    stands().await;
+    let taken = async |what: &str, identity: &(String, String)| {
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
+        while !secured.answers(Some(identity)).await {
+            assert!(tokio::time::Instant::now() < deadline, "{what}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    // While certificates are exchanged both are good.
+    std::fs::write(&path, format!("{}{}", old.pem, new.pem)).unwrap();
+    taken("the new authority is not known", &after).await;
+    assert!(secured.answers(Some(&before)).await);
+    let third = Authority::new();
+    std::fs::write(&path, format!("{}{}", new.pem, third.pem)).unwrap();
+    taken("the file is not read again", &third.issue("app")).await;
+    assert!(secured.answers(Some(&after)).await);
+    assert!(!secured.answers(Some(&before)).await, "of the old authority");
+    assert!(!secured.answers(None).await);
 }
 
 #[tokio::test]

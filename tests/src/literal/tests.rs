@@ -4,7 +4,15 @@ use super::*;
 
 /// A recording: second, heart rate.
 fn hearts(beats: &[(i64, Option<f64>)]) -> Vec<Measured> {
-    beats.iter().map(|&(s, heart_rate)| Measured { at_us: s * SECOND, heart_rate, position: None }).collect()
+    beats
+        .iter()
+        .map(|&(s, heart_rate)| Measured {
+            at_us: s * SECOND,
+            heart_rate,
+            position: None,
+            activity_level: None,
+        })
+        .collect()
 }
 
 /// Heart rates, one each minute.
@@ -14,7 +22,12 @@ fn minutely(bpm: &[f64]) -> Vec<Measured> {
 }
 
 fn fix(second: i64, lat: f64, lon: f64, accuracy: Option<f64>) -> Measured {
-    Measured { at_us: second * SECOND, heart_rate: None, position: Some((lat, lon, accuracy)) }
+    Measured {
+        at_us: second * SECOND,
+        heart_rate: None,
+        position: Some((lat, lon, accuracy)),
+        activity_level: None,
+    }
 }
 
 /// A way north from 50° N: second, thousandths of a degree.
@@ -23,7 +36,7 @@ fn north(way: &[(i64, f64)]) -> Vec<Measured> {
 }
 
 fn empty(second: i64) -> Measured {
-    Measured { at_us: second * SECOND, heart_rate: None, position: None }
+    Measured { at_us: second * SECOND, heart_rate: None, position: None, activity_level: None }
 }
 
 /// Expects exactly these episodes, in seconds.
@@ -54,7 +67,7 @@ fn order_of_arrival_does_not_matter() {
 
 #[test]
 fn one_second_counts_as_one_reading() {
-    let at = |at_us, heart_rate, position| Measured { at_us, heart_rate, position };
+    let at = |at_us, heart_rate, position| Measured { at_us, heart_rate, position, activity_level: None };
     let readings = [
         at(999_999, Some(70.0), Some((1.0, 2.0, None))),
         at(100_000, Some(50.0), Some((3.0, 4.0, Some(9.0)))),

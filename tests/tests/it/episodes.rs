@@ -19,14 +19,15 @@ static RULES: LazyLock<Rules> = LazyLock::new(|| Rules::built_in().unwrap());
 /// Every reading that stands in `petty_ingest`, by pet: in the order of time. Twice the same would show.
 pub(crate) async fn stored(mesh: &Mesh) -> BTreeMap<String, Vec<(String, Measured)>> {
     let sql = "SELECT r.pet_id::text, c.collar_id, (extract(epoch FROM r.measured_at) * 1000000)::int8,
-                      r.heart_rate, r.latitude_e6, r.longitude_e6, r.accuracy_m
+                      r.heart_rate, r.latitude_e6, r.longitude_e6, r.accuracy_m, r.activity_level
                FROM readings r JOIN collars c USING (collar_key) ORDER BY r.measured_at";
     let mut stored: BTreeMap<String, Vec<(String, Measured)>> = BTreeMap::new();
     for row in Tables::of(&mesh.stack, "ingest").await.rows(sql).await {
         let degrees = |index: usize| row.get::<_, Option<i32>>(index).map(|value| f64::from(value) / 1e6);
         let position =
             degrees(4).zip(degrees(5)).map(|(latitude, longitude)| (latitude, longitude, row.get(6)));
-        let measured = Measured { at_us: row.get(2), heart_rate: row.get(3), position };
+        let activity_level = row.get::<_, Option<i16>>(7).map(|level| u8::try_from(level).unwrap());
+        let measured = Measured { at_us: row.get(2), heart_rate: row.get(3), position, activity_level };
         stored.entry(row.get(0)).or_default().push((row.get(1), measured));
     }
     stored
@@ -61,7 +62,7 @@ fn readings(stored: &[(String, Measured)]) -> Vec<Reading> {
     let reading = |(_, measured): &(String, Measured)| Reading {
         at: Timestamp::from_microsecond(measured.at_us).unwrap(),
         heart_rate: measured.heart_rate,
-        activity_level: None,
+        activity_level: measured.activity_level,
         respiratory_rate: None,
         position: measured.position.map(|(latitude, longitude, accuracy_m)| Position {
             latitude,
@@ -181,7 +182,7 @@ pub(crate) async fn agree(mesh: &Mesh, species: &BTreeMap<String, Species>) {
 }
 
 /// Waits until what is found is what is expected; shows both where it does not come to that.
-async fn come_to<T, F>(what: &str, expected: &T, found: impl Fn() -> F)
+pub(crate) async fn come_to<T, F>(what: &str, expected: &T, found: impl Fn() -> F)
 where
     T: PartialEq + std::fmt::Debug,
     F: Future<Output = T>,

@@ -142,6 +142,61 @@ async fn a_plan_follows_the_pets_weight_food_and_measured_activity() {
     close(&old["daily_goals"]["kcal"], third["energy"]["kcal_per_day"].as_f64().unwrap());
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_food_reaches_the_pets_that_its_account_may_write_of_and_no_others() {
+    let mut mesh = Mesh::start(crate::NODE).await;
+    let client = mesh.client();
+    let (owner, sitter) = (client.sign_up().await, client.sign_up().await);
+    let pet = a_dog(&client, &owner).await;
+    let at = format!("/v1/pets/{pet}");
+    let body = json!({"email": sitter.email, "role": "CAREGIVER"});
+    let share = client.post(&format!("{at}/shares"), &owner.token, &body).await.good();
+    let food = json!({"name": "Kibble", "kind": "DRY", "label_kcal_per_100g": 380});
+    let food = client.post("/v1/foods", &sitter.token, &food).await.good();
+    let food = format!("/v1/foods/{}", food["food_id"].as_str().unwrap());
+    let profile = json!({"weight_kg": 20, "body_condition_score": 5, "foods": [{"food_id": &food["/v1/foods/".len()..]}]});
+    let path = format!("{at}/nutrition-profile");
+    eventually("the share is known", Duration::from_secs(10), || async {
+        client.get(&path, &sitter.token).await.status.as_u16() == 200
+    })
+    .await;
+    put(&client, &path, &sitter.token, &profile).await;
+    let bowl = || async {
+        let plan = client.get(&format!("{at}/plan"), &owner.token).await.good();
+        let portion = &plan["portions"][0];
+        (portion["name"].as_str().unwrap().to_owned(), portion["grams_per_day"].as_f64().unwrap())
+    };
+    let change = async |name: &str, kcal: u16| {
+        let body = json!({"name": name, "label_kcal_per_100g": kcal});
+        client.send(client.request(Method::PATCH, &food, Some(&sitter.token)).json(&body)).await
+    };
+    let (name, grams) = bowl().await;
+    assert_eq!(name, "Kibble");
+    change("Light", 190).await.good();
+    let light = bowl().await;
+    assert_eq!(light.0, "Light");
+    assert!((light.1 / grams - 2.0).abs() < 0.02, "{light:?} after {grams}");
+
+    let share = format!("{at}/shares/{}", share["share_id"].as_str().unwrap());
+    client.delete(&share, &owner.token).await.good();
+    change("Not for you to read", 38).await.good();
+    assert_eq!(bowl().await, light, "of somebody who may not write of the pet any more");
+    assert_eq!(client.get(&food, &sitter.token).await.good()["name"], "Not for you to read");
+
+    // Nobody is taken to be allowed whom nobody can be asked about.
+    mesh.kill("auth", 0);
+    let refused = change("Unasked", 380).await;
+    assert_eq!(refused.status.as_u16(), 503, "{}", refused.text);
+    assert_eq!(client.get(&food, &sitter.token).await.good()["name"], "Not for you to read");
+    mesh.spawn("auth", 0);
+    mesh.ready().await;
+    eventually("it is asked again", Duration::from_secs(10), || async {
+        change("Asked", 380).await.status.as_u16() == 200
+    })
+    .await;
+    assert_eq!(bowl().await, light);
+}
+
 /// Every line of every object of an archive.
 fn archived(folder: &Path) -> Vec<Value> {
     let mut lines = Vec::new();

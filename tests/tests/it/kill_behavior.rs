@@ -1,5 +1,7 @@
-//! Replicas of behavior are killed twenty times, at moments that nobody chose, while readings come in: the episodes are those of all
-//! readings together, and each alert was raised once.
+//! Replicas of behavior are killed twenty times, at moments that nobody chose, while readings come in and while pets are looked at though
+//! nothing comes in: the episodes are those of all readings together, and each alert was raised once.
+
+mod due;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,6 +18,7 @@ use petty_tests::tables::Tables;
 use serde_json::{Value, json};
 
 use crate::episodes;
+use due::Due;
 
 const PETS: usize = 3;
 const KILLS: usize = 20;
@@ -25,6 +28,9 @@ const BATCH: i64 = 10;
 const BETWEEN: i64 = 12;
 /// The longest that is waited before a blow, milliseconds.
 const LONGEST: u64 = 600;
+/// So many blows at the least fall when some of what is due about them is told and some is not, and as many when both replicas are at
+/// the same of it.
+const AMID: usize = 2;
 
 /// A batch: sleep, rest and walks; out of the zone for some minutes; later on, a low battery.
 fn batch(collar: &str, pet: usize, begin: Timestamp, nth: i64) -> Vec<Value> {
@@ -77,38 +83,62 @@ async fn a_behavior_replica_may_be_killed_twenty_times_under_load() {
         species.insert(pet_id, Species::Dog);
         collars.push((device, collar));
     }
+    let due = Due::prepared(&mesh, &client, &owner).await;
+    species.extend(due.lying.iter().map(|pet| (pet.clone(), Species::Dog)));
     let blows = AtomicUsize::new(0);
     let senders = collars
         .iter()
         .enumerate()
         .map(|(pet, (device, collar))| send(&client, device, (collar.as_str(), pet), begin, &blows));
+    let (mut amid, mut held) = (0, 0);
     let striking = async {
         for round in 0..KILLS {
             let delay = u64::from(u16::from_be_bytes(Entropy.bytes())) * LONGEST / u64::from(u16::MAX);
+            due.comes(round).await;
+            // Each replica's turn comes with it and without.
+            let holder = if round / 2 % 2 == 1 { Some(due.hold(&mesh, round).await) } else { None };
             tokio::time::sleep(Duration::from_millis(delay)).await;
+            match &holder {
+                Some(holder) => held += usize::from(holder.is_waited_for().await),
+                None => amid += usize::from(due.is_amid(round).await),
+            }
             mesh.kill("behavior", round % 2);
+            if let Some(holder) = holder {
+                holder.let_go().await;
+            }
             mesh.spawn("behavior", round % 2);
             mesh.ready().await;
             blows.fetch_add(1, Ordering::AcqRel);
         }
     };
     tokio::join!(join_all(senders), striking);
+    let told = format!(
+        "of {KILLS} blows {amid} fell while some was told, and {held} while both replicas were at it"
+    );
+    println!("{told}");
+    assert!(amid >= AMID && held >= AMID, "{told}");
     episodes::agree(&mesh, &species).await;
 
     let behavior = Tables::of(&mesh.stack, "behavior").await;
-    let expected: Vec<String> = species
-        .keys()
-        .flat_map(|pet| [format!("{pet} battery_low raised"), format!("{pet} safe_zone_left cleared")])
-        .collect();
-    let alerts = "SELECT pet_id || ' ' || kind || ' ' || status FROM alerts ORDER BY pet_id, kind, raised_at";
-    assert_eq!(behavior.texts(alerts).await, expected, "each alert was raised once");
+    let of_readings = species.keys().filter(|pet| !due.lying.contains(pet));
+    let of_readings = of_readings
+        .flat_map(|pet| [format!("{pet} battery_low raised"), format!("{pet} safe_zone_left cleared")]);
+    let mut expected: Vec<String> = of_readings.chain(due.expected()).collect();
+    expected.sort();
+    let alerts = "SELECT pet_id || ' ' || kind || ' ' || status FROM alerts";
+    let raised = || async {
+        let mut raised = behavior.texts(alerts).await;
+        raised.sort();
+        raised
+    };
+    episodes::come_to("what was due was told, and each alert raised once", &expected, raised).await;
     // Each version of each was told once: two of what was cleared, one of what was not.
     let told = "SELECT count(*) FROM event_outbox WHERE topic = 'alert.changed'";
-    assert_eq!(behavior.count(told).await, i64::try_from(3 * PETS).unwrap());
+    assert_eq!(behavior.count(told).await, i64::try_from(expected.len() + PETS).unwrap());
     let timeline = Tables::of(&mesh.stack, "timeline").await;
     let entries = "SELECT count(*) FROM entries WHERE kind = 'alert'";
     eventually("timelines show them", Duration::from_secs(120), || async {
-        timeline.count(entries).await == i64::try_from(2 * PETS).unwrap()
+        timeline.count(entries).await == i64::try_from(expected.len()).unwrap()
     })
     .await;
     assert!(!mesh.logs().contains("panicked"), "nothing panicked");
