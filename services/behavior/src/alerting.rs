@@ -3,7 +3,7 @@
 //! Invariants: whoever changes an alert of a pet holds the pet's lock, so that each is raised once and told in order, whichever
 //! replica does it; what is to be done at a time stands in the database and is taken by one statement.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use petty_chassis::calendar;
 use petty_chassis::events::{Outgoing, inbox, outbox, topics};
 use petty_chassis::postgres::{Db, Error, Tx};
@@ -24,6 +24,8 @@ use crate::store::{alerts, episodes, states};
 const SILENCE: &str = "silence";
 /// A pet that lies about.
 const INACTIVITY: &str = "inactivity";
+/// What was due so long ago was due while this service was away; and so long what waits for it then may take.
+const LATE: SignedDuration = SignedDuration::from_mins(2);
 /// So much that is due is looked at before looking again.
 const BATCH: i64 = 100;
 
@@ -124,19 +126,21 @@ impl Alerting {
                     Err(error) => failed = Some(error),
                 }
             }
-            if let Some(error) = failed {
-                return Err(error);
-            }
-            if due.len() < usize::try_from(BATCH).unwrap_or(usize::MAX) {
+            if failed.is_some() || due.len() < usize::try_from(BATCH).unwrap_or(usize::MAX) {
                 break;
             }
         }
-        Ok(done + self.escalate_due().await?)
+        // Nor does it hold up what nobody has seen.
+        let escalated = self.escalate_due().await;
+        match failed {
+            Some(error) => Err(error),
+            None => Ok(done + escalated?),
+        }
     }
 
     /// Tells once more what nobody has seen.
     async fn escalate_due(&self) -> Result<usize, Error> {
-        let mut done = 0;
+        let (mut done, mut failed) = (0, None);
         loop {
             let now = self.clock.now();
             let due =
@@ -153,7 +157,13 @@ impl Alerting {
                     let Some(told) = told else { return Ok(false) };
                     teller.put(pet, &told).await.map(|()| true)
                 });
-                done += usize::from(one.await?);
+                match one.await {
+                    Ok(one) => done += usize::from(one),
+                    Err(error) => failed = Some(error),
+                }
+            }
+            if let Some(error) = failed {
+                return Err(error);
             }
             if due.len() < usize::try_from(BATCH).unwrap_or(usize::MAX) {
                 return Ok(done);
@@ -166,14 +176,15 @@ impl Alerting {
         let teller = self.teller(tx);
         let Some((about, mut watch)) = teller.lock(pet).await? else { return Ok(false) };
         let now = self.clock.now();
-        if !alerts::take_due(tx, pet, what, now).await? {
-            return Ok(false);
-        }
+        let Some(due) = alerts::take_due(tx, pet, what, now).await? else { return Ok(false) };
         let from = watch.silent_from().and_then(|from| Timestamp::from_microsecond(from).ok());
         if what == SILENCE {
             // It said something since: the next look is when it would be silent from now.
             if let Some(from) = from.filter(|from| *from > now) {
                 alerts::arm(tx, pet, SILENCE, from).await?;
+            } else if now.duration_since(due) > LATE {
+                // Nobody looked when it was due, so readings may wait to be taken as well: those come first.
+                alerts::arm(tx, pet, SILENCE, now.saturating_add(LATE).unwrap_or(now)).await?;
             } else {
                 teller.silence(pet, &about, &mut watch).await?;
             }

@@ -128,7 +128,9 @@ impl Closer {
         let nights = nights(date, day, &zone(&about.time_zone));
         let stretches = days::stretches(tx, pet, day).await?;
         let totals = Totals { time_zone: about.time_zone.clone(), ..Totals::of(&stretches, day, &nights) };
-        if taken.totals.as_ref() == Some(&totals) {
+        // Of a day that is one by no reading there is nothing to tell.
+        let is_none = taken.totals.is_none() && stretches.is_empty();
+        if is_none || taken.totals.as_ref() == Some(&totals) {
             return Ok(false);
         }
         let version = taken.version.saturating_add(1);

@@ -14,7 +14,7 @@ use crate::domain::second_factor::{self, Code, RECOVERY_CODES, Secret};
 use crate::domain::throttle::Counter;
 use crate::seal;
 use crate::store::audit::{self, Actor, Entry};
-use crate::store::{accounts, second_factors};
+use crate::store::{access, accounts, second_factors};
 use crate::throttle::Throttle;
 use crate::vault::Field;
 
@@ -149,12 +149,16 @@ impl SecondFactorServiceHandler for Grpc {
         let mut fields = Fields::default();
         let code = fields.take("otp", Code::parse(&request.otp));
         let Some(code) = &code else { return Err(fields.into_error()) };
-        let account = call.caller().await?.account_id();
+        let caller = call.caller().await?;
+        let (account, session) = (caller.account_id(), caller.session_id());
         let (call, now, codes) = (&call, self.now(), &self.new_codes());
         let subject = self.throttle.account(Counter::SecondFactor, account);
         let confirmed = self
             .db
             .transaction("confirm_second_factor", |tx| async move {
+                // A factor of whoever was signed out by a reset meanwhile would keep its owner out.
+                accounts::lock_password_hash(&tx, account).await?.ok_or(Error::SessionEnded)?;
+                access::session_stands(&tx, session, account, &[], now).await?.ok_or(Error::SessionEnded)?;
                 self.throttle.count(&tx, &subject, now).await?;
                 let factor = second_factors::lock(&tx, account).await?.ok_or(Error::NoSecondFactor)?;
                 if factor.confirmed_at.is_some() {
@@ -190,11 +194,16 @@ impl SecondFactorServiceHandler for Grpc {
         let (password, otp) = both(&request.password, &request.otp)?;
         let account = call.caller().await?.account_id();
         self.active(account).await?;
-        self.confirm_both(&call, account, (password, &otp), ACTION).await?;
+        let hash = &self.confirm_both(&call, account, (password, &otp), ACTION).await?;
         let (call, codes) = (&call, &self.new_codes());
         self.db
             .transaction("renew_recovery_codes", |tx| async move {
-                second_factors::lock(&tx, account).await?.ok_or(Error::NoSecondFactor)?;
+                // Nor are codes made by whoever knew the passphrase before it was changed meanwhile.
+                if accounts::lock_password_hash(&tx, account).await?.as_ref() != Some(hash) {
+                    return Err(Error::PasswordWrong.into());
+                }
+                let factor = second_factors::lock(&tx, account).await?;
+                factor.filter(|factor| factor.confirmed_at.is_some()).ok_or(Error::NoSecondFactor)?;
                 second_factors::renew_recovery_codes(&tx, account, &codes.kept).await?;
                 self.note(&tx, call, account, ACTION).await
             })

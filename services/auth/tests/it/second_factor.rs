@@ -8,6 +8,7 @@ use tonic::{Code, Status};
 
 use crate::harness::{Harness, PASSWORD, User, credentials, fields, refusal};
 use crate::mailbox::{Mailbox, token};
+use crate::passphrases;
 
 const HERE: &str = "192.0.2.1";
 const OTHER: &str = "quite another long passphrase";
@@ -226,6 +227,32 @@ async fn five_wrong_codes_make_the_next_one_wait_but_not_on_a_known_device() {
     harness.log_in_from(HERE, request).await.unwrap();
     harness.pass(60);
     owner.log_in(&harness, &owner.code(&harness, 0)).await.unwrap();
+}
+
+#[tokio::test]
+async fn who_is_signed_out_meanwhile_leaves_neither_a_factor_nor_recovery_codes() {
+    let harness = Harness::start().await;
+    let ada = harness.user("ada").await;
+    let secret = enrol(&harness, &ada).await;
+    // As a reset does, which holds the account.
+    let reset = "UPDATE accounts SET time_zone = time_zone;
+                 UPDATE sessions SET ended_at = now(), end_reason = 'PASSWORD_RESET', ended_event = gen_random_uuid()";
+    let otp = code(&secret, &harness, 0);
+    let answer = passphrases::overtake(&harness, reset, confirm(&harness, &ada, &otp)).await;
+    assert_eq!(refusal(answer).1, "SESSION_ENDED");
+    assert_eq!(
+        harness.value("SELECT count(*) FROM second_factors WHERE confirmed_at IS NOT NULL").await,
+        "0"
+    );
+
+    let owner = owner(&harness).await;
+    let changed =
+        "UPDATE accounts SET password_hash = '$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAA$AAAAAAAAAAA'";
+    let request =
+        wire::RenewRecoveryCodesRequest { password: PASSWORD.to_owned(), otp: owner.code(&harness, 0) };
+    let (mut client, request) = (harness.factors(), harness.with(&owner.user.token, request));
+    let answer = passphrases::overtake(&harness, changed, client.renew_recovery_codes(request)).await;
+    assert_eq!(refusal(answer), wrong_passphrase());
 }
 
 #[tokio::test]

@@ -60,7 +60,8 @@ pub struct Totals {
 impl PartialEq for Totals {
     fn eq(&self, other: &Self) -> bool {
         let told = |totals: &Self| {
-            (totals.covered_minutes, totals.distance_m, totals.resting_heart_rate, totals.night_awake_minutes)
+            let vitals = (totals.resting_heart_rate, totals.night_awake_minutes);
+            (totals.covered_minutes, totals.motionless_minutes, totals.distance_m, vitals)
         };
         let moved = [&self.time_zone, &other.time_zone].iter().all(|zone| !zone.is_empty())
             && self.time_zone != other.time_zone;

@@ -90,6 +90,13 @@ pub fn is_recent(date: Date, today: Date) -> bool {
     ordinal(today) - ordinal(date) <= RECENT_DAYS as f64
 }
 
+/// The date of so many days since 1970.
+#[must_use]
+pub fn day(since: i64) -> Date {
+    let first = Date::constant(1970, 1, 1);
+    first.saturating_add(jiff::Span::new().days(since.clamp(-4_000_000, 4_000_000)))
+}
+
 fn is_weekend(date: Date) -> bool {
     matches!(date.weekday(), Weekday::Saturday | Weekday::Sunday)
 }
@@ -184,10 +191,21 @@ pub fn theil_sen(points: &[(f64, f64)]) -> f64 {
     median(&slopes).unwrap_or(0.0)
 }
 
-/// A rise of the resting heart rate: beats per minute over the days of a trend, and in percent, where it is one (Mann-Kendall, one-sided, 1 %)
-/// and a tenth at least: less is within what weather and season do (~).
+/// A rise of the resting heart rate, where enough days are known.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Trend {
+    /// Beats per minute over the days of a trend, and in percent: one for sure (Mann-Kendall, one-sided, 1 %) and a tenth at least; less is
+    /// within what weather and season do (~).
+    Rises(f64, f64),
+    /// It may be one, and may be none: what was told of it stands.
+    Unsure,
+    /// Under half of that, or no rise at all (5 %) (~).
+    Even,
+}
+
+/// Whether the resting heart rate rises; `None` where too few days are known.
 #[must_use]
-pub fn trend(days: &[Day]) -> Option<(f64, f64)> {
+pub fn trend(days: &[Day]) -> Option<Trend> {
     let points: Vec<(f64, f64)> =
         days.iter().filter_map(|day| Some((ordinal(day.date), day.resting_heart_rate?))).collect();
     if points.len() < TREND_WANTED {
@@ -196,8 +214,15 @@ pub fn trend(days: &[Day]) -> Option<(f64, f64)> {
     let rise = theil_sen(&points) * TREND_DAYS as f64;
     let rates: Vec<f64> = points.iter().map(|(_, rate)| *rate).collect();
     let percent = 100.0 * rise / median(&rates)?;
-    // 2.326: the normal distribution's 99th percentile.
-    (mann_kendall(&points) > 2.326 && percent >= 10.0).then_some((rise, percent))
+    let sure = mann_kendall(&points);
+    // 2.326 and 1.645: the normal distribution's 99th and 95th percentile.
+    Some(if sure > 2.326 && percent >= 10.0 {
+        Trend::Rises(rise, percent)
+    } else if sure < 1.645 || percent < 5.0 {
+        Trend::Even
+    } else {
+        Trend::Unsure
+    })
 }
 
 /// How surely figures rise or fall, as a normal deviate (Mann 1945, Kendall 1975, with the correction for continuity).
@@ -291,8 +316,12 @@ pub fn score(kin: Kin, days: &[Day], today: Date) -> Option<Score> {
         let peers = kin.away(median(&of(now, &|day| day.resting_heart_rate))?, then);
         Some(0.7 * points(away.max(0.0)) + 0.3 * points(peers.max(0.0)))
     });
+    // Where it is not known of each day how active the pet was, sleep alone tells how alike they are.
+    let of_all = days.iter().all(|day| day.active_minutes.is_some());
     let spread = |days: &[Day]| {
-        Usual::of(&of(days, &|day| Some(day.active_minutes.unwrap_or_default() + day.sleep_minutes)))
+        Usual::of(&of(days, &|day| {
+            Some(day.sleep_minutes + day.active_minutes.filter(|_| of_all).unwrap_or_default())
+        }))
     };
     let (usual, recent) = (spread(before)?, spread(&days[days.len() - DAYS_WANTED..])?);
     let regularity = points(recent.spread / usual.spread.max(0.05 * usual.median).max(1.0));
@@ -340,7 +369,9 @@ pub fn forecast(
     figure: impl Fn(&Day) -> Option<f64>,
 ) -> Result<Forecast, NoForecast> {
     let known: Vec<(Day, f64)> = days.iter().filter_map(|day| Some((*day, figure(day)?))).collect();
-    if known.len() < FORECAST_DAYS {
+    // A trend is not drawn out over a time of which nothing is known.
+    let is_recent = known.last().is_some_and(|(last, _)| last.is_recent(date));
+    if known.len() < FORECAST_DAYS || !is_recent {
         return Err(NoForecast::TooFewDays);
     }
     // Rolling origin: each of the last days from those before it alone.

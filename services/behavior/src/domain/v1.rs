@@ -72,7 +72,7 @@ pub struct Evidence {
     pub mean_heart_rate: Option<f64>,
     /// Its population standard deviation, beats per minute.
     pub sd_heart_rate: Option<f64>,
-    /// Metres along the fixes that count, legs within their noise left out.
+    /// Metres along the fixes that count, legs within their noise left out; 0 at rest, where what they differ by is their error.
     pub path_m: Option<f64>,
     /// Greatest speed of a leg of at least 30 s, m/s.
     pub max_speed_mps: Option<f64>,

@@ -18,6 +18,8 @@ use crate::store::{alerts, states};
 const DEFAULT_SPAN: SignedDuration = SignedDuration::from_hours(30 * 24);
 /// The same of alerts that are open: none of them is too old to be told of.
 const OPEN_SPAN: SignedDuration = SignedDuration::from_hours(10 * 365 * 24);
+/// Alerts are raised by the clocks of collars, which may be so far ahead of ours.
+const AHEAD: SignedDuration = SignedDuration::from_hours(1);
 /// The most minutes until an alert is told once more.
 const LONGEST: i32 = 1_440;
 
@@ -36,7 +38,7 @@ impl AlertServiceHandler for Grpc {
         };
         let list = format!("pets/{}/alerts/{}", request.pet_id, request.open_only);
         let span = if request.open_only { OPEN_SPAN } else { DEFAULT_SPAN };
-        let page = &Page::read_span(list, &asked, span, self.clock.now())?;
+        let page = &Page::read_span(list, &asked, span, self.clock.now() + AHEAD)?;
         let pet = call.pet().await?.pet_id;
         let open_only = request.open_only;
         let mut found = self

@@ -34,6 +34,8 @@ struct Known {
     head: Option<Head>,
     /// Breaths asleep, by night.
     breaths: Vec<f64>,
+    /// Of these the last night's, where that is one of now.
+    last_breaths: Option<f64>,
     days: Vec<Day>,
     totals: Vec<(Date, Totals)>,
     last: Option<Date>,
@@ -51,12 +53,16 @@ async fn known(grpc: &Grpc, pet: PetId) -> Result<Known, ApiError> {
             let today = calendar::date(now, &time_zone.unwrap_or(TimeZone::UTC));
             let told = days::told(&tx, pet, today.saturating_sub(DAYS.days())).await?;
             let breaths = state.as_ref().and_then(|state| state.watch.as_deref()).map(Watch::decode);
+            let night = breaths.as_ref().and_then(Watch::last_night);
+            // As other figures: the last night is one of now, or there is none.
+            let night = night.filter(|(night, _)| history::is_recent(history::day(*night), today));
+            let last_breaths = night.map(|(_, breaths)| breaths);
             let breaths = breaths.map(|watch| watch.nights()).unwrap_or_default();
             let (about, head) = state.map_or((None, None), |state| (state.pet, state.head));
             let head = head.as_deref().map(Head::decode).transpose().map_err(ApiError::internal)?;
             let last = told.last().map(|(date, _)| *date);
             let days = told.iter().filter_map(|(date, totals)| Day::of(*date, totals)).collect();
-            Ok(Known { pet: about, head, breaths, days, totals: told, last, today })
+            Ok(Known { pet: about, head, breaths, last_breaths, days, totals: told, last, today })
         })
         .await
 }
@@ -81,7 +87,8 @@ pub(super) async fn baseline(grpc: &Grpc, pet: PetId) -> Result<wire::Baseline, 
     let usual = |figure: Figure| usual_of(&|day| figure.of(day), figure.least());
     let totals: Vec<(Date, &[Hour])> =
         known.totals.iter().map(|(date, totals)| (*date, &totals.hours[..])).collect();
-    let of_now = known.last.filter(|last| history::is_recent(*last, known.today));
+    // An anomaly is of the last day that was seen enough of, which may be long before the last that was told.
+    let of_now = known.days.last().filter(|day| history::is_recent(day.date, known.today));
     let anomaly = of_now.and_then(|_| history::anomaly(&known.days));
     let hours = known.last.map(|last| history::hours(&totals, last)).unwrap_or_default();
     Ok(wire::Baseline {
@@ -100,7 +107,7 @@ pub(super) async fn baseline(grpc: &Grpc, pet: PetId) -> Result<wire::Baseline, 
             Figure::RestingHeartRate.least(),
         ),
         night_respiratory_rate: breaths
-            .map(|usual| told_usual(&usual, known.breaths.last().map(|breaths| (*breaths, BREATHS_LEAST)))),
+            .map(|usual| told_usual(&usual, known.last_breaths.map(|breaths| (breaths, BREATHS_LEAST)))),
         prior: kin.map(|kin| told_prior(kin, &expected, &own, breaths.as_ref(), now)),
         expected_resting_heart_rate: kin.map(|_| own.resting_bpm),
         expected_respiratory_rate: kin.map(|kin| Usual::towards(breaths.as_ref(), kin.sleeping_breaths()).0),

@@ -179,10 +179,17 @@ pub(crate) async fn dues(tx: &Tx, now: Timestamp, limit: i64) -> Result<Vec<(Pet
         .collect()
 }
 
-/// Takes what is due away; false where somebody else did. The caller holds the pet's lock.
-pub(crate) async fn take_due(tx: &Tx, pet: PetId, what: &str, now: Timestamp) -> Result<bool, Error> {
-    let sql = "-- take_due\nDELETE FROM dues WHERE pet_id = $1 AND what = $2 AND due_at <= $3";
-    Ok(tx.execute(sql, &[&pet.0, &what, &micros(now)]).await? == 1)
+/// Takes what is due away, and says since when it was; `None` where somebody else did. The caller holds the pet's lock.
+pub(crate) async fn take_due(
+    tx: &Tx,
+    pet: PetId,
+    what: &str,
+    now: Timestamp,
+) -> Result<Option<Timestamp>, Error> {
+    let sql =
+        "-- take_due\nDELETE FROM dues WHERE pet_id = $1 AND what = $2 AND due_at <= $3 RETURNING due_at";
+    let row = tx.query_opt(sql, &[&pet.0, &what, &micros(now)]).await?;
+    row.map(|row| Error::column(&row, "dues", 0)).transpose()
 }
 
 fn alert(row: &Row) -> Result<Alert, Error> {

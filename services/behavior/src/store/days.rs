@@ -6,7 +6,7 @@
 use jiff::Timestamp;
 use jiff::civil::Date;
 use petty_chassis::calendar::Bounds;
-use petty_chassis::postgres::{Error, Row, Tx};
+use petty_chassis::postgres::{Error, Row, ToSql, Tx};
 use petty_chassis::types::{Clock, PetId, micros};
 use serde_json::Value;
 use uuid::Uuid;
@@ -48,7 +48,7 @@ pub(crate) async fn touch(tx: &Tx, clock: &Clock, days: &[Due]) -> Result<(), Er
     tx.execute(sql, &[&pets, &dates, &dues, &micros(clock.now())]).await.map(|_| ())
 }
 
-/// Makes all of a pet's days since one due again.
+/// Makes all of a pet's days since one due again, and those beside them: by another clock something of them may be of these.
 pub(crate) async fn reopen(
     tx: &Tx,
     clock: &Clock,
@@ -57,7 +57,12 @@ pub(crate) async fn reopen(
     due: Timestamp,
 ) -> Result<(), Error> {
     let sql = "-- reopen_days\nUPDATE days SET due_at = $3, updated_at = $4 WHERE pet_id = $1 AND date >= $2 AND due_at IS NULL";
-    tx.execute(sql, &[&pet.0, &since, &micros(due), &micros(clock.now())]).await.map(|_| ())
+    let parameters: [&(dyn ToSql + Sync); 4] = [&pet.0, &since, &micros(due), &micros(clock.now())];
+    tx.execute(sql, &parameters).await?;
+    let sql = "-- open_days_beside\nINSERT INTO days (pet_id, date, due_at, updated_at)
+               SELECT $1, d.date + beside, $3, $4 FROM days d CROSS JOIN unnest(ARRAY[-1, 1]) AS beside
+               WHERE d.pet_id = $1 AND d.date >= $2 ON CONFLICT (pet_id, date) DO NOTHING";
+    tx.execute(sql, &parameters).await.map(|_| ())
 }
 
 /// Some of the days whose time has come, the longest due first. Nothing is taken yet.

@@ -279,6 +279,7 @@ async fn a_collar_that_falls_silent_again_before_the_kind_may_be_told_is_told_on
         bench.clock.set(at(60 * minute));
         alerting.do_due().await.unwrap();
     };
+    look(11).await;
     look(20).await;
     // It is heard for a moment, and never again.
     live(&bench, pet, &asleep(22, 2)).await;
@@ -293,6 +294,32 @@ async fn a_collar_that_falls_silent_again_before_the_kind_may_be_told_is_told_on
     assert_eq!(told(&bench).await[2..], [raised]);
     look(54).await;
     assert_eq!(told(&bench).await.len(), 3, "once");
+}
+
+#[tokio::test]
+async fn nobody_is_told_of_silence_before_what_waited_for_this_service_is_taken() {
+    let bench = Bench::new("away").await;
+    let (back, gone) = (bench.pet(Species::Dog), bench.pet(Species::Dog));
+    for pet in [back, gone] {
+        live(&bench, pet, &asleep(0, 10)).await;
+    }
+    let alerting = alerting(&bench);
+    // It was due at the nineteenth minute, and nobody looked for hours.
+    let look = async |minute: i64| {
+        bench.clock.set(at(60 * minute));
+        alerting.do_due().await.unwrap();
+    };
+    look(200).await;
+    assert_eq!(told(&bench).await, []);
+    // What waited comes now, of one of them.
+    bench.take(back, &asleep(10, 190)).await;
+    look(203).await;
+    assert_eq!(told(&bench).await, [(Kind::SilentCollar, Status::Raised, 1)]);
+    let raised = alerts(&bench, gone).await.pop().unwrap();
+    // However long ago that was, it is of now, and told.
+    assert_eq!((raised.notify, raised.raise_time), (true, Some(at(60 * 203).into())));
+    look(260).await;
+    assert_eq!(alerts(&bench, gone).await.pop().unwrap().escalate_time, Some(at(60 * 260).into()));
 }
 
 /// What ingest tells of a collar whose last reading was at so many seconds.
@@ -340,8 +367,11 @@ async fn a_collar_that_ingest_misses_ends_what_goes_on_until_it_is_back() {
     }
     assert_eq!(bench.told().await.len(), told_of_open.len() + 1, "told once");
     assert_eq!(told(&bench).await, [], "its owner is told after ten minutes");
-    bench.clock.set(at(19 * 60 + 601));
-    alerting(&bench).do_due().await.unwrap();
+    // Nobody looked for nine minutes: two more for what may wait.
+    for second in [601, 601 + 120] {
+        bench.clock.set(at(19 * 60 + second));
+        alerting(&bench).do_due().await.unwrap();
+    }
     assert_eq!(told(&bench).await, [(Kind::SilentCollar, Status::Raised, 1)]);
     // What comes late is of before: nothing goes on for that.
     let late = AcceptedReading { heart_rate: Some(57.0), ..reading(19 * 60 - 30, 57.0, 0) };

@@ -170,6 +170,24 @@ async fn a_day_with_other_bounds_is_told_though_its_totals_are_the_same() {
 }
 
 #[tokio::test]
+async fn what_is_of_another_day_by_the_new_clock_is_told_of_that_day() {
+    let bench = Bench::new("day_beside").await;
+    let pet = a_sleeping_dog(&bench).await;
+    let closer = closer(&bench);
+    bench.clock.set(due());
+    assert_eq!(closer.close_due().await.unwrap(), 1);
+    // Noon in Greenwich is the next day there.
+    let moved = petty_proto::auth::v1::Pet { time_zone: "Pacific/Kiritimati".to_owned(), ..a_dog(pet, 2) };
+    bench.apply(&bench.pet_changed(&moved)).await.unwrap();
+    bench.clock.set(time("2026-01-11T17:00:00Z"));
+    assert_eq!(closer.close_due().await.unwrap(), 2, "and of the day before both nothing");
+    let days = told(&bench).await;
+    let dates: Vec<(&str, i32)> = days.iter().map(|day| (day.date.as_str(), day.version)).collect();
+    assert_eq!(dates, [("2026-01-10", 1), ("2026-01-10", 2), ("2026-01-11", 1)]);
+    assert_eq!((minutes(&days[1]).len(), minutes(&days[2])), (0, minutes(&days[0])));
+}
+
+#[tokio::test]
 async fn of_a_forgotten_pet_no_day_is_told() {
     let bench = Bench::new("day_erased").await;
     let pet = a_sleeping_dog(&bench).await;

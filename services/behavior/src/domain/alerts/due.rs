@@ -7,10 +7,12 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use petty_chassis::calendar::{self, Bounds};
 
-use super::super::history::{self, Day};
+use super::super::history::{self, Day, Trend};
 use super::machine::{Alert, rests_until};
 use super::{Kind, Signal, Watch};
 
+/// Silence is told as of when it was due, but for what was looked at so much later.
+const LOOKED_LATE: SignedDuration = SignedDuration::from_mins(30);
 /// How often a pet is looked at for having lain too long.
 pub const LOOK: SignedDuration = SignedDuration::from_mins(30);
 /// What it is wont to: the longest it lay by day within this time.
@@ -36,7 +38,11 @@ pub fn silence(watch: &mut Watch, last: Option<&Alert>, now: Timestamp) -> Resul
     }
     let signal = watch.silence(now.as_microsecond());
     watch.armed = false;
-    Ok(signal.map(|signal| Signal { at: rests.map_or(signal.at, |until| signal.at.max(until)), ..signal }))
+    Ok(signal.map(|signal| {
+        let at = rests.map_or(signal.at, |until| signal.at.max(until));
+        // However late it is looked at, it is of now: it goes on.
+        Signal { at: if now.duration_since(at) > LOOKED_LATE { now } else { at }, ..signal }
+    }))
 }
 
 /// When a pet did something: from and to, by start.
@@ -121,16 +127,18 @@ pub fn habit(zone: &TimeZone, now: Timestamp, moves: &Times) -> Option<SignedDur
     (days >= HABIT_DAYS).then_some(longest)
 }
 
-/// What a pet's days say together, by date, once the newest of them has ended.
+/// What a pet's days say together, by date, once the newest of them has ended. Of what too few are known nothing is said, so that what was told
+/// stands.
 #[must_use]
 pub fn look_back(known: &[Day], end: Timestamp) -> Vec<Signal> {
-    let trend = match history::trend(known) {
-        Some((rise, percent)) => {
+    let trend = history::trend(known).and_then(|trend| match trend {
+        Trend::Rises(rise, percent) => {
             let evidence = vec![("rise_bpm", rise), ("rise_percent", percent)];
-            signal(Kind::HeartRateTrend, end, evidence)
+            Some(signal(Kind::HeartRateTrend, end, evidence))
         }
-        None => Signal { on: false, ..signal(Kind::HeartRateTrend, end, Vec::new()) },
-    };
+        Trend::Unsure => None,
+        Trend::Even => Some(Signal { on: false, ..signal(Kind::HeartRateTrend, end, Vec::new()) }),
+    });
     let night = history::restless(known).map(|restless| match restless {
         Ok((awake, usual)) => {
             let evidence = vec![("awake_minutes", awake), ("usual_minutes", usual)];
@@ -138,7 +146,7 @@ pub fn look_back(known: &[Day], end: Timestamp) -> Vec<Signal> {
         }
         Err(()) => Signal { on: false, ..signal(Kind::NightRestlessness, end, Vec::new()) },
     });
-    std::iter::once(trend).chain(night).collect()
+    trend.into_iter().chain(night).collect()
 }
 
 fn daytime(date: Date, zone: &TimeZone) -> Option<Bounds> {

@@ -78,7 +78,8 @@ impl Fence {
         }
         let accuracy = fix.accuracy_m.unwrap_or(0.0);
         let local = report.at.to_zoned(context.zone.clone());
-        let applying = context.zones.iter().filter(|zone| zone.applies(&local));
+        // Hours say when leaving is told: what was left stays so until the pet is back, in whichever of them.
+        let applying = context.zones.iter().filter(|zone| self.left || zone.applies(&local));
         let beyond: Vec<(&Zone, f64)> = applying.map(|zone| (zone, zone.beyond_m(&fix))).collect();
         // Each zone has its own buffer: it may be within that of one that is further away.
         let near = beyond.iter().any(|(zone, beyond)| beyond - accuracy <= zone.buffer_m);
@@ -105,7 +106,8 @@ impl Fence {
         };
         let stray = strays.iter().position(|stray| stray.collar == report.collar);
         let stray = stray.map(|nth| strays.remove(nth));
-        if beyond <= 0.0 {
+        // A fix that may be far from where the pet is says as little of its being inside as of its being outside.
+        if beyond <= 0.0 && beyond + accuracy <= nearest.buffer_m.max(NOISE_M.1) {
             *count = 0;
             self.was_inside = true;
             *home = Some(nearest.id);
@@ -145,23 +147,33 @@ mod tests {
 
     use super::super::super::Species;
     use super::super::super::v1::Own;
-    use super::super::super::zone::{Place, Shape};
+    use super::super::super::zone::{Hours, Place, Shape};
     use super::*;
 
-    /// When it is said to have left, of fixes: seconds, metres north and east of home, what they say of their error.
+    /// When it is first said to have left.
     fn left(fixes: &[(i64, f64, f64, f64)]) -> Option<i64> {
+        told(fixes).into_iter().find(|(_, on)| *on).map(|(second, _)| second)
+    }
+
+    /// What is said of fixes: seconds, metres north and east of home, what they say of their error.
+    fn told(fixes: &[(i64, f64, f64, f64)]) -> Vec<(i64, bool)> {
+        told_within(Vec::new(), fixes)
+    }
+
+    /// The same of a zone with such hours.
+    fn told_within(hours: Vec<Hours>, fixes: &[(i64, f64, f64, f64)]) -> Vec<(i64, bool)> {
         let home = Zone {
             id: Uuid::nil(),
             version: 1,
             shape: Shape::Circle { center: Place { latitude: 0.0, longitude: 0.0 }, radius_m: 50.0 },
             buffer_m: 15.0,
-            hours: Vec::new(),
+            hours,
         };
         let own = Own::prior(Species::Dog);
         let zones = std::slice::from_ref(&home);
         let context = Context { species: Species::Dog, zone: &TimeZone::UTC, zones, own };
         let (mut fence, mut strays, mut seen) = (Fence::default(), Vec::new(), None);
-        fixes.iter().find_map(|(second, north, east, accuracy)| {
+        let said = |(second, north, east, accuracy): &(i64, f64, f64, f64)| {
             let report = Report {
                 at: Timestamp::from_second(*second).unwrap(),
                 collar: 1,
@@ -176,8 +188,39 @@ mod tests {
                 temperature: None,
                 battery: None,
             };
-            fence.take(&mut strays, &mut seen, &context, &report).filter(|signal| signal.on).map(|_| *second)
-        })
+            let signal = fence.take(&mut strays, &mut seen, &context, &report)?;
+            Some((*second, signal.on))
+        };
+        fixes.iter().filter_map(said).collect()
+    }
+
+    #[test]
+    fn a_fix_that_may_be_anywhere_neither_finds_a_pet_at_home_nor_brings_it_back() {
+        let out = |second| (second, 300.0, 0.0, 5.0);
+        let coarse = |second| (second, 3.0, 0.0, 800.0);
+        assert_eq!(left(&[coarse(0), out(10), out(20)]), None, "nobody knows that it was ever in");
+        // Told as over it would be told again.
+        let at_home = (0, 0.0, 0.0, 5.0);
+        assert_eq!(told(&[at_home, out(10), out(20), coarse(30), out(40)]), [(20, true), (40, true)]);
+        let fair = (30, 3.0, 0.0, 50.0);
+        assert_eq!(told(&[at_home, out(10), out(20), fair]), [(20, true), (30, false)]);
+    }
+
+    #[test]
+    fn who_left_while_a_zone_applied_is_out_until_it_is_back_whatever_the_hour() {
+        // 1970 began on a Thursday.
+        let hours = |start: i8, end: i8| {
+            let at = |hour| jiff::civil::Time::constant(hour, 0, 0, 0);
+            vec![Hours { days: vec![4], start: at(start), end: at(end) }]
+        };
+        let (before, after) = (17 * 3_600 + 3_000, 18 * 3_600 + 60);
+        let at = |second: i64, north: f64| (second, north, 0.0, 5.0);
+        let left = [at(before, 0.0), at(before + 10, 300.0), at(before + 20, 300.0)];
+        let later = [&left[..], &[at(after, 2_000.0), at(after + 600, 0.0), at(after + 700, 300.0)]].concat();
+        let said = told_within(hours(8, 18), &later);
+        assert_eq!(said, [(before + 20, true), (after, true), (after + 600, false)]);
+        // Where it does not apply nothing is left.
+        assert_eq!(told_within(hours(20, 22), &later), []);
     }
 
     #[test]

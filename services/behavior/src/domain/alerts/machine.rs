@@ -1,7 +1,7 @@
 //! What a signal does to the one alert of its kind that may be open.
 //!
-//! Invariants: a pet has at most one alert of a kind that is not cleared; after a clearing the kind rests for its cool-down; each
-//! change has the next version, and what changes nothing has none.
+//! Invariants: a pet has at most one alert of a kind that is not cleared; after a clearing the kind rests for its cool-down, unless it is
+//! worse; each change has the next version, and what changes nothing has none.
 
 use jiff::civil::Time;
 use jiff::tz::TimeZone;
@@ -116,14 +116,19 @@ impl Settings {
             return None;
         }
         let at = now.saturating_add(minutes).unwrap_or(Timestamp::MAX);
+        Some(self.after_quiet(severity, at, zone))
+    }
+
+    /// That moment, or where nobody is to be disturbed then the end of the quiet hours it is in.
+    fn after_quiet(&self, severity: Severity, at: Timestamp, zone: &TimeZone) -> Timestamp {
         match self.quiet {
             Some((_, until)) if !self.disturbs(severity, at, zone) => {
                 let local = at.to_zoned(zone.clone());
                 let date = if local.time() < until { Ok(local.date()) } else { local.date().tomorrow() };
                 let end = date.and_then(|date| date.to_datetime(until).to_zoned(zone.clone()));
-                Some(end.map_or(at, |end| end.timestamp().max(at)))
+                end.map_or(at, |end| end.timestamp().max(at))
             }
-            _ => Some(at),
+            _ => at,
         }
     }
 }
@@ -178,9 +183,12 @@ pub fn on_signal(
             version: alert.version + 1,
             ..alert.clone()
         }),
+        (true, Some(alert)) if is_news && wanted => goes_on(alert, settings, signal, (now, zone)),
         (true, Some(_)) => None,
         (true, None) => {
-            let rests = rests_until(last).is_some_and(|until| signal.at < until);
+            // What is worse than it was does not wait.
+            let rests = rests_until(last).is_some_and(|until| signal.at < until)
+                && last.is_some_and(|last| signal.severity <= last.severity);
             if rests || !wanted {
                 return None;
             }
@@ -206,6 +214,30 @@ pub fn on_signal(
     }
 }
 
+/// What was long past when it was raised, so that nobody was disturbed, and goes on now: it is told as if it were raised now. `None` where
+/// it was told, is to be told, or was seen.
+fn goes_on(
+    alert: &Alert,
+    settings: &Settings,
+    signal: &Signal,
+    (now, zone): (Timestamp, &TimeZone),
+) -> Option<Alert> {
+    let untold = alert.status == Status::Raised && !alert.notify;
+    if !untold || alert.escalate_at.is_some() || alert.escalated_at.is_some() {
+        return None;
+    }
+    let escalate_at = settings.escalates(signal.kind, alert.severity, (now, zone));
+    // Of what is never told once more nobody knows why it was not told; but nothing keeps what is critical from being told at first.
+    let was_past = escalate_at.is_some() || alert.severity == Severity::Critical && alert.version == 1;
+    was_past.then(|| Alert {
+        escalate_at,
+        notify: settings.disturbs(alert.severity, now, zone),
+        evidence: figures(signal),
+        version: alert.version + 1,
+        ..alert.clone()
+    })
+}
+
 /// What somebody's having seen it does; `None` where that was known, or it is over.
 #[must_use]
 pub fn acknowledge(alert: &Alert, now: Timestamp) -> Option<Alert> {
@@ -227,11 +259,12 @@ pub fn escalate(alert: &Alert, settings: &Settings, (now, zone): (Timestamp, &Ti
         // Since it was raised somebody said that such are not to be told, or not once more.
         return Some(Alert { escalate_at: None, notify: false, version: alert.version + 1, ..alert.clone() });
     }
+    // Quiet hours may have begun otherwise than was known when it was raised: it is told as they end.
+    let at = settings.after_quiet(alert.severity, now, zone);
     due.then(|| Alert {
-        escalated_at: Some(now),
-        escalate_at: None,
-        // Quiet hours may have begun otherwise than was known when it was raised.
-        notify: settings.disturbs(alert.severity, now, zone),
+        escalated_at: if at > now { None } else { Some(now) },
+        escalate_at: if at > now { Some(at) } else { None },
+        notify: at <= now,
         version: alert.version + 1,
         ..alert.clone()
     })
@@ -289,6 +322,12 @@ mod tests {
         assert_eq!((cleared.status, cleared.cleared_at, cleared.version), (Status::Cleared, Some(at(4)), 3));
         assert_eq!(step(Some(&cleared), &settings, &signal(false, 5)), None);
         assert_eq!(step(Some(&cleared), &settings, &signal(true, 33)), None, "it rests");
+        let worse = Signal { severity: Severity::Critical, ..signal(true, 33) };
+        assert_eq!(
+            step(Some(&cleared), &settings, &worse).unwrap().severity,
+            Severity::Critical,
+            "but for that"
+        );
         assert_eq!(step(Some(&cleared), &settings, &signal(true, 34)).unwrap().version, 1, "another one");
         assert_eq!(acknowledge(&cleared, at(5)), None);
     }
@@ -342,6 +381,36 @@ mod tests {
     }
 
     #[test]
+    fn what_was_long_past_when_it_was_raised_and_goes_on_is_told_once() {
+        let critical =
+            |on: bool, minutes: i64| Signal { severity: Severity::Critical, ..signal(on, minutes) };
+        let late = |last: Option<&Alert>, settings: &Settings, signal: &Signal, now: i64| {
+            on_signal(last, settings, signal, (at(now), &TimeZone::UTC), Uuid::nil())
+        };
+        let never = Settings { escalate_after_minutes: 0, ..Settings::default() };
+        for (settings, signals, again) in [
+            (Settings::default(), [signal(true, 0), signal(true, 1), signal(true, 70)], Some(at(101))),
+            (quiet("13:00", "14:00"), [signal(true, 0), signal(true, 1), signal(true, 70)], Some(at(120))),
+            (never.clone(), [critical(true, 0), critical(true, 1), critical(true, 70)], None),
+        ] {
+            let raised = late(None, &settings, &signals[0], 71).unwrap();
+            assert!(!raised.notify);
+            assert_eq!(late(Some(&raised), &settings, &signals[1], 71), None, "that is long past as well");
+            let told = late(Some(&raised), &settings, &signals[2], 71).unwrap();
+            assert_eq!((told.notify, told.escalate_at), (settings.quiet.is_none(), again));
+            assert_eq!((told.version, told.raised_at), (2, at(0)));
+            assert_eq!(late(Some(&told), &settings, &signals[2], 72), None, "once");
+            let seen = acknowledge(&raised, at(71)).unwrap();
+            assert_eq!(late(Some(&seen), &settings, &signals[2], 72), None, "somebody has seen it");
+            let off = Settings { disabled: vec![Kind::SilentCollar], ..settings };
+            assert_eq!(late(Some(&raised), &off, &signals[2], 71), None);
+        }
+        // What is not critical and never told once more may have been raised in quiet hours.
+        let raised = late(None, &never, &signal(true, 0), 71).unwrap();
+        assert_eq!(late(Some(&raised), &never, &signal(true, 70), 71), None);
+    }
+
+    #[test]
     fn what_becomes_worse_is_told_anew() {
         let settings = Settings::default();
         let seen = acknowledge(&step(None, &settings, &signal(true, 0)).unwrap(), at(1)).unwrap();
@@ -375,7 +444,10 @@ mod tests {
         assert_eq!(raised.escalate_at, Some(at(30)));
         // Quiet hours that nobody knew of when it was raised.
         let raised = step(None, &Settings::default(), &signal(true, 0)).unwrap();
-        assert!(!once_more(&raised, &quiet("12:20", "13:00"), 30).unwrap().notify);
+        let put_off = once_more(&raised, &quiet("12:20", "13:00"), 30).unwrap();
+        assert_eq!((put_off.notify, put_off.escalated_at, put_off.escalate_at), (false, None, Some(at(60))));
+        let told = once_more(&put_off, &quiet("12:20", "13:00"), 60).unwrap();
+        assert_eq!((told.notify, told.escalated_at), (true, Some(at(60))));
     }
 
     #[test]

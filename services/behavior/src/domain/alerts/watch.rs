@@ -226,6 +226,12 @@ impl Watch {
         self.nights.past().collect()
     }
 
+    /// The night before the one of the newest breath asleep: when it began, days since 1970 by the pet's clock, and its breaths a minute.
+    #[must_use]
+    pub fn last_night(&self) -> Option<(i64, f64)> {
+        self.nights.last()
+    }
+
     fn is_new(&self, report: &Report) -> bool {
         let known = self.collars.iter().find(|(collar, _)| *collar == report.collar);
         let newest = known.map(|(_, at)| *at).or_else(|| self.at.map(|at| at - LATE));

@@ -1,6 +1,7 @@
 //! What is usual by the hour of the day and the kind of day.
 //!
-//! Invariant: an hour counts of which half is known, and is told of once four such days are known; newer days count for more.
+//! Invariant: an hour counts of which half is known, and is told of once four such days are known; newer days count for more. A day on
+//! which clocks were set does not count: its hours are others by the clock than from its begin.
 
 use jiff::civil::Date;
 
@@ -9,6 +10,8 @@ use super::{Usual, is_weekend};
 
 /// Days of a kind with that hour seen, until anything is said of it: as many as a forecast asks of a kind of day.
 const WANTED: usize = 4;
+/// Of a day without a change of clocks.
+const HOURS: usize = 24;
 /// An hour counts of which so much is known, minutes.
 const SEEN: f64 = 30.0;
 /// A heart rate counts of so many minutes at rest.
@@ -31,7 +34,7 @@ pub struct HourUsual {
 #[must_use]
 pub fn hours(days: &[(Date, &[Hour])], now: Date) -> Vec<HourUsual> {
     let of = |weekend: bool, hour: u8| {
-        let alike = days.iter().filter(|(date, _)| is_weekend(*date) == weekend);
+        let alike = days.iter().filter(|(date, hours)| is_weekend(*date) == weekend && hours.len() == HOURS);
         let all: Vec<(Date, &Hour)> =
             alike.filter_map(|(date, hours)| Some((*date, hours.get(usize::from(hour))?))).collect();
         let seen = all.iter().filter(|(_, hour)| hour.covered_minutes >= SEEN);
@@ -89,6 +92,13 @@ mod tests {
             (of(false, 2).active_minutes.unwrap().days, of(true, 2).active_minutes.unwrap().days),
             (10, 4)
         );
+        // Where clocks are set the eighth hour is another one.
+        let mut set = days.clone();
+        let (date, all) = (set[7].0, set[7].1);
+        set[7] = (date, &all[1..]);
+        let of_set = hours(&set, days[13].0);
+        let eighth = of_set.iter().find(|one| (one.weekend, one.hour) == (is_weekend(date), 8)).unwrap();
+        assert_eq!(eighth.active_minutes.unwrap().days, 9);
         assert!(hours(&days[..7], days[6].0).iter().all(|one| !one.weekend), "two weekend days are too few");
     }
 }

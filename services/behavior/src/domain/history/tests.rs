@@ -52,10 +52,15 @@ fn what_is_to_be_expected_counts_less_with_each_day_of_its_own() {
 #[test]
 fn a_rise_of_weeks_is_a_trend_and_a_steady_heart_is_none() {
     let rising = days(40, |nth| (100.0, 700.0, 60.0 + 0.3 * f64::from(nth) + f64::from(nth % 3)));
-    let (rise, percent) = trend(&rising).unwrap();
+    let Some(Trend::Rises(rise, percent)) = trend(&rising) else { panic!("{:?}", trend(&rising)) };
     assert!((rise - 12.0).abs() < 1.5 && (15.0..25.0).contains(&percent), "{rise} {percent}");
-    assert_eq!(trend(&days(40, |nth| (100.0, 700.0, 60.0 + f64::from(nth * 7 % 5)))), None);
+    assert_eq!(trend(&days(40, |nth| (100.0, 700.0, 60.0 + f64::from(nth * 7 % 5)))), Some(Trend::Even));
     assert_eq!(trend(&rising[..20]), None, "too few days");
+    // Twelve hundredths of a beat a day are eight percent: less than is told, and more than is over.
+    let slowly = days(40, |nth| (100.0, 700.0, 60.0 + 0.12 * f64::from(nth)));
+    assert_eq!(trend(&slowly), Some(Trend::Unsure));
+    let hardly = days(40, |nth| (100.0, 700.0, 60.0 + 0.05 * f64::from(nth)));
+    assert_eq!(trend(&hardly), Some(Trend::Even));
 }
 
 #[test]

@@ -119,6 +119,8 @@ impl Chain {
         let count = f64::from(self.rates.max(1));
         let mean = self.beats / count;
         let some_rate = self.rates > 0;
+        // What fixes of a pet at rest differ by is their error, and no way.
+        let path_m = if self.behavior.is_rest() { 0.0 } else { self.path_m };
         Some(Episode {
             behavior: self.behavior,
             start: timestamp(self.start),
@@ -132,8 +134,8 @@ impl Chain {
                 with_position: self.fixes,
                 mean_heart_rate: some_rate.then_some(mean),
                 sd_heart_rate: some_rate.then(|| (self.squares / count - mean * mean).max(0.0).sqrt()),
-                path_m: (self.fixes > 0).then_some(self.path_m),
-                max_speed_mps: (self.path_m > 0.0).then_some(self.max_speed_mps),
+                path_m: (self.fixes > 0).then_some(path_m),
+                max_speed_mps: (path_m > 0.0).then_some(self.max_speed_mps),
                 baseline_bpm: self.baseline.sleeping_bpm,
                 baseline_days: self.baseline.days,
                 weights: self.weights,
