@@ -1,5 +1,6 @@
 //! What auth tells the mesh, written in the transaction that made it true.
 
+use jiff::Timestamp;
 use petty_chassis::events::{Outgoing, outbox, topics};
 use petty_chassis::postgres::{Error, Tx};
 use petty_chassis::types::{AccountId, Clock, CollarId, EventId, PetId, SessionId};
@@ -111,6 +112,24 @@ pub(crate) async fn pet_changed(tx: &Tx, clock: &Clock, shards: i16, pet: &Pet) 
         deleted: false,
     };
     let event = Outgoing::of_pet(&topics::PET_CHANGED, pet.pet_id, i64::from(pet.version), shards, &payload);
+    outbox::write(tx, clock, &event).await.map(|_| ())
+}
+
+/// A pet does not wear a collar any more; how many others it wears.
+pub(crate) async fn collar_unpaired(
+    tx: &Tx,
+    clock: &Clock,
+    shards: i16,
+    ended: &Pairing,
+    (end_at, worn): (Timestamp, usize),
+) -> Result<(), Error> {
+    let payload = wire::CollarUnpaired {
+        pet_id: ended.pet_id.to_string(),
+        collar_id: ended.collar_id.to_string(),
+        end_time: Some(end_at.into()),
+        worn: i32::try_from(worn).unwrap_or(i32::MAX),
+    };
+    let event = Outgoing::of_pet(&topics::COLLAR_UNPAIRED, ended.pet_id, 0, shards, &payload);
     outbox::write(tx, clock, &event).await.map(|_| ())
 }
 

@@ -240,6 +240,22 @@ impl Teller<'_> {
         self.silence(pet, &about, &mut watch).await
     }
 
+    /// The pet's last collar was taken off it: that it says nothing is no silence, and what it did goes on no longer.
+    pub(crate) async fn taken_off(&self, pet: PetId, at: Timestamp) -> Result<(), Error> {
+        let Some((about, mut watch)) = self.lock(pet).await? else { return Ok(()) };
+        let over = watch.take_off(at);
+        if over.is_empty() {
+            return Ok(());
+        }
+        alerts::forget_dues(self.tx, pet).await?;
+        states::put_watch(self.tx, pet, &watch).await?;
+        self.end_open(pet, &watch).await?;
+        for signal in &over {
+            self.signal(pet, &about, signal).await?;
+        }
+        Ok(())
+    }
+
     /// The pet's collar is silent, as far as it can be told. Its next reading notes again when to look.
     async fn silence(&self, pet: PetId, about: &Pet, watch: &mut Watch) -> Result<(), Error> {
         let now = self.clock.now();

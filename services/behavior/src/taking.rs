@@ -186,7 +186,7 @@ impl Taker<'_> {
         let mut watch = state.watch.as_deref().map(Watch::decode).unwrap_or_default();
         let teller = Teller { tx: self.tx, clock: self.clock, shards: self.shards };
         teller.watch((pet, about), head, &mut watch, (reports, zones)).await?;
-        if watch.is_silent() {
+        if watch.is_silent() || watch.is_bare() {
             changes.end();
         }
         let head = head.encode()?;

@@ -13,7 +13,7 @@ use petty_chassis::events::{
 use petty_chassis::pets::PetSource;
 use petty_chassis::postgres::{Error, Tx};
 use petty_chassis::types::{Clock, PetId};
-use petty_proto::events::v1::{PetChanged, PetErasing, ReadingsSilent};
+use petty_proto::events::v1::{CollarUnpaired, PetChanged, PetErasing, ReadingsSilent};
 
 use crate::alerting::Teller;
 use crate::config::DayConfig;
@@ -74,6 +74,8 @@ impl Handler for Worker {
             self.erase_pet(tx, event, part.pet).await
         } else if *event.topic == topics::READINGS_SILENT {
             self.fall_silent(tx, event, part.pet).await
+        } else if *event.topic == topics::COLLAR_UNPAIRED {
+            self.take_off(tx, event, part.pet).await
         } else {
             Err(Failure::Poison(format!("{} is not consumed here", event.topic.name)))
         }
@@ -129,6 +131,17 @@ impl Worker {
         let last = silent.last_time.and_then(|last| Timestamp::try_from(last).ok());
         let teller = Teller { tx, clock: &self.clock, shards: self.shards };
         Ok(teller.fell_silent(pet, last.ok_or(Unusable("last_time"))?).await?)
+    }
+
+    async fn take_off(&self, tx: &Tx, event: &Event, pet: PetId) -> Result<(), Failure> {
+        let unpaired: CollarUnpaired = event.read()?;
+        same_pet(&unpaired.pet_id, pet)?;
+        let end = unpaired.end_time.and_then(|end| Timestamp::try_from(end).ok());
+        let end = end.ok_or(Unusable("end_time"))?;
+        if unpaired.worn > 0 {
+            return Ok(());
+        }
+        Ok(Teller { tx, clock: &self.clock, shards: self.shards }.taken_off(pet, end).await?)
     }
 
     async fn erase_pet(&self, tx: &Tx, event: &Event, pet: PetId) -> Result<(), Failure> {

@@ -51,6 +51,16 @@ async fn three_readings_a_minute_apart_are_enough_for_a_first_behaviour() {
     let bare = client.get("/pet-timeline?collar_id=collar-first", &owner.token).await;
     assert!(bare.headers.contains_key("deprecation"), "the bare path says that it is deprecated");
     assert_eq!(bare.good()["timeline"][0]["event_id"], event["event_id"]);
+
+    // Another pet wears it now: what the first one did goes on no longer, and nobody waits to hear of it.
+    let behaviors = || async {
+        let listed = client.get(&format!("/v1/pets/{pet}/behaviors"), &owner.token).await.good();
+        listed["episodes"][0]["open"].clone()
+    };
+    assert_eq!(behaviors().await, true);
+    let other = client.pet(&owner, "Luna", "DOG").await;
+    client.pair(&owner, &other, "collar-first", None).await;
+    eventually("it has ended", Duration::from_secs(20), || async { behaviors().await == false }).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

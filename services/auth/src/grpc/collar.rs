@@ -1,5 +1,6 @@
 //! PetService: collars.
 
+use jiff::Timestamp;
 use petty_chassis::grpc::gate::Call;
 use petty_chassis::page::{Page, Place};
 use petty_chassis::postgres::requests::{self, Before};
@@ -41,6 +42,14 @@ pub(super) async fn end_credentials(
         announce::credential_ended(tx, clock, pairing, credential).await?;
     }
     announce::credential_ended(tx, clock, pairing, pairing.credential_id).await
+}
+
+/// Tells that a pet does not wear a collar any more, once that is written.
+async fn tell_unpaired(grpc: &Grpc, tx: &Tx, ended: &Pairing, end_at: Timestamp) -> Result<(), StoreError> {
+    // Of two that are taken off at once one is the last.
+    pairings::lock_worn(tx, ended.pet_id).await?;
+    let worn = pairings::live_of_pet(tx, ended.pet_id).await?.len();
+    announce::collar_unpaired(tx, &grpc.clock, grpc.shards, ended, (end_at, worn)).await
 }
 
 pub(super) async fn pair(
@@ -88,7 +97,8 @@ pub(super) async fn pair(
             let start_at = new.start_at;
             let others = pairings::beyond(&tx, &new.collar_id, start_at).await?;
             let mut told = Vec::new();
-            if let Some(moved) = pairing::make_room(account_id, start_at, &others)? {
+            let moved = pairing::make_room(account_id, start_at, &others)?;
+            if let Some(moved) = moved {
                 let event = end_credentials(&tx, &grpc.clock, moved).await?;
                 pairings::end(&tx, moved.pairing_id, start_at, event).await?;
                 told.push(event);
@@ -96,6 +106,9 @@ pub(super) async fn pair(
             let inserted = pairings::insert(&tx, &new, secret_hash, now).await;
             inserted.map_err(|error| refused(error, pairings::OVERLAP, Error::CollarPaired))?;
             announce::collar_paired(&tx, &grpc.clock, &new.collar_id, pet_id).await?;
+            if let Some(moved) = moved {
+                tell_unpaired(grpc, &tx, moved, start_at).await?;
+            }
             let entry = Entry::done(Actor::Account(account_id), "PAIR_COLLAR", pet_id, origin)
                 .with(json!({"collar_id": new.collar_id.to_string(), "moved": !told.is_empty()}));
             audit::write(&tx, now, &entry).await?;
@@ -148,6 +161,7 @@ pub(super) async fn unpair(
             let end_at = end_at.map_err(|problem| FieldError::out_of_range("end_time", problem.reason))?;
             let event = end_credentials(&tx, &grpc.clock, &pairing).await?;
             pairings::end(&tx, pairing.pairing_id, end_at, event).await?;
+            tell_unpaired(grpc, &tx, &pairing, end_at).await?;
             let entry = Entry::done(Actor::Account(account_id), "UNPAIR_COLLAR", pet_id, origin)
                 .with(json!({"collar_id": collar_id.to_string()}));
             audit::write(&tx, now, &entry).await?;

@@ -19,6 +19,12 @@ pub(crate) async fn lock_collar(tx: &Tx, collar: &CollarId) -> Result<(), Error>
     tx.query(sql, &[&collar.as_str()]).await.map(|_| ())
 }
 
+/// Waits until nobody else is taking a collar off this pet, to the end of the transaction.
+pub(crate) async fn lock_worn(tx: &Tx, pet: PetId) -> Result<(), Error> {
+    let sql = "-- lock_worn\nSELECT pg_advisory_xact_lock(hashtextextended('worn ' || $1::uuid::text, 0))";
+    tx.query(sql, &[&pet.0]).await.map(|_| ())
+}
+
 /// The pairings of a collar that end after a time, or not at all.
 pub(crate) async fn beyond(tx: &Tx, collar: &CollarId, time: Timestamp) -> Result<Vec<Pairing>, Error> {
     let sql = "-- pairings_beyond\nSELECT pairing_id, collar_id, pet_id, account_id, start_at, end_at, credential_id

@@ -3,9 +3,11 @@
 use futures::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use petty_proto::auth::v1 as wire;
+use petty_proto::events::v1::CollarUnpaired;
 use tonic::Code;
 
 use crate::harness::{Harness, User, fields, refusal};
+use crate::pets::events;
 
 const COLLAR: &str = "SN-1A4B7C-9Z";
 
@@ -129,6 +131,36 @@ async fn a_collar_moves_between_an_accounts_own_pets_and_its_old_token_is_dead()
         harness.pets().list_collars(harness.with(&ada.token, request)).await.unwrap().into_inner().collars;
     let micros = petty_chassis::types::micros;
     assert_eq!(collars.iter().map(at).collect::<Vec<_>>(), [(micros(begun), Some(micros(moved_at)))]);
+}
+
+#[tokio::test]
+async fn whoever_wears_a_collar_no_more_is_told_of_with_how_many_others_it_wears() {
+    let harness = Harness::start().await;
+    let ada = harness.user("ada").await;
+    let (rex, tom) = (harness.pet(&ada, "Rex").await, harness.pet(&ada, "Tom").await);
+    for collar in [COLLAR, "collar-2", "collar-3"] {
+        harness.pair(&ada, &rex, collar).await;
+    }
+    harness.pass(60);
+    // Moved to another pet, to the same anew, and taken off at once.
+    harness.try_pair(&ada, &tom, COLLAR, None).await.unwrap();
+    harness.pass(60);
+    harness.try_pair(&ada, &tom, COLLAR, None).await.unwrap();
+    let off = ["collar-2", "collar-3"].map(|collar_id| {
+        let request = wire::UnpairCollarRequest {
+            pet_id: rex.pet_id.clone(),
+            collar_id: collar_id.to_owned(),
+            ..Default::default()
+        };
+        let (mut client, request) = (harness.pets(), harness.with(&ada.token, request));
+        async move { client.unpair_collar(request).await.unwrap() }
+    });
+    join_all(off).await;
+    let told: Vec<(i64, CollarUnpaired)> = events(&harness, "collar.unpaired").await;
+    assert!(told.iter().all(|(_, event)| event.end_time.is_some()));
+    let told: Vec<(bool, i32)> =
+        told.iter().map(|(_, event)| (event.pet_id == rex.pet_id, event.worn)).collect();
+    assert_eq!(told, [(true, 2), (false, 1), (true, 1), (true, 0)]);
 }
 
 #[tokio::test]

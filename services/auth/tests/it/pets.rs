@@ -17,7 +17,7 @@ fn create(name: &str) -> wire::CreatePetRequest {
 }
 
 /// The payloads of a topic, in the order they were written.
-async fn events<M: prost::Message + Default>(harness: &Harness, topic: &str) -> Vec<(i64, M)> {
+pub(crate) async fn events<M: prost::Message + Default>(harness: &Harness, topic: &str) -> Vec<(i64, M)> {
     let sql = format!(
         "SELECT version, encode(payload, 'hex') FROM event_outbox WHERE topic = '{topic}' ORDER BY id"
     );

@@ -232,13 +232,13 @@ async fn five_wrong_codes_make_the_next_one_wait_but_not_on_a_known_device() {
 #[tokio::test]
 async fn who_is_signed_out_meanwhile_leaves_neither_a_factor_nor_recovery_codes() {
     let harness = Harness::start().await;
-    let ada = harness.user("ada").await;
-    let secret = enrol(&harness, &ada).await;
+    let bob = harness.user("bob").await;
+    let secret = enrol(&harness, &bob).await;
     // As a reset does, which holds the account.
     let reset = "UPDATE accounts SET time_zone = time_zone;
                  UPDATE sessions SET ended_at = now(), end_reason = 'PASSWORD_RESET', ended_event = gen_random_uuid()";
     let otp = code(&secret, &harness, 0);
-    let answer = passphrases::overtake(&harness, reset, confirm(&harness, &ada, &otp)).await;
+    let answer = passphrases::overtake(&harness, reset, confirm(&harness, &bob, &otp)).await;
     assert_eq!(refusal(answer).1, "SESSION_ENDED");
     assert_eq!(
         harness.value("SELECT count(*) FROM second_factors WHERE confirmed_at IS NOT NULL").await,

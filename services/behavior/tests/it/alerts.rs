@@ -14,7 +14,9 @@ use petty_proto::behavior::v1::{
     GetAlertSettingsRequest, GetSafeZoneRequest, ListAlertsRequest, ListSafeZonesRequest, SafeZone,
     UpdateAlertSettingsRequest, UpdateSafeZoneRequest, safe_zone,
 };
-use petty_proto::events::v1::{AcceptedReading, AlertChanged, BehaviorChanged, ReadingsSilent};
+use petty_proto::events::v1::{
+    AcceptedReading, AlertChanged, BehaviorChanged, CollarUnpaired, ReadingsSilent,
+};
 use petty_testbench::{at, field, fields, reason};
 
 use crate::bench::{Bench, asleep, reading};
@@ -320,6 +322,53 @@ async fn nobody_is_told_of_silence_before_what_waited_for_this_service_is_taken(
     assert_eq!((raised.notify, raised.raise_time), (true, Some(at(60 * 203).into())));
     look(260).await;
     assert_eq!(alerts(&bench, gone).await.pop().unwrap().escalate_time, Some(at(60 * 260).into()));
+}
+
+#[tokio::test]
+async fn a_pet_without_a_collar_is_not_told_as_silent_and_what_was_told_of_its_collar_is_over() {
+    let bench = Bench::new("bare").await;
+    let (moved, low) = (bench.pet(Species::Dog), bench.pet(Species::Dog));
+    let alerting = alerting(&bench);
+    let off = async |pet: PetId, second: i64, worn: i32| {
+        let payload = CollarUnpaired {
+            pet_id: pet.to_string(),
+            collar_id: "collar-1".to_owned(),
+            end_time: Some(at(second).into()),
+            worn,
+        };
+        bench.apply(&bench.event(&topics::COLLAR_UNPAIRED, pet, 0, &payload)).await.unwrap();
+    };
+    live(&bench, moved, &asleep(0, 20)).await;
+    bench.take(low, &[battery(19 * 60, 5.0)]).await;
+    assert_eq!(told(&bench).await, [(Kind::BatteryLow, Status::Raised, 1)]);
+    let open = "-- open\nSELECT count(*) FROM episodes WHERE open AND NOT superseded";
+    let before = bench.count(open).await;
+    // It wears another one, and goes on.
+    off(moved, 20 * 60, 1).await;
+    assert_eq!(bench.count(open).await, before);
+    off(moved, 20 * 60, 0).await;
+    off(low, 20 * 60, 0).await;
+    assert_eq!(bench.count(open).await, 0);
+    assert_eq!(told(&bench).await[1..], [(Kind::BatteryLow, Status::Cleared, 2)]);
+    // What was measured before comes after that.
+    bench.clock.set(at(21 * 60));
+    bench.take(moved, &[reading(20 * 60 - 5, 55.0, 0)]).await;
+    assert_eq!(bench.count(open).await, 0);
+    for minute in [25, 31, 32, 60] {
+        bench.clock.set(at(60 * minute));
+        alerting.do_due().await.unwrap();
+    }
+    assert_eq!(told(&bench).await.len(), 2, "of a collar that it does not wear nobody hears");
+    // Another one is put on: it is heard, and missed.
+    live(&bench, moved, &asleep(61, 5)).await;
+    off(moved, 20 * 60, 0).await;
+    for minute in [71, 72, 76] {
+        bench.clock.set(at(60 * minute));
+        alerting.do_due().await.unwrap();
+    }
+    assert_eq!(told(&bench).await[2..], [(Kind::SilentCollar, Status::Raised, 1)]);
+    off(moved, 77 * 60, 0).await;
+    assert_eq!(told(&bench).await[3..], [(Kind::SilentCollar, Status::Cleared, 2)]);
 }
 
 /// What ingest tells of a collar whose last reading was at so many seconds.

@@ -51,6 +51,8 @@ topics! {
     PET_CHANGED = "pet.changed", from ["auth"], to ["ingest", "behavior", "nutrition", "timeline"];
     /// A pet is to be forgotten.
     PET_ERASING = "pet.erasing", from ["auth"], to ["ingest", "behavior", "nutrition", "timeline", "feedback"];
+    /// A pet does not wear a collar any more.
+    COLLAR_UNPAIRED = "collar.unpaired", from ["auth"], to ["behavior"];
     /// An account is closed and to be forgotten, by those who keep something of its own.
     ACCOUNT_ERASING = "account.erasing", from ["auth"], to ["nutrition", "feedback"];
     /// Readings are on disk.

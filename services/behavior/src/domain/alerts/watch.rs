@@ -92,6 +92,8 @@ pub struct Watch {
     home: Option<Uuid>,
     /// Of a collar that tells no levels: where the pet has been since when, as far as fixes tell.
     rests: Option<Rests>,
+    /// When the pet's last collar was taken off it, microseconds since 1970, until another one is heard.
+    bare: Option<i64>,
 }
 
 /// A place that the pet has not left: since when, until which fix, latitude and longitude.
@@ -142,6 +144,8 @@ impl Watch {
             }
             return signals;
         };
+        // What was measured before its collar was taken off may come after that.
+        self.bare = self.bare.filter(|bare| last.at.as_microsecond() < *bare);
         if self.silent {
             self.silent = false;
             signals.push(signal(Kind::SilentCollar, false, last, Kind::SilentCollar.severity()));
@@ -191,10 +195,10 @@ impl Watch {
         };
         let wait = (SILENT_INTERVALS * middle(&self.gaps).max(middle(&self.arrivals)))
             .clamp(SILENT_LEAST, SILENT_MOST);
-        // What arrives days late says nothing of now.
+        // What arrives days late says nothing of now. Of a pet without a collar nothing is to be heard.
         self.arrived
             .zip(self.at)
-            .filter(|(arrived, at)| arrived - at < HOUR)
+            .filter(|(arrived, at)| arrived - at < HOUR && self.bare.is_none())
             .map(|(arrived, _)| arrived + wait)
     }
 
@@ -214,10 +218,35 @@ impl Watch {
         })
     }
 
+    /// Takes the pet's last collar off it, at an instant, unless something was heard of it since: what is over by that.
+    pub fn take_off(&mut self, at: jiff::Timestamp) -> Vec<Signal> {
+        let bare = at.as_microsecond();
+        if self.at.is_some_and(|heard| heard >= bare) {
+            return Vec::new();
+        }
+        (self.bare, self.silent, self.armed) = (Some(bare), false, false);
+        self.low.clear();
+        let over = |kind: Kind| Signal {
+            kind,
+            on: false,
+            at,
+            severity: kind.severity(),
+            zone: None,
+            evidence: Vec::new(),
+        };
+        vec![over(Kind::SilentCollar), over(Kind::BatteryLow)]
+    }
+
     /// Whether the collar was taken for silent, and nothing newer came since.
     #[must_use]
     pub const fn is_silent(&self) -> bool {
         self.silent
+    }
+
+    /// Whether the pet wears no collar, and all that came was measured before.
+    #[must_use]
+    pub const fn is_bare(&self) -> bool {
+        self.bare.is_some()
     }
 
     /// Breaths a minute asleep, of the nights that are over, the newest last.
@@ -366,7 +395,7 @@ impl Rests {
 /// The first byte of an encoded watch. Raised when the encoding changes otherwise than by fields at its end.
 const FORMAT: u8 = 1;
 /// As many zeros as fields were added at the end.
-const ADDED: usize = 10;
+const ADDED: usize = 11;
 
 pub(super) fn signal(kind: Kind, on: bool, report: &Report, severity: Severity) -> Signal {
     Signal { kind, on, at: report.at, severity, zone: None, evidence: Vec::new() }

@@ -125,6 +125,7 @@ fn message_of(topic: &Topic) -> &'static str {
     const OF: &[(&Topic, &str)] = &[
         (&topics::ACCESS_CHANGED, "petty.events.v1.AccessChanged"),
         (&topics::PET_CHANGED, "petty.events.v1.PetChanged"),
+        (&topics::COLLAR_UNPAIRED, "petty.events.v1.CollarUnpaired"),
         (&topics::PET_ERASING, "petty.events.v1.PetErasing"),
         (&topics::ACCOUNT_ERASING, "petty.events.v1.AccountErasing"),
         (&topics::READINGS_ACCEPTED, "petty.events.v1.ReadingsAccepted"),
