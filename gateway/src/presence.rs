@@ -76,7 +76,7 @@ impl Presence {
     pub fn shared(connector: &Connector, tasks: &Tasks, shutdown: &Shutdown) -> Self {
         let inner = Arc::new(Inner { pets: Mutex::default(), redis: Some(connector.shared()) });
         let (teller, draining) = (Arc::clone(&inner), shutdown.draining());
-        drop(tasks.spawn("presence", async move {
+        tasks.spawn_vital("presence", async move {
             tokio::pin!(draining);
             let say = Script::new(SAY);
             loop {
@@ -85,7 +85,7 @@ impl Presence {
                     () = tokio::time::sleep(PERIOD) => teller.tell(&say).await,
                 }
             }
-        }));
+        });
         Self { inner }
     }
 

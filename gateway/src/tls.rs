@@ -106,7 +106,7 @@ impl Tls {
     /// Looks at the files again and again, until the shutdown begins.
     pub fn watch(self: &Arc<Self>, tasks: &Tasks, shutdown: &Shutdown) {
         let (tls, draining) = (Arc::clone(self), shutdown.draining());
-        drop(tasks.spawn("http-certificates", async move {
+        tasks.spawn_vital("http-certificates", async move {
             tokio::pin!(draining);
             // What cannot be used is said once of each state of the files.
             let mut refused = [0; 32];
@@ -122,7 +122,7 @@ impl Tls {
                     );
                 }
             }
-        }));
+        });
     }
 
     async fn look(&self, refused: &mut [u8; 32]) -> anyhow::Result<()> {

@@ -74,7 +74,7 @@ impl Shared {
         });
         let teller = Arc::clone(&inner);
         let draining = shutdown.draining();
-        drop(tasks.spawn("quotas", async move {
+        tasks.spawn_vital("quotas", async move {
             tokio::pin!(draining);
             loop {
                 tokio::select! {
@@ -83,7 +83,7 @@ impl Shared {
                 }
             }
             teller.tell().await;
-        }));
+        });
         Self { inner }
     }
 

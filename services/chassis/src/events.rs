@@ -21,6 +21,7 @@ mod outbox_service;
 pub mod payload;
 pub mod redis;
 pub mod relay;
+mod standing;
 pub mod topics;
 pub mod versions;
 pub mod wake;

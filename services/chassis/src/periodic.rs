@@ -43,7 +43,7 @@ where
             () = repeat(service, name, interval, work) => {}
         }
     };
-    drop(context.tasks.spawn(name, repeating));
+    context.tasks.spawn_vital(name, repeating);
 }
 
 async fn repeat<W, F, E>(service: &'static str, name: &'static str, interval: Duration, work: W)

@@ -1,7 +1,7 @@
 //! Everything that runs beside a request.
 //!
-//! Invariants: no task outlives the shutdown, none dies unheard (a panic is logged with the task's name and counted), and
-//! every log line of a task says whose it is.
+//! Invariants: no task outlives the shutdown, none dies unheard (a panic is logged with the task's name and counted), one that the
+//! service would be silently wrong without does not die alone, and every log line of a task says whose it is.
 
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -102,17 +102,25 @@ impl Tasks {
         self.tracker.spawn(critical.instrument(self.span(name)))
     }
 
-    /// Runs what must be there until all others have ended; nobody waits for it.
+    /// Runs what goes on and on and would be missed by nobody before it is too late: where it panics, the shutdown begins with a
+    /// failure, and the service is started again with it. It may end by itself.
+    pub fn spawn_vital<F>(&self, name: &'static str, future: F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let _ending = self.tracker.spawn(self.vital(name, future).instrument(self.span(name)));
+    }
+
+    /// As [`Tasks::spawn_vital`], for what must be there until all others have ended; nobody waits for it.
     pub(crate) fn spawn_background<F>(&self, name: &'static str, future: F)
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let watched = self.watch(name, future);
         #[expect(
             clippy::disallowed_methods,
             reason = "the tracker would wait for it; the cancelling ends it"
         )]
-        tokio::spawn(async move { drop(watched.await) }.instrument(self.span(name)));
+        tokio::spawn(self.vital(name, future).instrument(self.span(name)));
     }
 
     /// Runs what blocks on a thread of its own.
@@ -168,19 +176,35 @@ impl Tasks {
     where
         F: Future<Output = ()> + Send + 'static,
     {
+        let watched = self.watch(name, future);
+        self.run_behind(name, async move { drop(watched.await) });
+    }
+
+    /// As [`Tasks::spawn_vital`], but where [`Tasks::spawn_behind`] runs it.
+    pub fn spawn_vital_behind<F>(&self, name: &'static str, future: F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.run_behind(name, self.vital(name, future));
+    }
+
+    fn run_behind<F>(&self, name: &'static str, watched: F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
         let runtime = tokio::runtime::Handle::current();
         let (give, given) = std::sync::mpsc::sync_channel(1);
         let thread = self.spawn_thread(name, move || {
             if let Ok(watched) = given.recv() {
-                let _ended: Result<(), Lost> = runtime.block_on(watched);
+                runtime.block_on(watched);
             }
         });
         match thread {
             // It has only just begun, and waits for this.
-            Ok(()) => drop(give.send(self.watch(name, future))),
+            Ok(()) => drop(give.send(watched)),
             Err(error) => {
                 tracing::warn!(task = name, %error, "a task that should give way to others has no thread");
-                drop(self.spawn(name, future));
+                drop(self.tracker.spawn(watched.instrument(self.span(name))));
             }
         }
     }
@@ -229,6 +253,21 @@ impl Tasks {
                     ended.map_err(|panic| Lost::Panicked(panicked(service, name, panic.as_ref())))
                 }
                 () = cancelled => Err(Lost::CutOff),
+            }
+        }
+    }
+
+    /// A panic of `future` is not its own affair.
+    fn vital<F>(&self, name: &'static str, future: F) -> impl Future<Output = ()> + Send + use<F>
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let (watched, shutdown) = (self.watch(name, future), self.shutdown.clone());
+        async move {
+            if let Err(Lost::Panicked(panic)) = watched.await
+                && !shutdown.is_draining()
+            {
+                shutdown.fail(format!("{name} panicked: {panic}"));
             }
         }
     }
@@ -322,131 +361,4 @@ pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> &str {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn tasks() -> (Tasks, Shutdown) {
-        let shutdown = Shutdown::new();
-        (Tasks::new(shutdown.clone()).of_service("auth", "a1"), shutdown)
-    }
-
-    fn panics(task: &str) -> bool {
-        telemetry::prometheus_text().lines().any(|line| {
-            line.starts_with("petty_task_panics_total{")
-                && line.contains(&format!("task=\"{task}\""))
-                && line.ends_with(" 1")
-        })
-    }
-
-    #[tokio::test]
-    async fn a_panic_is_counted_and_takes_nobody_along() {
-        let (tasks, shutdown) = tasks();
-        let panicking = tasks.spawn("panics_once", async { panic!("on purpose") });
-        let other = tasks.spawn("other", async { 7 });
-        assert_eq!(panicking.await.unwrap(), None::<()>);
-        assert_eq!(other.await.unwrap(), Some(7));
-        assert!(panics("panics_once"), "{}", telemetry::prometheus_text());
-        assert!(!shutdown.is_draining());
-    }
-
-    #[tokio::test]
-    async fn what_is_critical_takes_the_service_down_with_its_reason() {
-        for (task, reason) in [
-            (async { Ok(()) }.boxed(), "relay ended"),
-            (async { Err(anyhow::anyhow!("lost").context("redis")) }.boxed(), "relay: redis: lost"),
-            (async { panic!("on purpose") }.boxed(), "relay panicked: on purpose"),
-        ] {
-            let (tasks, shutdown) = tasks();
-            tasks.spawn_critical("relay", task);
-            shutdown.draining().await;
-            assert_eq!(shutdown.failure().as_deref(), Some(reason));
-        }
-    }
-
-    #[tokio::test]
-    async fn ending_while_draining_is_no_failure() {
-        let (tasks, shutdown) = tasks();
-        let draining = shutdown.draining();
-        tasks.spawn_critical("server", async move {
-            draining.await;
-            Ok(())
-        });
-        shutdown.begin();
-        assert!(tasks.wait(Duration::from_secs(5)).await);
-        assert_eq!(shutdown.failure(), None);
-    }
-
-    #[tokio::test]
-    async fn a_task_that_ignores_the_drain_is_dropped_after_the_grace() {
-        let (tasks, shutdown) = tasks();
-        let stubborn = tasks.spawn("stubborn", std::future::pending::<()>());
-        assert_eq!(tasks.running("stubborn"), 1);
-        shutdown.begin();
-        assert!(!tasks.wait(Duration::from_millis(20)).await);
-        assert!(shutdown.is_cancelled());
-        assert_eq!(stubborn.await.unwrap(), None);
-        assert_eq!(tasks.running("stubborn"), 0);
-    }
-
-    #[tokio::test]
-    async fn blocking_work_answers_or_is_reported_lost() {
-        let (tasks, _shutdown) = tasks();
-        assert_eq!(tasks.spawn_blocking("hash", || 3).await, Ok(3));
-        let lost = tasks.spawn_blocking("panics_blocking", || -> i32 { panic!("on purpose") }).await;
-        assert_eq!(lost, Err(TaskLost("panics_blocking")));
-        assert!(panics("panics_blocking"));
-    }
-
-    #[tokio::test]
-    async fn a_thread_gives_way_and_is_waited_for() {
-        let (tasks, shutdown) = tasks();
-        let (end, ended) = std::sync::mpsc::channel::<()>();
-        let (say, said) = tokio::sync::oneshot::channel();
-        tasks
-            .spawn_thread("busy", move || {
-                #[cfg(target_os = "linux")]
-                say.send(rustix::process::getpriority_process(None).unwrap()).unwrap();
-                #[cfg(not(target_os = "linux"))]
-                say.send(10).unwrap();
-                ended.recv().unwrap();
-            })
-            .unwrap();
-        assert_eq!((said.await.unwrap(), tasks.running("busy")), (10, 1));
-        #[cfg(target_os = "linux")]
-        assert_eq!(rustix::process::getpriority_process(None).unwrap(), 0);
-        shutdown.begin();
-        assert!(!tasks.wait(Duration::from_millis(20)).await);
-        end.send(()).unwrap();
-        assert!(tasks.wait(Duration::from_secs(5)).await);
-        assert_eq!(tasks.running("busy"), 0);
-
-        tasks.spawn_thread("panics_thread", || panic!("on purpose")).unwrap();
-        assert!(tasks.wait(Duration::from_secs(5)).await);
-        assert!(panics("panics_thread"));
-    }
-
-    #[tokio::test]
-    async fn what_gives_way_uses_the_runtime_and_ends_with_the_shutdown() {
-        let (tasks, shutdown) = tasks();
-        let (say, said) = tokio::sync::oneshot::channel();
-        tasks.spawn_behind("behind", async move {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-            #[cfg(target_os = "linux")]
-            say.send(rustix::process::getpriority_process(None).unwrap()).unwrap();
-            #[cfg(not(target_os = "linux"))]
-            say.send(10).unwrap();
-            std::future::pending::<()>().await;
-        });
-        assert_eq!(said.await.unwrap(), 10);
-        assert!(tasks.running("behind") > 0);
-        shutdown.begin();
-        assert!(!tasks.wait(Duration::from_millis(20)).await);
-        while tasks.running("behind") > 0 {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-
-        tasks.spawn_behind("panics_behind", async { panic!("on purpose") });
-        assert!(tasks.wait(Duration::from_secs(5)).await);
-        assert!(panics("panics_behind"));
-    }
-}
+mod tests;

@@ -111,7 +111,7 @@ impl Archive {
     /// Begins to write, until the drain.
     pub fn start(&self) {
         let archive = self.clone();
-        self.inner.context.tasks.spawn("archive", async move { archive.run().await });
+        self.inner.context.tasks.spawn_vital("archive", async move { archive.run().await });
     }
 
     async fn run(&self) {

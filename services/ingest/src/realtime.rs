@@ -93,12 +93,12 @@ impl Realtime {
         };
         let realtime = Self { inner: Arc::new(inner) };
         let (writer, draining) = (realtime.clone(), context.shutdown.draining());
-        drop(context.tasks.spawn("realtime", async move {
+        context.tasks.spawn_vital("realtime", async move {
             tokio::select! {
                 () = writer.write() => {}
                 () = draining => {}
             }
-        }));
+        });
         realtime
     }
 

@@ -58,7 +58,7 @@ impl Hub {
         };
         let hearing =
             hear(base.wake.listen(CHANNEL), base.db.clone(), seats.clone(), context.shutdown.clone());
-        drop(context.tasks.spawn("stream-hints", hearing));
+        context.tasks.spawn_vital("stream-hints", hearing);
         let db = base.db.clone();
         periodic::every(context, "stream-poll", POLL_INTERVAL, move || {
             let (db, seats) = (db.clone(), seats.clone());

@@ -153,7 +153,7 @@ impl Consumer {
     pub(super) fn start(self) -> Arc<Self> {
         let consumer = Arc::new(self);
         let tasks = consumer.context.tasks.clone();
-        tasks.spawn("event-consumer", reader::run(consumer.clone()));
+        tasks.spawn_vital("event-consumer", reader::run(consumer.clone()));
         consumer
     }
 

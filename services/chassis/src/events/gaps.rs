@@ -22,6 +22,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::consumer::Consumer;
+use super::standing::{self, Unmoved};
 use super::{Event, topics};
 use crate::error::ApiError;
 use crate::grpc::client::{Channel, Mesh};
@@ -37,7 +38,8 @@ const LONGEST_TURN: Duration = Duration::from_secs(30);
 /// Who does not read a shard waits so many times as long before it repairs it: whoever reads it will have begun, or cannot.
 const OF_OTHERS: u32 = 6;
 
-type Place = (&'static str, &'static str, i16);
+/// A topic, its producer, and a shard.
+pub(super) type Place = (&'static str, &'static str, i16);
 
 /// A shard that has not come as far as its producer.
 struct Standing {
@@ -81,6 +83,7 @@ struct Gaps {
     consumer: Arc<Consumer>,
     mesh: Mesh,
     standing: HashMap<Place, Standing>,
+    unmoved: Unmoved,
     repaired: Counter<u64>,
 }
 
@@ -91,8 +94,11 @@ pub(super) fn start(consumer: &Arc<Consumer>, mesh: &Mesh) {
             "Events that a stream lost and that were fetched again from their producer's outbox",
         )
         .build();
-    let gaps = Gaps { consumer: consumer.clone(), mesh: mesh.clone(), standing: HashMap::new(), repaired };
-    consumer.context.tasks.spawn("event-gaps", gaps.run());
+    let (consumer, mesh, unmoved) = (consumer.clone(), mesh.clone(), Unmoved::default());
+    standing::start(&consumer, unmoved.clone());
+    let tasks = consumer.context.tasks.clone();
+    let gaps = Gaps { consumer, mesh, standing: HashMap::new(), unmoved, repaired };
+    tasks.spawn_vital("event-gaps", gaps.run());
 }
 
 impl Gaps {
@@ -111,9 +117,9 @@ impl Gaps {
                 continue;
             }
             // Where it panics all gaps are waited for again.
-            let (consumer, mesh, repaired) =
-                (self.consumer.clone(), self.mesh.clone(), self.repaired.clone());
-            let anew = Self { consumer, mesh, standing: HashMap::new(), repaired };
+            let (consumer, mesh) = (self.consumer.clone(), self.mesh.clone());
+            let (unmoved, repaired) = (self.unmoved.clone(), self.repaired.clone());
+            let anew = Self { consumer, mesh, standing: HashMap::new(), unmoved, repaired };
             let (give, given) = oneshot::channel();
             let tasks = self.consumer.context.tasks.clone();
             // What is handled gives way to requests, as what workers handle does.
@@ -182,6 +188,7 @@ impl Gaps {
         let mut due = Vec::new();
         for (shard, progress) in progress(&self.consumer, topic, producer, &shards).await? {
             let (place, head) = ((topic, producer, shard), heads.get(&shard).copied().unwrap_or(0));
+            self.unmoved.seen(place, progress.frontier);
             if self.standing.get(&place).is_some_and(|known| progress.frontier >= known.head) {
                 self.close(place);
             }
@@ -219,6 +226,7 @@ impl Gaps {
     async fn repair(&mut self, Gap { place, progress: before }: Gap) -> Result<Option<Gap>, ApiError> {
         let (topic, producer, shard) = place;
         let Some(known) = self.standing.get_mut(&place) else { return Ok(None) };
+        self.unmoved.repaired(place, before.frontier);
         // Only up to what was handled already: what lies beyond is not missing.
         let last = before.ahead.map_or(known.head, |ahead| known.head.min(ahead - 1));
         let count = handle_page(&self.consumer, &self.mesh, place, (before.frontier + 1, last)).await?;
@@ -229,6 +237,7 @@ impl Gaps {
         self.repaired.add(u64::try_from(count).unwrap_or_default(), &labels);
         let after = progress(&self.consumer, topic, producer, &[shard]).await?;
         let Some((_, after)) = after.into_iter().next() else { return Ok(None) };
+        self.unmoved.seen(place, after.frontier);
         if after.frontier >= known.head {
             self.close(place);
             return Ok(None);

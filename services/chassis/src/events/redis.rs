@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use redis::aio::{ConnectionManager, ConnectionManagerConfig, MultiplexedConnection, PubSub};
-use redis::{AsyncConnectionConfig, Client, RedisResult};
+use redis::aio::{ConnectionLike, ConnectionManager, ConnectionManagerConfig, MultiplexedConnection, PubSub};
+use redis::{AsyncConnectionConfig, Client, FromRedisValue, Pipeline, RedisError, RedisResult};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::service::Context;
@@ -112,4 +112,20 @@ impl Connector {
             wanted.iter().filter(|(name, value)| found.get(*name).is_some_and(|found| found != value));
         Ok(lossy.map(|(name, _)| format!("{name} = {}", found[*name])).collect::<Vec<_>>().join(", "))
     }
+}
+
+/// What each command of a pipeline was answered, those that were refused as well. An empty one asks nothing.
+pub(super) async fn each<T: FromRedisValue>(
+    connection: &mut impl ConnectionLike,
+    pipeline: &mut Pipeline,
+) -> RedisResult<Vec<RedisResult<T>>> {
+    if pipeline.is_empty() {
+        return Ok(Vec::new());
+    }
+    pipeline.ignore_errors().query_async(connection).await
+}
+
+/// Whether it was refused because Redis has no memory left: what takes none is done all the same.
+pub(super) fn is_full(error: &RedisError) -> bool {
+    error.code() == Some("OOM")
 }

@@ -3,7 +3,12 @@
 //! Each shard has one holder at a time, by a lease. The holder first gives numbers, in a transaction that checks the lease,
 //! and only then sends, in the order of the numbers; a row is marked as sent once Redis answered. A crash between the two
 //! sends the same numbers again, which consumers know by the event's id.
+//!
+//! A Redis that is full refuses what is sent, and is full until something is trimmed away: so trimming and the heartbeat of auth come
+//! first, and none of the three waits for another to succeed.
 
+mod names;
+mod send;
 mod trim;
 
 use std::collections::{BTreeMap, HashMap};
@@ -11,13 +16,12 @@ use std::time::Duration;
 
 use futures::FutureExt as _;
 use jiff::civil::Date;
-use prost::Message as _;
 use redis::aio::ConnectionManager;
 use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::redis::Connector;
-use super::{Topic, outbox_service, topics};
+use super::{Topic, topics};
 use crate::access;
 use crate::postgres::{Db, Error};
 use crate::service::Context;
@@ -32,13 +36,8 @@ const POLL_INTERVAL: Duration = Duration::from_millis(100);
 const REST: (u32, Duration) = (10, Duration::from_secs(1));
 /// How long it goes on after a drain began.
 const LINGER: Duration = Duration::from_millis(300);
-const TRIM_INTERVAL: Duration = Duration::from_secs(2);
 /// So many rows are numbered at once.
 const BATCH: i64 = 500;
-/// So many rows of one stream are sent at once.
-const STREAM_BATCH: i64 = 100;
-/// About so many bytes are on their way to Redis at once, of all streams: it syncs its disk once for all that comes together.
-const PIPELINE_BYTES: usize = 4 << 20;
 
 /// What went wrong in one round; the next one may go well.
 #[derive(Debug, thiserror::Error)]
@@ -60,8 +59,9 @@ pub(super) struct Relay {
     replays: Vec<(i16, i64)>,
     renewed: Option<Instant>,
     beaten: Option<Instant>,
-    trimmed: Instant,
     topics: Vec<&'static Topic>,
+    sending: send::Sending,
+    trimming: trim::Trimming,
     /// Whether it rests. Not where somebody waits for an answer until something is sent.
     patient: bool,
     /// Whether the last round took as much as a round may, and so may have left some.
@@ -83,14 +83,15 @@ impl Relay {
             replays: Vec::new(),
             renewed: None,
             beaten: None,
-            trimmed: Instant::now(),
+            sending: send::Sending::default(),
+            trimming: trim::Trimming::default(),
             patient: !topics.contains(&&topics::ACCESS_CHANGED),
             topics,
             full: false,
             unsent: true,
         };
         if !relay.topics.is_empty() {
-            context.tasks.spawn("event-relay", relay.run());
+            context.tasks.spawn_vital("event-relay", relay.run());
         }
     }
 
@@ -155,14 +156,13 @@ impl Relay {
         if self.held.is_empty() {
             return Ok(0);
         }
-        self.number().await?;
-        let sent = self.send().await?;
-        self.beat().await?;
-        if self.trimmed.elapsed() >= TRIM_INTERVAL {
-            self.trimmed = Instant::now();
-            trim::trim(&mut self.redis, &self.topics, &self.held).await?;
+        if let Err(error) = self.trimming.trim(&mut self.redis, &self.topics, &self.held).await {
+            tracing::warn!(error = %error, "streams cannot be trimmed just now");
         }
-        Ok(sent)
+        let beaten = self.beat().await;
+        self.number().await?;
+        let sent = self.send().await;
+        beaten.and(sent)
     }
 
     async fn lease(&self) -> Result<Vec<(i16, i64)>, Error> {
@@ -259,87 +259,6 @@ impl Relay {
             .await?;
         self.full = numbered >= BATCH.unsigned_abs();
         Ok(())
-    }
-
-    /// Sends what has a number and was not sent, in the order of the numbers.
-    async fn send(&mut self) -> Result<usize, Fault> {
-        if !self.unsent {
-            return Ok(0);
-        }
-        // So many of each stream: one that is full does not hold up the others.
-        let sql = "-- unsent\nSELECT o.id, o.subject, o.version, o.created_at, o.schema_version, o.traceparent, o.payload, o.number,
-                   o.day, n.topic, n.shard FROM event_relay_numbers n CROSS JOIN LATERAL (
-                       SELECT * FROM event_outbox u WHERE u.topic = n.topic AND u.shard = n.shard
-                       AND u.sent_at IS NULL AND u.number IS NOT NULL ORDER BY u.number LIMIT $2
-                   ) o WHERE n.shard = ANY($1)";
-        let held = &self.held;
-        let rows =
-            self.db.read("unsent", |tx| async move { tx.query(sql, &[held, &STREAM_BATCH]).await }).await?;
-        let mut streams: BTreeMap<(&'static str, i16), (&'static Topic, Vec<&tokio_postgres::Row>)> =
-            BTreeMap::new();
-        for row in &rows {
-            let name: String = Error::column(row, "event_outbox", 9)?;
-            let Some(topic) = topics::named(&name) else { continue };
-            let shard = Error::column(row, "event_outbox", 10)?;
-            streams.entry((topic.name, shard)).or_insert_with(|| (topic, Vec::new())).1.push(row);
-        }
-        let most = usize::try_from(STREAM_BATCH).unwrap_or(usize::MAX);
-        self.full |= streams.values().any(|(_, rows)| rows.len() >= most);
-        let (mut ids, mut days) = (Vec::<Uuid>::new(), Vec::<Date>::new());
-        let mut waiting = false;
-        let lengths =
-            self.lengths(streams.iter().map(|((_, shard), (topic, _))| topic.stream(*shard))).await?;
-        let (mut pipeline, mut bytes) = (redis::pipe(), 0);
-        for (((_, shard), (topic, rows)), length) in streams.into_iter().zip(lengths) {
-            let key = topic.stream(shard);
-            let room = topic.stream_limit.saturating_sub(length);
-            if room < rows.len() && !topic.is_broadcast() {
-                waiting = true;
-                tracing::warn!(stream = key, length, "the stream is full; the rest waits in the outbox");
-            }
-            for row in rows.into_iter().take(if topic.is_broadcast() { usize::MAX } else { room }) {
-                let envelope =
-                    outbox_service::envelope(row, topic, shard, self.context.service)?.encode_to_vec();
-                bytes += envelope.len();
-                let command = pipeline.cmd("XADD").arg(&key);
-                if topic.is_broadcast() {
-                    command.arg("MAXLEN").arg("~").arg(topic.stream_limit);
-                }
-                command.arg("*").arg("e").arg(envelope).ignore();
-                ids.push(Error::column(row, "event_outbox", 0)?);
-                days.push(Error::column(row, "event_outbox", 8)?);
-                if bytes >= PIPELINE_BYTES {
-                    pipeline.query_async::<()>(&mut self.redis).await?;
-                    (pipeline, bytes) = (redis::pipe(), 0);
-                }
-            }
-        }
-        if bytes > 0 {
-            pipeline.query_async::<()>(&mut self.redis).await?;
-        }
-        if ids.is_empty() {
-            self.unsent = waiting;
-            return Ok(0);
-        }
-        let sql = "-- mark_sent\nUPDATE event_outbox o SET sent_at = now() FROM unnest($1::uuid[], $2::date[]) AS s (id, day)
-                   WHERE o.id = s.id AND o.day = s.day";
-        let (sent, days) = (&ids, &days);
-        self.db
-            .transaction("mark_sent", |tx| async move { tx.execute(sql, &[sent, days]).await.map(|_| ()) })
-            .await?;
-        Ok(ids.len())
-    }
-
-    /// How many entries these streams hold, in their order.
-    async fn lengths(&mut self, keys: impl Iterator<Item = String>) -> Result<Vec<usize>, Fault> {
-        let mut pipeline = redis::pipe();
-        for key in keys {
-            pipeline.cmd("XLEN").arg(key);
-        }
-        if pipeline.is_empty() {
-            return Ok(Vec::new());
-        }
-        Ok(pipeline.query_async(&mut self.redis).await?)
     }
 
     /// auth says that it is there, with the number last sent, so that a replica notices silence and what it missed.

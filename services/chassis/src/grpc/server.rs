@@ -137,7 +137,7 @@ impl BoundServer {
 
     async fn until_drained(self) -> Result<(), ServerError> {
         let Self { server: Server { context, mut routes, names }, listener, address } = self;
-        let (reporter, health) = tonic_health::server::health_reporter();
+        let (mut reporter, health) = tonic_health::server::health_reporter();
         let reflection = tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(petty_proto::FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
@@ -169,11 +169,16 @@ impl BoundServer {
         };
 
         let (readiness, shutdown) = (context.readiness.clone(), context.shutdown.clone());
-        context.tasks.spawn("grpc_health", async move {
+        context.tasks.spawn_vital("grpc_health", async move {
             while !shutdown.is_draining() {
                 let changes = readiness.changes();
                 report(&reporter, &names, readiness.is_ready()).await;
                 changes.await;
+            }
+            report(&reporter, &names, false).await;
+            // Who watches has been told that, hears no more, and keeps no drain waiting. Who asks is told it still.
+            for name in names.iter().copied().chain([""]) {
+                reporter.clear_service_status(name).await;
             }
             report(&reporter, &names, false).await;
         });

@@ -175,7 +175,7 @@ impl Certificates {
         let handshakes = Arc::new(Semaphore::new(HANDSHAKES));
         let (certificates, tasks) = (self.clone(), context.tasks.clone());
         let draining = context.shutdown.draining();
-        context.tasks.spawn("tls_accept", async move {
+        context.tasks.spawn_vital("tls_accept", async move {
             tokio::pin!(draining);
             loop {
                 let accepted = tokio::select! {

@@ -18,6 +18,7 @@ use uuid::Uuid;
 use crate::world::{GAP_GRACE, HANDLING_DEADLINE, Node, Setup, eventually};
 
 mod backlog;
+mod full;
 mod numbers;
 mod refused;
 mod repair;

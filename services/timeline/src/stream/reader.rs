@@ -41,7 +41,7 @@ pub(super) struct Unread;
 impl Reader {
     pub(super) fn start(context: &Context, db: &Db) -> Self {
         let (asks, waiting) = mpsc::channel(BATCH);
-        drop(context.tasks.spawn("stream-reader", run(waiting, db.clone(), context.shutdown.clone())));
+        context.tasks.spawn_vital("stream-reader", run(waiting, db.clone(), context.shutdown.clone()));
         Self { asks }
     }
 

@@ -1,4 +1,7 @@
 //! Reads entries of this replica's shards, beginning with what the reader before left, and hands each to the worker of its shard.
+//!
+//! A Redis that is full lets nobody make a group, and whatever is in it goes only by being handled: so groups are made only where they are
+//! missing, and streams whose group cannot be made yet hold up no others.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -7,7 +10,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use redis::aio::MultiplexedConnection;
-use redis::streams::{StreamAutoClaimOptions, StreamAutoClaimReply, StreamId, StreamKey, StreamReadReply};
+use redis::streams::{
+    StreamAutoClaimOptions, StreamAutoClaimReply, StreamId, StreamInfoGroupsReply, StreamKey, StreamReadReply,
+};
 use redis::{AsyncCommands as _, RedisError, RedisResult, Value};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::time::Instant;
@@ -15,6 +20,7 @@ use tokio::time::Instant;
 use super::shards::{self, Held, Shards};
 use super::turns::Turns;
 use super::{Consumer, worker};
+use crate::events::redis::{each, is_full};
 use crate::events::{Topic, topics};
 
 /// So many entries of a stream are read at once at most, and before it is known how large they are.
@@ -27,6 +33,8 @@ const QUEUE: usize = worker::TOGETHER;
 const BYTES: usize = 2 << 20;
 /// So long is waited for what comes, at most: a quarter of a lease.
 const BLOCK: Duration = Duration::from_secs(1);
+/// Groups that could not be made are asked for so often.
+const GROUPS_INTERVAL: Duration = Duration::from_secs(1);
 /// Shards are handled side by side by so many workers, each in order.
 const WORKERS: usize = 4;
 
@@ -57,6 +65,9 @@ pub(super) enum Item {
 struct Reader {
     consumer: Arc<Consumer>,
     sources: Vec<Source>,
+    /// The streams whose group could not be made, and when that was tried.
+    without_group: BTreeSet<String>,
+    tried: Instant,
     queues: Vec<mpsc::Sender<Item>>,
     room: Arc<Semaphore>,
     held: watch::Receiver<Held>,
@@ -82,7 +93,7 @@ pub(super) async fn run(consumer: Arc<Consumer>) {
             let (sender, receiver) = mpsc::channel(QUEUE);
             // Requests come first: what follows from events may come a moment later.
             let worker = worker::run(consumer.clone(), receiver, turns.clone(), done_with.clone());
-            consumer.context.tasks.spawn_behind("event-worker", worker);
+            consumer.context.tasks.spawn_vital_behind("event-worker", worker);
             sender
         })
         .collect();
@@ -92,7 +103,21 @@ pub(super) async fn run(consumer: Arc<Consumer>) {
     let room = Arc::new(Semaphore::new(BYTES));
     let (reading, pause) = (BTreeSet::new(), Duration::from_millis(50));
     let batch = FIRST_BATCH;
-    let mut reader = Reader { consumer, sources, queues, room, held, leave, reading, cut_off, pause, batch };
+    let (without_group, tried) = (BTreeSet::new(), Instant::now());
+    let mut reader = Reader {
+        consumer,
+        sources,
+        without_group,
+        tried,
+        queues,
+        room,
+        held,
+        leave,
+        reading,
+        cut_off,
+        pause,
+        batch,
+    };
     loop {
         tokio::select! {
             () = shutdown.draining() => return,
@@ -115,7 +140,7 @@ impl Reader {
         let lease = self.consumer.lease();
         let block = (lease / 4).min(BLOCK);
         let mut connection = self.consumer.redis.dedicated(block + Duration::from_secs(2)).await?;
-        make_groups(&mut connection, self.consumer.context.service, &self.sources).await?;
+        self.make_groups(&mut connection).await?;
         self.cut_off.store(false, Ordering::Release);
         // What the connection before may have been sent and nobody saw is claimed like what another reader left.
         let mut begun = BTreeSet::new();
@@ -139,6 +164,9 @@ impl Reader {
                 }
                 continue;
             }
+            if !self.without_group.is_empty() && self.tried.elapsed() >= GROUPS_INTERVAL {
+                self.make_groups(&mut connection).await?;
+            }
             self.read_new(&mut connection, block).await?;
             if claimed.elapsed() >= lease / 2 {
                 claimed = Instant::now();
@@ -155,7 +183,14 @@ impl Reader {
         let mut command = redis::cmd("XREADGROUP");
         command.arg("GROUP").arg(group).arg(name).arg("COUNT").arg(self.batch);
         command.arg("BLOCK").arg(block.as_millis().to_string()).arg("STREAMS");
-        let sources = || self.sources.iter().filter(|source| self.reading.contains(&source.shard));
+        let sources = || {
+            let with_group = self.sources.iter().filter(|source| !self.without_group.contains(&source.key));
+            with_group.filter(|source| self.reading.contains(&source.shard))
+        };
+        if sources().next().is_none() {
+            tokio::time::sleep(block.min(GROUPS_INTERVAL)).await;
+            return Ok(());
+        }
         for source in sources() {
             command.arg(&source.key);
         }
@@ -175,14 +210,14 @@ impl Reader {
                 Ok(())
             }
             // The stream was flushed: the groups begin at 0 again.
-            Err(error) if is_no_group(&error) => make_groups(connection, group, &self.sources).await,
+            Err(error) if is_no_group(&error) => self.make_groups(connection).await,
             Err(error) => Err(error),
         }
     }
 
     /// Takes over a shard's entries that were read so long ago and that nobody acknowledged, the oldest first.
     async fn claim(
-        &self,
+        &mut self,
         connection: &mut MultiplexedConnection,
         shard: i16,
         idle: Duration,
@@ -190,7 +225,9 @@ impl Reader {
         let group = self.consumer.context.service;
         let name = self.consumer.context.base.instance.as_str();
         let idle = usize::try_from(idle.as_millis()).unwrap_or(usize::MAX);
-        for source in self.sources.iter().filter(|source| source.shard == shard) {
+        let mut flushed = false;
+        let with_group = self.sources.iter().filter(|source| !self.without_group.contains(&source.key));
+        for source in with_group.filter(|source| source.shard == shard) {
             let mut from = "0-0".to_owned();
             loop {
                 let options = StreamAutoClaimOptions::default().count(self.batch);
@@ -202,7 +239,7 @@ impl Reader {
                         from = reply.next_stream_id;
                     }
                     Err(error) if is_no_group(&error) => {
-                        make_groups(connection, group, &self.sources).await?;
+                        flushed = true;
                         break;
                     }
                     Err(error) => return Err(error),
@@ -212,6 +249,46 @@ impl Reader {
                 }
             }
         }
+        if flushed { self.make_groups(connection).await } else { Ok(()) }
+    }
+
+    /// Makes the groups that are missing. A full Redis refuses that, even of one that is there.
+    async fn make_groups(&mut self, connection: &mut MultiplexedConnection) -> RedisResult<()> {
+        let group = self.consumer.context.service;
+        self.tried = Instant::now();
+        let mut infos = redis::pipe();
+        for source in &self.sources {
+            infos.xinfo_groups(&source.key);
+        }
+        let infos = each::<StreamInfoGroupsReply>(connection, &mut infos).await?;
+        // A stream that is not there is an error as well; of any other error the making says more.
+        let is_missing = |info: &RedisResult<StreamInfoGroupsReply>| {
+            info.as_ref().map_or(true, |info| info.groups.iter().all(|known| known.name != group))
+        };
+        let missing: Vec<&Source> = self
+            .sources
+            .iter()
+            .zip(&infos)
+            .filter_map(|(source, info)| is_missing(info).then_some(source))
+            .collect();
+        let mut makes = redis::pipe();
+        for source in &missing {
+            makes.xgroup_create_mkstream(&source.key, group, "0");
+        }
+        let made = each::<Value>(connection, &mut makes).await?;
+        let mut without = BTreeSet::new();
+        for (source, made) in missing.into_iter().zip(made) {
+            match made {
+                Err(error) if is_full(&error) => drop(without.insert(source.key.clone())),
+                Err(error) if error.code() != Some("BUSYGROUP") => return Err(error),
+                Ok(_) | Err(_) => {}
+            }
+        }
+        if self.without_group.is_empty() && !without.is_empty() {
+            let streams = without.len();
+            tracing::warn!(streams, "the events Redis is full: some streams cannot be read yet");
+        }
+        self.without_group = without;
         Ok(())
     }
 
@@ -251,21 +328,6 @@ fn batch(streams: &[StreamKey], sources: usize) -> Option<usize> {
     let entries = || streams.iter().flat_map(|stream| &stream.ids);
     let mean = entries().map(|entry| bytes(entry).len()).sum::<usize>().checked_div(entries().count())?;
     Some((BYTES / sources.max(1) / mean.max(1)).clamp(1, BATCH))
-}
-
-async fn make_groups(
-    connection: &mut MultiplexedConnection,
-    group: &str,
-    sources: &[Source],
-) -> RedisResult<()> {
-    for source in sources {
-        let made: RedisResult<()> = connection.xgroup_create_mkstream(&source.key, group, "0").await;
-        match made {
-            Err(error) if error.code() != Some("BUSYGROUP") => return Err(error),
-            Ok(()) | Err(_) => {}
-        }
-    }
-    Ok(())
 }
 
 fn is_no_group(error: &RedisError) -> bool {

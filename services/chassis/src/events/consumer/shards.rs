@@ -83,7 +83,7 @@ pub(super) fn start(consumer: &Arc<Consumer>) -> Shards {
         cut_off: cut_off.clone(),
         cut_off_since: None,
     };
-    consumer.context.tasks.spawn("event-shards", keeper.run());
+    consumer.context.tasks.spawn_vital("event-shards", keeper.run());
     Shards { held: seen, leave: asked, done_with, cut_off }
 }
 
@@ -98,7 +98,8 @@ impl Keeper {
         let service = [KeyValue::new("service", self.consumer.context.service)];
         while !shutdown.is_draining() {
             self.renew().await;
-            gauge.record(u64::try_from(self.held.borrow().shards.len()).unwrap_or_default(), &service);
+            let read = self.held.borrow().for_at_least(Duration::ZERO).len();
+            gauge.record(u64::try_from(read).unwrap_or_default(), &service);
             let next = Instant::now() + interval;
             loop {
                 tokio::select! {
@@ -113,6 +114,8 @@ impl Keeper {
                 }
             }
         }
+        // It would go on saying what it said last.
+        gauge.record(0, &service);
         // Readers stop by themselves; what workers have begun is finished before another replica takes over.
         tokio::select! {
             () = shutdown.cancelled() => return,

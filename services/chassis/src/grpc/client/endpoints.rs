@@ -48,6 +48,8 @@ struct Shared {
     tls: Option<Connector>,
     current: RwLock<Arc<[Arc<Endpoint>]>>,
     resolution: Mutex<Resolution>,
+    /// What each of the URIs was last resolved to.
+    found: Mutex<Vec<Vec<Uri>>>,
     next: AtomicUsize,
 }
 
@@ -92,6 +94,7 @@ impl Endpoints {
             tls,
             current: RwLock::new(fixed.into()),
             resolution: Mutex::default(),
+            found: Mutex::default(),
             next: AtomicUsize::new(0),
         };
         Self { shared: Arc::new(shared), tasks }
@@ -104,6 +107,7 @@ impl Endpoints {
             tls: None,
             current: RwLock::new(Arc::new([])),
             resolution: Mutex::default(),
+            found: Mutex::default(),
             next: AtomicUsize::new(0),
         };
         Self { shared: Arc::new(shared), tasks }
@@ -161,20 +165,25 @@ impl Shared {
 
     async fn resolve_now(&self) {
         let known = self.snapshot();
+        let before = std::mem::take(&mut *self.found.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut found = Vec::with_capacity(self.uris.len());
+        for (index, uri) in self.uris.iter().enumerate() {
+            // A name server that is away takes nothing away: what it does not know just now is where it was.
+            let addresses = addresses(uri).await.filter(|addresses| !addresses.is_empty());
+            found.push(addresses.or_else(|| before.get(index).cloned()).unwrap_or_default());
+        }
         let mut resolved: Vec<Arc<Endpoint>> = Vec::new();
-        for uri in &self.uris {
-            for uri in addresses(uri).await {
-                let address = uri.to_string();
-                if resolved.iter().any(|endpoint| endpoint.address == address) {
-                    continue;
-                }
-                match known.iter().find(|endpoint| endpoint.address == address) {
-                    Some(endpoint) => resolved.push(Arc::clone(endpoint)),
-                    None => resolved.push(Arc::new(Endpoint::new(&uri, self.tls.as_ref()))),
-                }
+        for uri in found.iter().flatten() {
+            let address = uri.to_string();
+            if resolved.iter().any(|endpoint| endpoint.address == address) {
+                continue;
+            }
+            match known.iter().find(|endpoint| endpoint.address == address) {
+                Some(endpoint) => resolved.push(Arc::clone(endpoint)),
+                None => resolved.push(Arc::new(Endpoint::new(uri, self.tls.as_ref()))),
             }
         }
-        // A name server that is away takes nothing away.
+        *self.found.lock().unwrap_or_else(PoisonError::into_inner) = found;
         if !resolved.is_empty() {
             *self.current.write().unwrap_or_else(PoisonError::into_inner) = resolved.into();
         }
@@ -287,21 +296,44 @@ fn without_tls(uri: &Uri) -> Uri {
     Uri::from_parts(parts).unwrap_or_else(|_| uri.clone())
 }
 
-/// An endpoint's addresses, as URIs.
-async fn addresses(uri: &Uri) -> Vec<Uri> {
-    let (Some(authority), Some(scheme)) = (uri.authority(), uri.scheme_str()) else { return Vec::new() };
+/// An endpoint's addresses, as URIs; `None` where nobody says them just now.
+async fn addresses(uri: &Uri) -> Option<Vec<Uri>> {
+    let (authority, scheme) = (uri.authority()?, uri.scheme_str()?);
     if !is_name(uri) {
-        return vec![uri.clone()];
+        return Some(vec![uri.clone()]);
     }
     match tokio::time::timeout(RESOLVE, tokio::net::lookup_host(authority.as_str())).await {
-        Ok(Ok(found)) => found.filter_map(|address| format!("{scheme}://{address}").parse().ok()).collect(),
+        Ok(Ok(found)) => {
+            Some(found.filter_map(|address| format!("{scheme}://{address}").parse().ok()).collect())
+        }
         Ok(Err(error)) => {
             tracing::warn!(authority = authority.as_str(), %error, "a name cannot be resolved");
-            Vec::new()
+            None
         }
         Err(_) => {
             tracing::warn!(authority = authority.as_str(), "a name was not resolved in time");
-            Vec::new()
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shutdown::Shutdown;
+
+    #[tokio::test]
+    async fn a_name_that_cannot_be_resolved_just_now_takes_no_endpoint_away() {
+        let uri = |text: &str| text.parse::<Uri>().unwrap();
+        let uris = vec![uri("http://localhost:1"), uri("http://away.invalid:2")];
+        let endpoints = Endpoints::new(uris, None, Tasks::new(Shutdown::new()));
+        *endpoints.shared.found.lock().unwrap() = vec![Vec::new(), vec![uri("http://192.0.2.1:2")]];
+        for _ in 0..2 {
+            endpoints.shared.resolve_now().await;
+            let known = endpoints.shared.snapshot();
+            let known: Vec<&str> = known.iter().map(|endpoint| endpoint.address()).collect();
+            assert!(known.contains(&"http://127.0.0.1:1/"), "{known:?}");
+            assert!(known.contains(&"http://192.0.2.1:2/"), "{known:?}");
         }
     }
 }

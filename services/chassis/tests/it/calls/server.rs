@@ -189,6 +189,29 @@ async fn health_follows_readiness() {
 }
 
 #[tokio::test]
+async fn who_watches_health_hears_of_the_drain_and_holds_it_up_no_longer() {
+    let keys = Keys::new();
+    let node = Node::start(&keys.environment("auth"), vec![Act::Answer]).await;
+    let mut client = HealthClient::new(stranger(&node).await);
+    let mut watches = Vec::new();
+    for service in ["", "petty.auth.v1.AccountService"] {
+        let request = HealthCheckRequest { service: service.to_owned() };
+        let mut watch = client.watch(request).await.unwrap().into_inner();
+        let first = watch.message().await.unwrap().unwrap();
+        assert_eq!(first.status(), ServingStatus::Serving);
+        watches.push(watch);
+    }
+    node.context.shutdown.begin();
+    for mut watch in watches {
+        let told = watch.message().await.unwrap().map(|told| told.status());
+        assert_eq!(told, Some(ServingStatus::NotServing));
+        let end = tokio::time::timeout(Duration::from_secs(5), watch.message()).await;
+        assert!(matches!(end, Ok(Ok(None))), "{end:?}");
+    }
+    assert!(node.context.tasks.wait(Duration::from_secs(5)).await, "nothing had to be cut off");
+}
+
+#[tokio::test]
 async fn reflection_knows_our_services() {
     use tonic_reflection::pb::v1::ServerReflectionRequest;
     use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;

@@ -13,6 +13,16 @@ use uuid::Uuid;
 use super::{DEAD, Notebook, Turnstile, World, applied, count, flush, pets, sorted};
 use crate::world::{Node, eventually};
 
+/// Seconds, as the consumers of this process were told last.
+fn oldest_unhandled() -> f64 {
+    let text = petty_chassis::telemetry::prometheus_text();
+    let line = text.lines().find(|line| {
+        line.starts_with("petty_events_oldest_unhandled_seconds{")
+            && line.contains("topic=\"readings.accepted\"")
+    });
+    line.and_then(|line| line.rsplit(' ').next()?.parse().ok()).unwrap_or(-1.0)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_waits_in_its_stream_is_not_taken_for_lost() {
     let world = World::new("backlog").await;
@@ -32,11 +42,13 @@ async fn what_waits_in_its_stream_is_not_taken_for_lost() {
     // Time itself is what is tested: four times the grace, in which the others wait behind the first.
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert_eq!(notebook.splits.load(Ordering::Acquire), begun, "nothing was fetched");
+    eventually("it is told that nothing moves", || async { oldest_unhandled() > 2.0 }).await;
     turnstile.open.store(true, Ordering::Release);
     turnstile.go.notify_one();
     let expected = sorted(expected);
     eventually("everything is applied once", || async { applied(&consumer.base.db).await == expected }).await;
     assert_eq!(notebook.splits.load(Ordering::Acquire), 20, "each was handled once");
+    eventually("and that nothing waits", || async { oldest_unhandled() < 0.1 }).await;
     // What was read before the first transaction began is in that, and what waited behind it in the next.
     let transactions = "-- transactions\nSELECT count(DISTINCT xmin::text) FROM applied";
     assert!(count(&consumer.base.db, transactions).await <= 2, "what waited was handled together");
