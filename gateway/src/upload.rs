@@ -2,10 +2,12 @@
 //!
 //! Invariants: no more of an upload is in memory than one request's lines and a little of what unpacks; each line stands alone;
 //! a line is read no further than the lines before it were answered, so that a service that is slow makes the client slow; an
-//! upload has one of the service's places while a batch of it is being answered, and none while it waits for anything else.
+//! upload has one of the service's places while a batch of it is being answered, and none while it waits for anything else; however
+//! much unpacks from little, others have their turn in between.
 
 mod lines;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -30,12 +32,17 @@ use crate::routes::Route;
 use crate::schema::{Kind, Schema};
 use crate::upstream::{Answer, Exchange, RequestMessage, Upstreams, carrying, within};
 
-use lines::{Line, Lines};
+use lines::{Line, Lines, Next};
 
 /// The most readings of a request to the service.
 const MOST: usize = 1_000;
 /// So many refused lines are listed.
 const MOST_LISTED: usize = 1_000;
+/// So many more lines than there are readings may be none, blank ones too: what is no upload is not read to its end.
+const MOST_UNREADABLE: usize = 100_000;
+/// So many bytes are looked through before others have their turn, and a line counts as so many more: about half a millisecond.
+const TURN: usize = 64 << 10;
+const LINE: usize = 256;
 /// How often what cannot be taken just now is sent again, and how long at most is waited in between. The client waits as long,
 /// by its own connection.
 const TRIES: u32 = 6;
@@ -60,6 +67,13 @@ struct Upload<'a> {
     numbers: Vec<usize>,
     /// The first line that is not known to be answered.
     answered: usize,
+    /// How many lines were readings, and how many were none.
+    readings: usize,
+    unreadable: usize,
+    /// How many bytes were looked through since others had their turn.
+    looked: usize,
+    /// The first lines that were refused, by their numbers.
+    rejected: BTreeMap<usize, RejectedReading>,
     answer: UploadReadingsResponse,
 }
 
@@ -106,11 +120,16 @@ impl Uploads {
             waiting: Vec::new(),
             numbers: Vec::new(),
             answered: 0,
+            readings: 0,
+            unreadable: 0,
+            looked: 0,
+            rejected: BTreeMap::new(),
             answer: UploadReadingsResponse::default(),
         };
         let taking = upload.take(lines, body, self.read_timeout);
         let taken = tokio::time::timeout(LONGEST, taking).await;
         taken.unwrap_or_else(|_| Err(too_slow())).map_err(|problem| upload.how_far(problem))?;
+        upload.answer.rejected = upload.rejected.into_values().collect();
         let body = serde_json::to_vec(&upload.answer).map_err(|error| {
             tracing::error!(%error, "an upload's answer has no JSON");
             Problem::internal()
@@ -130,8 +149,12 @@ impl Upload<'_> {
             let Some(frame) = frame else { break };
             let Ok(data) = frame.map_err(|_| broken())?.into_data() else { continue };
             lines.feed(data);
-            while let Some(line) = lines.next()? {
-                self.line(line).await?;
+            loop {
+                match lines.next()? {
+                    Next::Line(line) => self.line(line).await?,
+                    Next::Bytes(bytes) => self.looked_through(bytes).await,
+                    Next::Nothing => break,
+                }
             }
         }
         while let Some(line) = lines.rest()? {
@@ -145,30 +168,53 @@ impl Upload<'_> {
 
     async fn line(&mut self, line: Line) -> Result<(), Problem> {
         let Line { number, text } = line;
+        self.looked_through(LINE + text.as_ref().map_or(0, Vec::len)).await;
         let read = match text {
             None => Err(FieldFault::new("body", "is a line of more than 16384 bytes")),
-            Some(text) if text.trim_ascii().is_empty() => return Ok(()),
+            Some(text) if text.trim_ascii().is_empty() => return self.unreadable(),
             Some(text) => read(&text),
         };
         match read {
             Ok(reading) => {
+                self.readings += 1;
                 self.waiting.push(reading);
                 self.numbers.push(number);
             }
             Err(FieldFault { field, reason }) => {
                 self.reject(number, field, reason.into_owned(), "MALFORMED".to_owned());
+                self.unreadable()?;
             }
         }
         if self.waiting.len() == MOST { self.send(number + 1).await } else { Ok(()) }
     }
 
-    fn reject(&mut self, number: usize, field: String, reason: String, code: String) {
-        if self.answer.rejected.len() == MOST_LISTED {
-            self.answer.unlisted = self.answer.unlisted.saturating_add(1);
-            return;
+    /// Counts a line that is no reading.
+    fn unreadable(&mut self) -> Result<(), Problem> {
+        self.unreadable += 1;
+        if self.unreadable <= self.readings + MOST_UNREADABLE {
+            return Ok(());
         }
+        let reason = "has 100000 more lines that are no readings than lines that are";
+        Err(Problem::invalid(vec![FieldFault::new("body", reason)]))
+    }
+
+    /// Lets others have their turn from time to time: the lines of what came at once may be many, and none need wait for anything.
+    async fn looked_through(&mut self, bytes: usize) {
+        self.looked += bytes;
+        if self.looked >= TURN {
+            self.looked = 0;
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Lists a line, if it is one of the first: what a service refuses is known later than what is no reading.
+    fn reject(&mut self, number: usize, field: String, reason: String, code: String) {
         let index = i32::try_from(number).unwrap_or(i32::MAX);
-        self.answer.rejected.push(RejectedReading { index, field, reason, code });
+        self.rejected.insert(number, RejectedReading { index, field, reason, code });
+        if self.rejected.len() > MOST_LISTED {
+            self.rejected.pop_last();
+            self.answer.unlisted = self.answer.unlisted.saturating_add(1);
+        }
     }
 
     /// Sends what waits; then the lines below `end` are answered for.
@@ -184,7 +230,6 @@ impl Upload<'_> {
                 let number = usize::try_from(index).ok().and_then(|index| numbers.get(index));
                 self.reject(number.copied().unwrap_or_default(), field, reason, code);
             }
-            self.answer.rejected.sort_by_key(|rejected| rejected.index);
         }
         self.answered = end;
         Ok(())

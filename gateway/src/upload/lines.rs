@@ -25,6 +25,15 @@ pub(super) struct Line {
     pub(super) text: Option<Vec<u8>>,
 }
 
+/// What is next of what was fed.
+pub(super) enum Next {
+    Line(Line),
+    /// No line has ended yet; so many bytes more are looked through.
+    Bytes(usize),
+    /// All was taken.
+    Nothing,
+}
+
 /// What has arrived and is no line yet.
 pub(super) struct Lines {
     /// As it came.
@@ -67,25 +76,20 @@ impl Lines {
         self.count
     }
 
-    /// The next line, if it has ended.
-    pub(super) fn next(&mut self) -> Result<Option<Line>, Problem> {
-        loop {
-            let end = self.plain[self.searched..].iter().position(|byte| *byte == b'\n');
-            if let Some(end) = end.map(|end| self.searched + end) {
-                let text = self.plain[self.taken..end].to_vec();
-                (self.taken, self.searched) = (end + 1, end + 1);
-                return Ok(Some(self.ended(text)));
-            }
-            self.searched = self.plain.len();
-            if self.plain.len() - self.taken > LONGEST_LINE {
-                self.skipping = true;
-                self.taken = self.plain.len();
-            }
-            if self.input.is_empty() {
-                return Ok(None);
-            }
-            self.unpack()?;
+    /// The next line, if it has ended; a little is unpacked at once, and no more.
+    pub(super) fn next(&mut self) -> Result<Next, Problem> {
+        let end = self.plain[self.searched..].iter().position(|byte| *byte == b'\n');
+        if let Some(end) = end.map(|end| self.searched + end) {
+            let text = self.plain[self.taken..end].to_vec();
+            (self.taken, self.searched) = (end + 1, end + 1);
+            return Ok(Next::Line(self.ended(text)));
         }
+        self.searched = self.plain.len();
+        if self.plain.len() - self.taken > LONGEST_LINE {
+            self.skipping = true;
+            self.taken = self.plain.len();
+        }
+        if self.input.is_empty() { Ok(Next::Nothing) } else { self.unpack().map(Next::Bytes) }
     }
 
     /// The lines that are left, the last of which need not end. Nothing more is fed.
@@ -96,7 +100,7 @@ impl Lines {
             let more = std::mem::take(unpacker.get_mut());
             self.add(&more)?;
         }
-        if let Some(line) = self.next()? {
+        if let Next::Line(line) = self.next()? {
             return Ok(Some(line));
         }
         let text = self.plain.split_off(self.taken);
@@ -111,8 +115,8 @@ impl Lines {
         Line { number, text: (!skipped).then_some(text) }
     }
 
-    /// Unpacks a little of the input.
-    fn unpack(&mut self) -> Result<(), Problem> {
+    /// Unpacks a little of the input; how many bytes that made.
+    fn unpack(&mut self) -> Result<usize, Problem> {
         self.plain.drain(..self.taken);
         self.searched -= self.taken;
         self.taken = 0;
@@ -131,13 +135,13 @@ impl Lines {
         self.add(&more)
     }
 
-    fn add(&mut self, more: &[u8]) -> Result<(), Problem> {
+    fn add(&mut self, more: &[u8]) -> Result<usize, Problem> {
         self.bytes += more.len();
         if self.bytes > self.most_bytes {
             return Err(too_large_problem(self.most_bytes));
         }
         self.plain.extend_from_slice(more);
-        Ok(())
+        Ok(more.len())
     }
 }
 
@@ -165,8 +169,12 @@ mod tests {
         };
         for piece in body.chunks(piece) {
             lines.feed(Bytes::copy_from_slice(piece));
-            while let Some(line) = lines.next().map_err(|problem| problem.status.as_u16())? {
-                note(line);
+            loop {
+                match lines.next().map_err(|problem| problem.status.as_u16())? {
+                    Next::Line(line) => note(line),
+                    Next::Bytes(bytes) => assert!(bytes <= 512 << 10, "{bytes} bytes at once"),
+                    Next::Nothing => break,
+                }
             }
             assert!(lines.plain.len() <= 512 << 10, "{} bytes ahead", lines.plain.len());
         }

@@ -2,11 +2,13 @@
 
 use std::fmt::Write as _;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use petty_gateway::Limits;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 
 use crate::limits::gzip;
 use crate::world::{Reply, World, eventually};
@@ -102,6 +104,69 @@ async fn each_line_stands_alone() {
     let answer = upload(&world, &[], format!("{}{}", "x\n".repeat(1_500), line("collar-1"))).await.json();
     assert_eq!(answer["rejected"].as_array().unwrap().len(), 1_000);
     assert_eq!((&answer["accepted"], &answer["unlisted"]), (&json!(1), &json!(500)));
+}
+
+#[tokio::test]
+async fn the_first_lines_that_are_refused_are_listed_whoever_refuses_them() {
+    let world = World::new().await;
+    // What is no reading is known before the service is asked about the lines before.
+    let body = [line("nobodys").repeat(600), "x\n".repeat(1_500), line("nobodys").repeat(600)].concat();
+    let answer = upload(&world, &[], body).await.json();
+    let rejected = answer["rejected"].as_array().unwrap();
+    let indices: Vec<u64> = rejected.iter().map(|one| one["index"].as_u64().unwrap()).collect();
+    assert_eq!(indices, (0..1_000).collect::<Vec<u64>>());
+    assert_eq!(
+        (&rejected[599]["code"], &rejected[600]["code"]),
+        (&json!("COLLAR_NOT_FOUND"), &json!("MALFORMED"))
+    );
+    assert_eq!((&answer["accepted"], &answer["unlisted"]), (&json!(0), &json!(1_700)));
+}
+
+/// The longest time for which nothing else had a turn while this was done, and how long it took. All are on one thread.
+async fn longest_turn<T>(doing: impl Future<Output = T>) -> (T, Duration, Duration) {
+    let began = Instant::now();
+    let mut longest = Duration::ZERO;
+    let others = async {
+        loop {
+            let before = Instant::now();
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            longest = longest.max(before.elapsed());
+        }
+    };
+    let done = tokio::select! {
+        done = doing => done,
+        () = others => unreachable!("it has no end"),
+    };
+    (done, longest, began.elapsed())
+}
+
+#[tokio::test]
+async fn others_have_their_turn_beside_what_is_much_of_little() {
+    let world = World::new().await;
+    let packed = ("content-encoding", "gzip");
+    let (short, long) = ("x\n".repeat(99_000), format!("[{}0]\n", "0,".repeat(1_500)).repeat(1_000));
+    // Each comes at once, in some kilobytes: many lines, dear ones, and one that does not end.
+    for body in [short.into_bytes(), long.into_bytes(), vec![b'x'; 32 << 20]] {
+        let (reply, longest, took) = longest_turn(upload(&world, &[packed], gzip(&body))).await;
+        assert_eq!(reply.status, 200, "{reply:?}");
+        assert!(longest < took / 2, "{longest:?} of {took:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_hardly_a_reading_is_not_read_to_its_end() {
+    let world = World::new().await;
+    let packed = ("content-encoding", "gzip");
+    for nothing in ["x\n", "\n"] {
+        let body = [lines(1_000), nothing.repeat(300_000)].concat();
+        let reply = upload(&world, &[packed], gzip(body.as_bytes())).await;
+        assert_eq!(reply.problem(), (400, "INVALID_ARGUMENT".to_owned()));
+        let errors = &reply.json()["errors"];
+        assert_eq!((&errors[0]["field"], &errors[1]["field"]), (&json!("body"), &json!("lines[1000]")));
+    }
+    // As many as there are readings, and more, are no harm.
+    let body = lines(2_000).replace('\n', "\n\n\n");
+    assert_eq!(upload(&world, &[], body).await.json()["accepted"], 2_000);
 }
 
 #[tokio::test]
