@@ -6,6 +6,7 @@ use futures::future::BoxFuture;
 use petty_proto::policy::{self, MethodPolicy};
 
 use crate::events::{Frames, Update, open};
+use crate::json;
 use crate::problem::Problem;
 use crate::schema::{Field, Kind, Schema};
 use crate::slot::Slot;
@@ -53,6 +54,12 @@ impl Route {
     /// The most bytes its body may have.
     pub(crate) fn is_batch(&self) -> bool {
         self.template.ends_with(":batch") || self.template.ends_with(":analyze")
+    }
+
+    /// The most objects and arrays in its body. Of a batch, those of twice the readings that it may have: the service says best what is
+    /// a little too much.
+    pub(crate) fn most_objects(&self) -> usize {
+        if self.takes_lines() { 6_000 } else { json::MOST_OBJECTS }
     }
 
     /// Whether its body may be lines, any number of them.

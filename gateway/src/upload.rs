@@ -278,7 +278,7 @@ impl Upload<'_> {
 
 /// A line as a reading; of its faults the first.
 fn read(text: &[u8]) -> Result<Reading, FieldFault> {
-    json::decode(text, schema(), false).map_err(|problem| {
+    json::decode(text, schema(), false, json::MOST_OBJECTS).map_err(|problem| {
         let first = problem.errors.into_iter().next();
         first.unwrap_or_else(|| FieldFault::new("body", "is not valid"))
     })

@@ -351,7 +351,7 @@ fn decode<Req: RequestMessage>(exchange: &Exchange) -> Result<Req, Problem> {
     } else if exchange.route.takes_body {
         query::parse(query, Req::SCHEMA, Taken::All, lenient)?;
         match &exchange.body {
-            Content::Json(body) => json::decode(body, Req::SCHEMA, lenient)?,
+            Content::Json(body) => json::decode(body, Req::SCHEMA, lenient, exchange.route.most_objects())?,
             Content::Form(body) => {
                 let form = std::str::from_utf8(body).map_err(|_| {
                     Problem::invalid(vec![FieldFault::new("body", "must be percent-encoded UTF-8")])
@@ -401,7 +401,7 @@ fn member<Req: RequestMessage>(
 ) -> Result<Req, Problem> {
     let lenient = exchange.route.policy.lenient_json;
     let Content::Json(body) = &exchange.body else { return Err(Problem::internal()) };
-    let mut message: Req = json::decode_member(body, field, lenient)?;
+    let mut message: Req = json::decode_member(body, field, lenient, exchange.route.most_objects())?;
     if query.as_object().is_none_or(|query| !query.is_empty()) {
         // Of no field do both say something: that would be a parameter that the request does not have.
         let others: Req = json::decode_value(query, Req::SCHEMA, lenient)?;

@@ -15,11 +15,12 @@ pub(crate) fn decode_member<M: RequestMessage>(
     body: &[u8],
     name: &'static str,
     lenient: bool,
+    most_objects: usize,
 ) -> Result<M, Problem> {
     if body.is_empty() {
         return Ok(M::default());
     }
-    if is_plain(body, M::SCHEMA)? {
+    if is_plain(body, M::SCHEMA, most_objects)? {
         let mut json = serde_json::Deserializer::from_slice(body);
         let read = M::deserialize(Member { name: Some(name), json: &mut json });
         if let (Ok(message), Ok(())) = (read, json.end()) {

@@ -6,7 +6,7 @@ use super::*;
 use crate::upstream::RequestMessage;
 
 fn read<M: RequestMessage>(body: &str, lenient: bool) -> Result<M, Vec<(String, String)>> {
-    decode::<M>(body.as_bytes(), M::SCHEMA, lenient).map_err(|problem| {
+    decode::<M>(body.as_bytes(), M::SCHEMA, lenient, MOST_OBJECTS).map_err(|problem| {
         assert_eq!(problem.status, 400, "{body}");
         assert!(!problem.errors.is_empty(), "no field is named for {body}");
         problem.errors.into_iter().map(|fault| (fault.field, fault.reason.into_owned())).collect()
@@ -155,8 +155,12 @@ fn what_is_no_json_is_refused() {
             (r#"{"a":01}"#, "a", "is not JSON"),
         ],
     );
-    let latin1 =
-        decode::<IngestReadingRequest>(b"{\"collar_id\":\"\xe9\"}", IngestReadingRequest::SCHEMA, false);
+    let latin1 = decode::<IngestReadingRequest>(
+        b"{\"collar_id\":\"\xe9\"}",
+        IngestReadingRequest::SCHEMA,
+        false,
+        MOST_OBJECTS,
+    );
     assert_eq!(latin1.unwrap_err().code, "MALFORMED_JSON");
 }
 

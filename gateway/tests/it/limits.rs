@@ -80,6 +80,59 @@ async fn hostile_json_leaves_the_gateway_as_it_was() {
 }
 
 #[tokio::test]
+async fn what_is_little_as_text_and_much_as_messages_is_refused_before_it_is_read() {
+    let world = World::new().await;
+    let token = world.account("read write");
+    let auth = ("authorization", token.as_str());
+    let readings = |one: &str, count: usize| {
+        let all = vec![one; count].join(",");
+        format!("{{\"readings\":[{all}]}}")
+    };
+    let whole = "{\"collar_id\":\"c\",\"timestamp\":\"2026-01-31T12:00:00Z\",\"heart_rate\":70,\"activity_level\":1,\
+        \"location\":{\"type\":\"Point\",\"coordinates\":[7,51],\"accuracy\":3},\"temperature\":38,\"skin_temperature\":35,\
+        \"respiratory_rate\":20,\"battery_level\":90,\"sequence_id\":1}";
+    let (batch, analyze) = ("/v1/ingest:batch", "/v1/behavior:analyze");
+    let known = "{\"timestamp\":\"2026-01-31T12:00:00Z\",\"heart_rate\":70,\"activity_level\":1,\"latitude\":51,\"longitude\":7,\
+        \"accuracy_m\":3,\"respiratory_rate\":20}";
+    for (target, body, status, reason) in [
+        (batch, readings(whole, 1_000), 200, ""),
+        // The service says itself what is a little too much.
+        (batch, readings("{}", 5_998), 200, ""),
+        (
+            batch,
+            readings("{}", 5_999),
+            400,
+            "must not have more than 6000 objects and arrays: send less at once",
+        ),
+        (
+            batch,
+            readings("{}", 1_390_000),
+            400,
+            "must not have more than 6000 objects and arrays: send less at once",
+        ),
+        (batch, readings("0", 160_002), 400, "must not have more than 160000 values: send less at once"),
+        // A null, which has everything read the other way.
+        (batch, readings("null", 600_000), 400, "must not have more than 160000 values: send less at once"),
+        (analyze, readings(known, 10_000), 200, ""),
+        (
+            analyze,
+            readings("{}", 32_000),
+            400,
+            "must not have more than 32000 objects and arrays: send less at once",
+        ),
+    ] {
+        let packed = gzip(body.as_bytes());
+        let reply = world.send("POST", target, &[auth, ("content-encoding", "gzip")], packed).await;
+        assert_eq!(reply.status, status, "{target} {} {reply:?}", &body[..40]);
+        if status == 400 {
+            assert_eq!(reply.problem().1, "INVALID_ARGUMENT");
+            assert_eq!(reply.json()["errors"], serde_json::json!([{"field": "body", "reason": reason}]));
+        }
+    }
+    assert_eq!(world.services.seen().len(), 3);
+}
+
+#[tokio::test]
 async fn too_many_at_once_are_told_to_come_back() {
     let world = World::with_limits(Limits { concurrency: 1, ..Limits::default() }).await;
     let token = world.account("read");
