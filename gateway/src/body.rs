@@ -3,6 +3,8 @@
 mod room;
 
 use std::io::Read as _;
+use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -66,22 +68,36 @@ where
     let declared = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     let too_large = declared.is_some_and(|length| length > bounds.bytes as u64);
     let expected = declared.and_then(|length| usize::try_from(length).ok()).unwrap_or(bounds.bytes);
-    let collecting = collect(body, bounds.bytes, too_large, |bytes| {
-        if bytes > held.bytes() {
-            // Twice what it was, so that there are few steps, but no more than will come.
-            held.grow(bytes.max(expected.min(2 * held.bytes())))?;
-        }
-        Ok(held.bytes().min(expected.max(bytes)))
-    });
-    let collected = match tokio::time::timeout(bounds.time, collecting).await {
-        Ok(collected) => collected?,
-        Err(_) if too_large => return Err(too_large_problem(bounds.bytes)),
-        Err(_) => {
-            return Err(Problem::new(
-                StatusCode::REQUEST_TIMEOUT,
-                "REQUEST_TIMEOUT",
-                "The body took too long to arrive.",
-            ));
+    let (awaited, caller) = held.awaited();
+    let collected = {
+        let mut collecting = pin!(collect(body, bounds.bytes, too_large, |bytes| {
+            if bytes > held.bytes() {
+                // Twice what it was, so that there are few steps, but no more than will come.
+                held.grow(bytes.max(expected.min(2 * held.bytes())))?;
+            }
+            Ok(held.bytes().min(expected.max(bytes)))
+        }));
+        match futures::poll!(collecting.as_mut()) {
+            // Most come with their heads.
+            Poll::Ready(collected) => collected?,
+            Poll::Pending => {
+                let Some(_part) = awaited.one(caller) else {
+                    return Err(Problem::caller_busy(
+                        "The bodies of too many of your other requests are still to come; try again once they have.",
+                    ));
+                };
+                match tokio::time::timeout(bounds.time, collecting).await {
+                    Ok(collected) => collected?,
+                    Err(_) if too_large => return Err(too_large_problem(bounds.bytes)),
+                    Err(_) => {
+                        return Err(Problem::new(
+                            StatusCode::REQUEST_TIMEOUT,
+                            "REQUEST_TIMEOUT",
+                            "The body took too long to arrive.",
+                        ));
+                    }
+                }
+            }
         }
     };
     let is_form = forms && is_form(headers);

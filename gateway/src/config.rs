@@ -43,7 +43,8 @@ pub struct Limits {
     /// The most connections: `PETTY_HTTP_CONNECTIONS`, default 10,000. More are closed at once.
     pub connections: usize,
     /// The most requests answered at once: `PETTY_HTTP_CONCURRENCY`, default 1,024. Four times as many
-    /// wait for their turn, for a moment; more are answered 503.
+    /// wait for their turn, for a moment; more are answered 503. A quarter of them at most are one caller's whose bodies are still to come;
+    /// more of those are answered 429.
     pub concurrency: usize,
     /// The most requests that one service is asked at once, batches of uploads, and streams that are being opened, of sockets' subscriptions
     /// half as many: `PETTY_HTTP_UPSTREAM_CONCURRENCY`, default 512.
@@ -64,7 +65,8 @@ pub struct Limits {
     /// The most bytes of an upload of lines, packed or unpacked: `PETTY_HTTP_UPLOAD_BYTES`, 1 KiB to 4 GiB, default 256 MiB. It is
     /// taken in as it comes, and never whole in memory.
     pub upload_bytes: usize,
-    /// The most uploads of lines at once: `PETTY_HTTP_UPLOADS`, default 16. More are answered 503.
+    /// The most uploads of lines at once: `PETTY_HTTP_UPLOADS`, default 16. More are answered 503, and of one
+    /// caller more than a quarter of them 429.
     pub uploads: usize,
     /// The longest time a request's head, and then its body, may take to arrive: `PETTY_HTTP_READ_TIMEOUT`, default 30s.
     pub read_timeout: Duration,

@@ -38,6 +38,7 @@ mod router;
 mod routes;
 mod schema;
 mod server;
+mod share;
 mod slot;
 mod socket;
 mod sound;

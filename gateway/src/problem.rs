@@ -102,9 +102,8 @@ impl Problem {
             .with(RETRY_AFTER, HeaderValue::from_static("1"))
     }
 
-    /// More at once than one caller may have: the others go on.
-    pub(crate) fn caller_busy() -> Self {
-        let text = "The bodies of your other requests fill your share of the room; try again once they are answered.";
+    /// More at once than one caller may have, of what the text says: the others go on.
+    pub(crate) fn caller_busy(text: &'static str) -> Self {
         Self::new(StatusCode::TOO_MANY_REQUESTS, CALLER_BUSY, text)
             .with(RETRY_AFTER, HeaderValue::from_static("1"))
     }

@@ -30,6 +30,7 @@ use crate::problem::{FieldFault, Problem};
 use crate::query::{self, Taken};
 use crate::routes::Route;
 use crate::schema::{Kind, Schema};
+use crate::share::{Part, Shares};
 use crate::upstream::{Answer, Exchange, RequestMessage, Upstreams, carrying, within};
 
 use lines::{Line, Lines, Next};
@@ -54,6 +55,8 @@ const LONGEST: Duration = Duration::from_secs(15 * 60);
 #[derive(Debug)]
 pub(crate) struct Uploads {
     places: Semaphore,
+    /// Those of each caller.
+    shares: Shares,
     bytes: usize,
     read_timeout: Duration,
 }
@@ -90,13 +93,20 @@ impl Uploads {
     pub(crate) fn new(limits: Limits) -> Self {
         Self {
             places: Semaphore::new(limits.uploads),
+            shares: Shares::of((limits.uploads / 4).max(1)),
             bytes: limits.upload_bytes,
             read_timeout: limits.read_timeout,
         }
     }
 
-    fn place(&self) -> Result<SemaphorePermit<'_>, Problem> {
-        self.places.try_acquire().map_err(|_| Problem::overloaded())
+    /// A place for one more of this caller's.
+    fn place(&self, caller: &str) -> Result<(Part<'_>, SemaphorePermit<'_>), Problem> {
+        let part = self.shares.one(Some(self.shares.key(caller))).ok_or_else(|| {
+            Problem::caller_busy(
+                "You have as many uploads under way as you may; try again once one has ended.",
+            )
+        })?;
+        Ok((part, self.places.try_acquire().map_err(|_| Problem::overloaded())?))
     }
 
     /// Takes an upload in, and says what became of its lines.
@@ -110,7 +120,7 @@ impl Uploads {
     where
         B: Body<Data = Bytes> + Unpin,
     {
-        let _place = self.place()?;
+        let _place = self.place(&exchange.subject)?;
         let query = exchange.query.as_deref().unwrap_or_default();
         query::parse(query, IngestReadingsRequest::SCHEMA, Taken::All, false)?;
         let lines = Lines::new(body::packed(headers)?, self.bytes);

@@ -2,17 +2,15 @@
 //!
 //! Invariants: all bodies together have no more than the room, and those of one caller no more than its share, so that whoever
 //! sends much and then nothing leaves room for the others; a body has room for what came of it and at most as much again: if
-//! what is only declared took any, a few who send nothing would have everybody else refused.
-
-use std::collections::HashMap;
-use std::hash::{BuildHasher as _, RandomState};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+//! what is only declared took any, a few who send nothing would have everybody else refused. And a caller's bodies that are waited for are no
+//! more than a quarter of the requests that are answered at once: whose bodies do not come has not all the places.
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::config::Limits;
 use crate::problem::Problem;
 use crate::quota::Who;
+use crate::share::Shares;
 
 /// Room is taken in pieces of so many bytes.
 const PIECE: usize = 1 << 10;
@@ -21,12 +19,10 @@ const PIECE: usize = 1 << 10;
 #[derive(Debug)]
 pub(crate) struct Room {
     all: Semaphore,
-    /// The most pieces of one caller.
-    share: usize,
-    /// The pieces of each caller who has some, by a hash under a key that nobody outside knows: nobody can make up a caller who
-    /// is taken for another.
-    callers: Mutex<HashMap<u64, usize>>,
-    key: RandomState,
+    /// The pieces of each caller.
+    shares: Shares,
+    /// The bodies of each caller that are waited for.
+    awaited: Shares,
 }
 
 /// The room that one body has, until it is dropped.
@@ -45,45 +41,23 @@ impl Room {
         let largest = limits.batch_bytes.max(limits.body_bytes);
         Self {
             all: Semaphore::new(limits.bodies_bytes.max(largest).div_ceil(PIECE)),
-            share: limits.caller_bodies_bytes.max(largest).div_ceil(PIECE),
-            callers: Mutex::default(),
-            key: RandomState::new(),
+            shares: Shares::of(limits.caller_bodies_bytes.max(largest).div_ceil(PIECE)),
+            awaited: Shares::of((limits.concurrency / 4).max(1)),
         }
     }
 
     /// For a body of this caller's: nothing yet.
     pub(crate) fn of(&self, who: Option<Who<'_>>) -> Held<'_> {
-        Held { room: self, caller: who.map(|who| self.key.hash_one(who)), permit: None, bytes: 0 }
-    }
-
-    fn callers(&self) -> MutexGuard<'_, HashMap<u64, usize>> {
-        // It is whole between any two of its steps.
-        self.callers.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// So many pieces more for a caller, if its share has them.
-    fn lend(&self, caller: u64, pieces: usize) -> Result<(), Problem> {
-        let mut callers = self.callers();
-        let lent = callers.get(&caller).copied().unwrap_or_default() + pieces;
-        if lent > self.share {
-            return Err(Problem::caller_busy());
-        }
-        callers.insert(caller, lent);
-        Ok(())
-    }
-
-    fn give_back(&self, caller: u64, pieces: usize) {
-        let mut callers = self.callers();
-        if let Some(lent) = callers.get_mut(&caller) {
-            *lent = lent.saturating_sub(pieces);
-            if *lent == 0 {
-                callers.remove(&caller);
-            }
-        }
+        Held { room: self, caller: who.map(|who| self.shares.key(who)), permit: None, bytes: 0 }
     }
 }
 
-impl Held<'_> {
+impl<'a> Held<'a> {
+    /// Where it counts while it is waited for, and as whose.
+    pub(super) fn awaited(&self) -> (&'a Shares, Option<u64>) {
+        (&self.room.awaited, self.caller)
+    }
+
     /// For how many bytes there is room.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
@@ -98,12 +72,14 @@ impl Held<'_> {
         if pieces == 0 {
             return Ok(());
         }
-        if let Some(caller) = self.caller {
-            self.room.lend(caller, pieces)?;
+        if self.caller.is_some_and(|caller| !self.room.shares.lend(caller, pieces)) {
+            return Err(Problem::caller_busy(
+                "The bodies of your other requests fill your share of the room; try again once they are answered.",
+            ));
         }
         let Ok(more) = self.room.all.try_acquire_many(u32::try_from(pieces).unwrap_or(u32::MAX)) else {
             if let Some(caller) = self.caller {
-                self.room.give_back(caller, pieces);
+                self.room.shares.give_back(caller, pieces);
             }
             return Err(Problem::overloaded());
         };
@@ -119,7 +95,7 @@ impl Held<'_> {
 impl Drop for Held<'_> {
     fn drop(&mut self) {
         if let Some(caller) = self.caller.filter(|_| self.bytes > 0) {
-            self.room.give_back(caller, self.bytes / PIECE);
+            self.room.shares.give_back(caller, self.bytes / PIECE);
         }
     }
 }
@@ -158,7 +134,7 @@ mod tests {
         assert_eq!(grow(&mut first, 3), Ok(()));
         drop(first);
         drop(theirs);
-        assert!(room.callers().is_empty(), "who holds nothing is forgotten");
+        assert!(room.shares.is_empty(), "who holds nothing is forgotten");
         assert_eq!(room.all.available_permits(), 8);
     }
 

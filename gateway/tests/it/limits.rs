@@ -282,6 +282,52 @@ async fn who_declares_much_and_sends_nothing_has_nobody_refused() {
 }
 
 #[tokio::test]
+async fn who_sends_no_bodies_has_a_quarter_of_the_places() {
+    let world = World::with_limits(Limits { concurrency: 16, ..Limits::default() }).await;
+    let (greedy, other) = (world.account("read write"), world.account("read write"));
+    let head = |more: &str| {
+        format!(
+            "POST /v1/ingest HTTP/1.1\r\nhost: x\r\nauthorization: {greedy}\r\ncontent-type: application/json\r\ncontent-length: 2\r\n{more}\r\n"
+        )
+    };
+    let mut waiting = Vec::new();
+    for _ in 0..4 {
+        let mut stream = TcpStream::connect(world.address).await.unwrap();
+        stream.write_all(head("expect: 100-continue\r\n").as_bytes()).await.unwrap();
+        let mut asked = [0; 25];
+        stream.read_exact(&mut asked).await.unwrap();
+        assert!(asked.starts_with(b"HTTP/1.1 100"), "{}", String::from_utf8_lossy(&asked));
+        waiting.push(stream);
+    }
+    // More of them hold nobody's place, while they are refused and after it.
+    let more = futures::future::join_all((0..36).map(|_| async {
+        let mut stream = TcpStream::connect(world.address).await.unwrap();
+        stream.write_all(head("").as_bytes()).await.unwrap();
+        read_answer(&mut stream).await
+    }));
+    let others = async {
+        for _ in 0..20 {
+            let reply = world.send("GET", "/v1/realtime", &[("authorization", &other)], "").await;
+            assert_eq!(reply.status, 200, "{reply:?}");
+            let reply = world.send("POST", "/v1/ingest", &[("authorization", &other)], "{}").await;
+            assert_eq!(reply.status, 201, "{reply:?}");
+        }
+    };
+    let (refused, ()) = tokio::join!(more, others);
+    for answer in refused {
+        assert!(answer.starts_with("HTTP/1.1 429") && answer.contains("CALLER_BUSY"), "{answer}");
+    }
+    // What comes with its head is never waited for; and who waits is answered once it came.
+    let whole = world.send("POST", "/v1/ingest", &[("authorization", &greedy)], "{}").await;
+    assert_eq!(whole.status, 201, "{whole:?}");
+    for mut stream in waiting {
+        stream.write_all(b"{}").await.unwrap();
+        let answer = read_answer(&mut stream).await;
+        assert!(answer.starts_with("HTTP/1.1 201"), "{answer}");
+    }
+}
+
+#[tokio::test]
 async fn a_body_that_never_comes_is_not_waited_for() {
     let world =
         World::with_limits(Limits { read_timeout: Duration::from_millis(200), ..Limits::default() }).await;

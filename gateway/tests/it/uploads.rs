@@ -27,8 +27,16 @@ fn lines(count: usize) -> String {
 }
 
 async fn upload(world: &World, headers: &[(&str, &str)], body: impl Into<bytes::Bytes>) -> Reply {
-    let token = world.account("read write");
-    let headers = [&[("authorization", token.as_str()), LINES], headers].concat();
+    upload_of(world, &world.account("read write"), headers, body).await
+}
+
+async fn upload_of(
+    world: &World,
+    token: &str,
+    headers: &[(&str, &str)],
+    body: impl Into<bytes::Bytes>,
+) -> Reply {
+    let headers = [&[("authorization", token), LINES], headers].concat();
     world.send("POST", "/v1/ingest:batch", &headers, body).await
 }
 
@@ -170,6 +178,51 @@ async fn what_is_hardly_a_reading_is_not_read_to_its_end() {
 }
 
 #[tokio::test]
+async fn one_account_has_a_quarter_of_the_uploads() {
+    let world = World::with_limits(Limits { uploads: 8, ..Limits::default() }).await;
+    let (greedy, other) = (world.account("write"), world.account("write"));
+    let begun = |token: String| {
+        let address = world.address;
+        async move {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            let head = format!(
+                "POST /v1/ingest:batch HTTP/1.1\r\nhost: x\r\nauthorization: {token}\r\ncontent-type: {}\r\ncontent-length: 9\r\nexpect: 100-continue\r\n\r\n",
+                LINES.1
+            );
+            stream.write_all(head.as_bytes()).await.unwrap();
+            let mut answer = [0; 12];
+            stream.read_exact(&mut answer).await.unwrap();
+            (String::from_utf8(answer.to_vec()).unwrap(), stream)
+        }
+    };
+    let mut held = Vec::new();
+    // What it asks to be continued has a place.
+    for (token, answer) in [
+        (&greedy, "HTTP/1.1 100"),
+        (&greedy, "HTTP/1.1 100"),
+        (&greedy, "HTTP/1.1 429"),
+        (&greedy, "HTTP/1.1 429"),
+        (&other, "HTTP/1.1 100"),
+        (&other, "HTTP/1.1 100"),
+    ] {
+        let (said, stream) = begun(token.clone()).await;
+        assert_eq!(said, answer);
+        held.push(stream);
+    }
+    assert_eq!(upload_of(&world, &other, &[], lines(1)).await.problem(), (429, "CALLER_BUSY".to_owned()));
+    assert_eq!(upload(&world, &[], lines(1)).await.status, 200, "somebody else has one");
+    held.clear();
+    let mut last = 0;
+    for _ in 0..500 {
+        last = upload_of(&world, &greedy, &[], lines(1)).await.status;
+        if last == 200 {
+            break;
+        }
+    }
+    assert_eq!(last, 200, "who ended has it again");
+}
+
+#[tokio::test]
 async fn what_is_no_upload_is_refused() {
     let world = World::with_limits(Limits { upload_bytes: 100_000, ..Limits::default() }).await;
     let packed = ("content-encoding", "gzip");
@@ -229,6 +282,9 @@ async fn no_more_is_read_than_was_answered_and_there_are_so_many_at_once() {
     // While it waits for its client it has none of the service's places, of which there is one.
     let batch = world.send("POST", "/v1/ingest:batch", &[("authorization", &token)], "{}").await;
     assert_eq!(batch.status, 200);
+    let another = upload_of(&world, &token, &[], lines(1)).await;
+    assert_eq!(another.problem(), (429, "CALLER_BUSY".to_owned()), "one account has one in four, or one");
+    assert_eq!(another.header("retry-after"), "1");
     let other = upload(&world, &[], lines(1)).await;
     assert_eq!(other.problem(), (503, "OVERLOADED".to_owned()));
     assert_eq!(other.header("retry-after"), "1");
