@@ -18,7 +18,7 @@ use http::request::Parts;
 use http::{Method, Request, Response, StatusCode, Version};
 use http_body::Body;
 use petty_chassis::admin::{self, AdminRequest, Readiness};
-use petty_chassis::caller::Verifier;
+use petty_chassis::caller::{Caller, Verifier};
 use petty_chassis::grpc::CallScope;
 use petty_chassis::types::Clock;
 use petty_chassis::{Shutdown, Tasks, telemetry};
@@ -404,6 +404,14 @@ fn panicked(_: &(dyn Any + Send)) -> Answered {
     // The panic's own text is in the log already, by the panic hook.
     tracing::error!("answering a request panicked");
     Answered::without_route(Err(Problem::internal()))
+}
+
+/// As whom a caller is told from all others: collars' ids are texts of whoever pairs them, and may read like an account's.
+fn known_as(caller: &Caller) -> String {
+    match caller.device() {
+        Some((collar, _)) => format!("collar:{collar}"),
+        None => caller.account_id().to_string(),
+    }
 }
 
 /// A header of texts of ours.

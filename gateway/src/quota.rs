@@ -156,7 +156,7 @@ impl Rates {
 /// Who asks.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Who<'a> {
-    /// An account or a collar, verified.
+    /// An account or a collar, verified, and told from each other.
     Caller(&'a str),
     /// Somebody at this address.
     Source(IpAddr),

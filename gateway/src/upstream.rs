@@ -176,7 +176,7 @@ pub(crate) struct Exchange {
     pub(crate) path: Vec<(&'static str, String)>,
     pub(crate) query: Option<String>,
     pub(crate) body: Content,
-    /// Who calls; empty for anybody.
+    /// As whom the caller is known; empty for anybody.
     pub(crate) subject: String,
     pub(crate) authorization: Option<HeaderValue>,
     /// Why staff looks.

@@ -7,7 +7,7 @@ use http::request::Parts;
 use petty_chassis::grpc::CallScope;
 use petty_proto::policy::{self, RateClass};
 
-use super::Edge;
+use super::{Edge, known_as};
 use crate::answer::AnswerBody;
 use crate::problem::Problem;
 use crate::quota::{Standing, Who};
@@ -31,7 +31,7 @@ impl Edge {
         let ticket = ticket::take(parts).ticket;
         let (caller, authorization) = self.caller(parts, policy, ticket, &scope).await?;
         let caller = caller.ok_or_else(Problem::internal)?;
-        let subject = caller.subject();
+        let subject = known_as(&caller);
         let taken = self.quotas.take(RateClass::Read, Who::Caller(&subject)).await;
         *standing = taken.map_err(|refused| refused.leaving(standing))?;
         let handshake = Handshake::of(parts)?;

@@ -13,7 +13,7 @@ use petty_chassis::grpc::CallScope;
 use petty_proto::policy::{Audience, MethodPolicy};
 use tonic::Status;
 
-use super::{Edge, header};
+use super::{Edge, header, known_as};
 use crate::answer::AnswerBody;
 use crate::body::{self, Bounds, Content};
 use crate::form::{self, Form};
@@ -55,7 +55,7 @@ impl Edge {
             drop(self.upstreams.place(route.upstream).await?);
         }
         let (caller, authorization) = self.caller(parts, policy, ticket, &scope).await?;
-        let subject = caller.as_ref().map(|caller| caller.subject());
+        let subject = caller.as_deref().map(known_as);
         let who = subject.as_deref().map(Who::Caller).or(source.map(Who::Source));
         if let Some(who) = who {
             let taken = self.quotas.take(policy.rate_class, who).await;

@@ -10,7 +10,7 @@ use petty_chassis::types::AccountId;
 use petty_gateway::{Limits, Quotas, Rate, Rates, TrustedProxies};
 use petty_provision::Stack;
 
-use crate::sockets::{closed, next, open, refused, subscribe};
+use crate::sockets::{closed, next, open, refused, say, subscribe};
 use crate::stand_in::StandIn;
 use crate::world::{Reply, World};
 
@@ -73,6 +73,21 @@ async fn whoever_asks_too_much_is_told_when_to_come_again_and_nobody_else_is() {
     assert_eq!((reply.status, reply.header("ratelimit")), (201, ""));
     // Nothing that was refused reached a service.
     assert_eq!(world.services.calls("list_pets").len(), 3_000 - refused + 30);
+}
+
+#[tokio::test]
+async fn a_collar_that_is_named_like_an_account_has_a_quota_of_its_own() {
+    let world = alone(Rates { ingest: a_minute(5), ..Rates::unlimited() }).await;
+    let account = AccountId::new(&world.clock);
+    let (account, collar) =
+        (world.account_of(account, "write"), world.collar_named(&account.to_string(), "write"));
+    let send = async |token: &str| world.send("POST", "/v1/ingest", &[("authorization", token)], "{}").await;
+    for token in [&collar, &account] {
+        for _ in 0..5 {
+            assert_eq!(send(token).await.status, 201);
+        }
+        assert_eq!(send(token).await.problem().1, "RATE_LIMITED");
+    }
 }
 
 #[tokio::test]
@@ -266,8 +281,15 @@ async fn who_subscribes_too_often_is_closed_and_told_so() {
     subscribe(&mut socket, "p-1").await;
     assert_eq!(closed(&mut socket).await, 4429);
     assert_eq!(refused(open(&world, "/v1/stream", Some(&greedy)).await), 429);
-    // Nobody else is.
+    // Nobody else is, until as much is asked for by taking it back.
     let mut socket = open(&world, "/v1/stream", Some(&other)).await.unwrap();
     subscribe(&mut socket, "p-1").await;
     assert_eq!(next(&mut socket).await["type"], "SUBSCRIBED");
+    let unsubscribe = serde_json::json!({"type": "UNSUBSCRIBE", "pet_id": "p-2"});
+    for _ in 0..3 {
+        say(&mut socket, unsubscribe.clone()).await;
+        assert_eq!(next(&mut socket).await["type"], "UNSUBSCRIBED");
+    }
+    say(&mut socket, unsubscribe).await;
+    assert_eq!(closed(&mut socket).await, 4429);
 }

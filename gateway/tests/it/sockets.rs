@@ -48,7 +48,7 @@ pub(crate) fn refused(opened: Result<Socket, Error>) -> u16 {
     }
 }
 
-async fn say(socket: &mut Socket, message: Value) {
+pub(crate) async fn say(socket: &mut Socket, message: Value) {
     socket.send(Message::text(message.to_string())).await.unwrap();
 }
 
@@ -272,6 +272,24 @@ async fn too_much_of_anything_is_refused_and_the_wrong_kind_too() {
         open(&world, "/v1/stream", Some(&token)).await.unwrap(),
     ];
     assert_eq!(refused(open(&world, "/v1/stream", Some(&token)).await), 503);
+}
+
+#[tokio::test]
+async fn a_client_that_does_nothing_but_ping_is_closed() {
+    // A heartbeat beyond the test: 100 pings, and ten a second.
+    let limits = Limits { heartbeat: Duration::from_secs(30), ..Limits::default() };
+    let world = World::before(limits, StandIn::upstreams).await;
+    let token = world.account("pets:read");
+    for many in [Message::Ping(Vec::new().into()), Message::Pong(Vec::new().into())] {
+        let mut socket = open(&world, "/v1/stream", Some(&token)).await.unwrap();
+        for _ in 0..400 {
+            socket.send(many.clone()).await.unwrap();
+        }
+        subscribe(&mut socket, "p-1").await;
+        assert_eq!(next(&mut socket).await["type"], "SUBSCRIBED");
+        socket.send(many).await.unwrap();
+        assert_eq!(closed(&mut socket).await, 4429);
+    }
 }
 
 #[tokio::test]

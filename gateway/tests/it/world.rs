@@ -201,9 +201,13 @@ impl World {
 
     /// The header of a collar's token.
     pub(crate) fn collar(&self, scope: &str) -> String {
+        self.collar_named("SN-1A4B7C-9Z", scope)
+    }
+
+    /// The header of the token of a collar with this id.
+    pub(crate) fn collar_named(&self, id: &str, scope: &str) -> String {
         let device = DeviceClaims { pet: PetId::new(&self.clock), account: AccountId::new(&self.clock) };
-        let sub = "SN-1A4B7C-9Z".to_owned();
-        self.bearer(Claims { sub, device: Some(device), ..self.claims(scope) })
+        self.bearer(Claims { sub: id.to_owned(), device: Some(device), ..self.claims(scope) })
     }
 
     /// What an account's token says.
