@@ -63,6 +63,9 @@ const MOST_PETS: usize = 100;
 const WAITING: usize = 64;
 /// The most messages of a client that are none.
 const MOST_MISUNDERSTOOD: u32 = 20;
+/// The most pings and pongs of a client between two heartbeats: so many, and so many more for each second.
+const MOST_PINGS: u64 = 100;
+const PINGS_A_SECOND: u64 = 10;
 /// The largest message of a client.
 const MOST_MESSAGE: usize = 4 << 10;
 /// How much of what is sent may wait in the socket itself.
@@ -210,6 +213,8 @@ struct Open<S> {
     count: u64,
     /// How many messages were not understood.
     misunderstood: u32,
+    /// How many pings and pongs there were since the last heartbeat.
+    pings: u64,
     heard: Instant,
 }
 
@@ -218,7 +223,7 @@ impl Socket {
         let (news, mut receiver) = mpsc::channel(WAITING);
         let pets = HashMap::new();
         let heard = Instant::now();
-        let mut open = Open { socket: self, stream, news, pets, count: 0, misunderstood: 0, heard };
+        let mut open = Open { socket: self, stream, news, pets, count: 0, misunderstood: 0, pings: 0, heard };
         let closed = open.run(&mut receiver).await;
         for (_, (_, subscription)) in open.pets.drain() {
             subscription.abort();
@@ -257,6 +262,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Open<S> {
                     if self.heard.elapsed() > self.socket.heartbeat * MOST_SILENT {
                         return Err(None);
                     }
+                    self.pings = 0;
                     self.send(Message::Ping(FrameBytes::new())).await?;
                 }
                 said = self.stream.next() => self.take(said).await?,
@@ -295,11 +301,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Open<S> {
             },
             Some(Ok(Message::Binary(_))) => Err(Some(Close(CloseCode::Unsupported, "messages are text"))),
             // A ping is answered by the library, with the next that is sent or read.
-            Some(Ok(Message::Ping(_))) => match self.stream.flush().await {
-                Ok(()) => Ok(()),
-                Err(_) => Err(None),
-            },
-            Some(Ok(Message::Pong(_) | Message::Frame(_))) => Ok(()),
+            Some(Ok(Message::Ping(_))) => {
+                self.ping()?;
+                self.stream.flush().await.map_err(|_| None)
+            }
+            Some(Ok(Message::Pong(_) | Message::Frame(_))) => self.ping(),
             Some(Ok(Message::Close(_))) | None => Err(None),
             Some(Err(Error::Capacity(_))) => Err(Some(Close(CloseCode::Size, "the message is too large"))),
             Some(Err(Error::Utf8(_))) => Err(Some(Close(CloseCode::Invalid, "the message is not UTF-8"))),
@@ -308,14 +314,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Open<S> {
         }
     }
 
+    /// Counts a ping or a pong.
+    fn ping(&mut self) -> Ended {
+        self.pings += 1;
+        if self.pings > MOST_PINGS + PINGS_A_SECOND * self.socket.heartbeat.as_secs() {
+            return Err(Some(Close(CloseCode::Library(TOO_MUCH), "too many pings")));
+        }
+        Ok(())
+    }
+
     async fn do_so(&mut self, said: Said) -> Ended {
+        let taken = self.socket.quotas.take(RateClass::Read, Who::Caller(&self.socket.opener.subject));
+        if taken.await.is_err() {
+            return Err(Some(Close(CloseCode::Library(TOO_MUCH), "too many requests")));
+        }
         match said {
             Said::Subscribe { pet_id, last_event_id } => {
-                let taken =
-                    self.socket.quotas.take(RateClass::Read, Who::Caller(&self.socket.opener.subject));
-                if taken.await.is_err() {
-                    return Err(Some(Close(CloseCode::Library(TOO_MUCH), "too many requests")));
-                }
                 if !self.pets.contains_key(&pet_id) && self.pets.len() >= MOST_PETS {
                     let text = "One socket has at most 100 pets.";
                     return self.refuse(&Problem::new(StatusCode::BAD_REQUEST, "TOO_MANY_PETS", text)).await;
