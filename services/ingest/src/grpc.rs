@@ -8,7 +8,6 @@ mod convert;
 mod relay;
 
 use batch::Patience;
-use jiff::SignedDuration;
 use opentelemetry::metrics::Counter;
 use petty_chassis::access::{CollarAccess, collar_not_found};
 use petty_chassis::grpc::gate::{Call, IngestServiceHandler, ReadingServiceHandler};
@@ -22,7 +21,7 @@ use crate::domain::reading::{Reading, Stamped, Window};
 use crate::domain::shares::Load;
 use crate::domain::stamp::pet_at;
 use crate::domain::view::{Freshness, Points, Precision};
-use crate::store::{Outcome, Store};
+use crate::store::{Outcome, Retention, Store};
 
 /// Answers IngestService, RelayService and ReadingService. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -30,8 +29,7 @@ pub struct Grpc {
     store: Store,
     clock: Clock,
     window: Window,
-    /// So long each reading is kept.
-    kept: SignedDuration,
+    kept: Retention,
     admission: Admission,
     tasks: Tasks,
     counters: Counters,
@@ -56,7 +54,7 @@ impl Grpc {
             store: store.clone(),
             clock: context.clock.clone(),
             window: config.window,
-            kept: config.retention.raw,
+            kept: config.retention,
             admission: Admission::new(config.room),
             tasks: context.tasks.clone(),
             counters: Counters {

@@ -56,12 +56,16 @@ impl Points {
     /// About so many at most, where nobody said how fine they are to be.
     pub const MOST: i64 = 1_000;
     /// What means are made of where nobody said so: divisors of a day.
-    pub const STEPS: [i32; 9] = [60, 120, 300, 900, 3_600, 10_800, 21_600, 43_200, 86_400];
+    pub const STEPS: [i32; 9] = [Self::MINUTE, 120, 300, 900, Self::HOUR, 10_800, 21_600, 43_200, 86_400];
+    /// What is summed; of older readings only hours are kept.
+    pub const MINUTE: i32 = 60;
+    /// See [`Points::MINUTE`].
+    pub const HOUR: i32 = 3_600;
 
-    /// The shortest means that leave at most [`Points::MOST`] points of a span; the longest, where none do.
+    /// The shortest means, `least` at least, that leave at most [`Points::MOST`] points of a span; the longest, where none do.
     #[must_use]
-    pub fn spanning(span: SignedDuration) -> Self {
-        let fits = |step: &&i32| span.as_secs() <= i64::from(**step) * Self::MOST;
+    pub fn spanning(span: SignedDuration, least: i32) -> Self {
+        let fits = |step: &&i32| **step >= least && span.as_secs() <= i64::from(**step) * Self::MOST;
         let [.., longest] = Self::STEPS;
         Self::Means(Self::STEPS.iter().find(fits).copied().unwrap_or(longest))
     }
@@ -127,14 +131,21 @@ mod tests {
             [(1, 60), (16, 60), (17, 120), (24, 120), (48, 300), (168, 900), (720, 3_600), (8_760, 43_200)]
         {
             assert_eq!(
-                Points::spanning(SignedDuration::from_hours(hours)),
+                Points::spanning(SignedDuration::from_hours(hours), Points::MINUTE),
                 Points::Means(seconds),
                 "{hours}"
             );
         }
-        assert_eq!(Points::spanning(SignedDuration::from_hours(1_000_000)), Points::Means(86_400));
-        assert_eq!(Points::spanning(SignedDuration::from_secs(60_000)), Points::Means(60));
-        assert_eq!(Points::spanning(SignedDuration::from_secs(60_001)), Points::Means(120));
+        assert_eq!(
+            Points::spanning(SignedDuration::from_hours(1_000_000), Points::MINUTE),
+            Points::Means(86_400)
+        );
+        assert_eq!(Points::spanning(SignedDuration::from_secs(60_000), Points::MINUTE), Points::Means(60));
+        assert_eq!(Points::spanning(SignedDuration::from_secs(60_001), Points::MINUTE), Points::Means(120));
+        for (hours, seconds) in [(1, 3_600), (168, 3_600), (1_001, 10_800)] {
+            let points = Points::spanning(SignedDuration::from_hours(hours), Points::HOUR);
+            assert_eq!(points, Points::Means(seconds), "{hours}");
+        }
         assert!(
             Points::STEPS.iter().all(|step| 86_400 % step == 0 && (step % 3_600 == 0 || 3_600 % step == 0))
         );

@@ -5,8 +5,8 @@ use petty_chassis::page::Span;
 use petty_chassis::postgres::Error;
 use petty_chassis::types::PetId;
 
-use super::Store;
 use super::list::worn;
+use super::{Retention, Store};
 use crate::domain::view::Points;
 
 /// So many hours are asked for how many readings they have, before readings are counted.
@@ -14,15 +14,17 @@ const HOURS: i64 = 32;
 
 impl Store {
     /// The finest points of a pet's span that are at most about a thousand: each reading where those are so few and all still
-    /// kept, else means.
+    /// kept, else means of spans that are still kept.
     ///
     /// # Errors
     /// Where the database says no.
-    pub async fn fitting(&self, pet: PetId, span: Span, kept: SignedDuration) -> Result<Points, Error> {
+    pub async fn fitting(&self, pet: PetId, span: Span, kept: Retention) -> Result<Points, Error> {
         let most = Points::MOST + 1;
         let (start, end) = (span.start, span.end);
         let last_hour = end.checked_sub(SignedDuration::from_hours(1)).unwrap_or(Timestamp::MIN);
-        let dropped_before = self.clock.now().checked_sub(kept).unwrap_or(Timestamp::MIN);
+        let now = self.clock.now();
+        let kept_from = |kept: SignedDuration| now.checked_sub(kept).unwrap_or(Timestamp::MIN);
+        let dropped_before = kept_from(kept.raw);
         // In order, so that it walks an index until it has enough of them, instead of finding all first; of the pet as in `list_readings`.
         let sql = "-- count_readings
             SELECT count(*) FROM (
@@ -67,6 +69,7 @@ impl Store {
                 Error::column::<bool>(&row, "readings_hour", 0).map(|older| !older)
             })
             .await?;
-        Ok(if each { Points::Each } else { Points::spanning(end.duration_since(start)) })
+        let least = if start < kept_from(kept.minutes) { Points::HOUR } else { Points::MINUTE };
+        Ok(if each { Points::Each } else { Points::spanning(end.duration_since(start), least) })
     }
 }
