@@ -391,7 +391,7 @@ impl Following {
                      AS r (measured_at, pet_id, heart_rate, respiratory_rate, temperature, skin_temperature,
                            battery_level, accuracy_m, collar_key, longitude_e6, latitude_e6, sequence_id, activity_level)
             ORDER BY collar_key",
-            newer_stays!()
+            newer_stays!(or_heard)
         );
         let parameters: [&(dyn ToSql + Sync); 13] = self.newest.parameters();
         steps.push(Step::Execute { sql, parameters: parameters.to_vec() });

@@ -223,16 +223,16 @@ fn next_day(day: Date) -> Date {
 }
 
 /// What another pet measured with the same collar before becomes the collar's latest state again, unless a late reading of its
-/// own did that is newer. Says of which collars.
+/// own did that is newer. That it stopped is no news: when it came is not known, and is taken to be long ago. Says of which collars.
 async fn restore_latest(tx: &Tx, collars: &[i32]) -> Result<Vec<i32>, Error> {
     let sql = concat!(
         "-- restore_latest
         INSERT INTO latest_states AS s (measured_at, pet_id, heart_rate, respiratory_rate, temperature, skin_temperature,
                                         battery_level, accuracy_m, collar_key, longitude_e6, latitude_e6, sequence_id,
-                                        activity_level)
+                                        activity_level, received_at)
         SELECT r.measured_at, r.pet_id, r.heart_rate, r.respiratory_rate, r.temperature, r.skin_temperature,
                r.battery_level, r.accuracy_m, r.collar_key, r.longitude_e6, r.latitude_e6, r.sequence_id,
-               r.activity_level
+               r.activity_level, least(now(), r.measured_at) - interval '1 hour'
         FROM unnest($1::int4[]) AS c (collar_key)
         CROSS JOIN LATERAL (
             SELECT * FROM readings r

@@ -11,17 +11,26 @@ use super::{Store, Stored, columns};
 use crate::domain::reading::Stamped;
 use crate::domain::stamp::seen_through;
 
-/// What becomes of a collar's latest state `s` where there is one: it is the newer of the two.
+/// What becomes of a collar's latest state `s` where there is one: it is the newer of the two. With `or_heard` an older one, where
+/// the newer is from ahead, says that the collar is there (its clock was put right); one of more than an hour ago is filled in and does not.
 macro_rules! newer_stays {
     () => {
-        " ON CONFLICT (collar_key) DO UPDATE
-            SET measured_at = EXCLUDED.measured_at, pet_id = EXCLUDED.pet_id, heart_rate = EXCLUDED.heart_rate,
-                respiratory_rate = EXCLUDED.respiratory_rate, temperature = EXCLUDED.temperature,
-                skin_temperature = EXCLUDED.skin_temperature, battery_level = EXCLUDED.battery_level,
-                accuracy_m = EXCLUDED.accuracy_m, longitude_e6 = EXCLUDED.longitude_e6,
-                latitude_e6 = EXCLUDED.latitude_e6, sequence_id = EXCLUDED.sequence_id,
-                activity_level = EXCLUDED.activity_level, received_at = EXCLUDED.received_at
-            WHERE EXCLUDED.measured_at > s.measured_at"
+        newer_stays!("")
+    };
+    (or_heard) => {
+        newer_stays!(" OR (s.measured_at > now() AND EXCLUDED.measured_at > now() - interval '1 hour')")
+    };
+    ($or_heard:literal) => {
+        newer_stays!($or_heard => measured_at pet_id heart_rate respiratory_rate temperature skin_temperature battery_level
+            accuracy_m longitude_e6 latitude_e6 sequence_id activity_level)
+    };
+    ($or_heard:literal => $($column:ident)+) => {
+        concat!(
+            " ON CONFLICT (collar_key) DO UPDATE SET received_at = EXCLUDED.received_at",
+            $(", ", stringify!($column), " = CASE WHEN EXCLUDED.measured_at > s.measured_at THEN EXCLUDED.",
+              stringify!($column), " ELSE s.", stringify!($column), " END",)+
+            " WHERE EXCLUDED.measured_at > s.measured_at", $or_heard
+        )
     };
 }
 pub(super) use newer_stays;

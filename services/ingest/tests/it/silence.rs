@@ -2,6 +2,7 @@
 
 use futures::future::join_all;
 use jiff::{SignedDuration, Timestamp};
+use petty_chassis::access::Role;
 use petty_chassis::events::topics;
 use petty_chassis::types::Clock;
 use petty_ingest::store::{Looked, Store};
@@ -128,4 +129,63 @@ async fn days_that_are_filled_in_are_no_collar_that_stopped() {
         assert_eq!(world.store.look_at_collars(10).await.unwrap().fell_silent, 0);
     }
     assert!(told(&world).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_collar_whose_clock_is_put_right_is_heard() {
+    let (world, owner) = world("silence_ahead").await;
+    world.owned(&owner, COLLAR);
+    measure(&world, &owner, 13).await;
+    world.store.look_at_collars(10).await.unwrap();
+    let ahead = before(&world, -600);
+    world.ingest(&owner, reading(COLLAR, ahead)).await.unwrap();
+    let fell_silent = async || {
+        pass_looks(&world).await;
+        world.store.look_at_collars(10).await.unwrap().fell_silent
+    };
+    assert_eq!(fell_silent().await, 0);
+    for _ in 0..3 {
+        pass(&world, 20.0).await;
+        world.clock.set(world.clock.now() + SignedDuration::from_secs(1));
+        world.ingest(&owner, reading(COLLAR, before(&world, 0))).await.unwrap();
+        pass(&world, 6.0).await;
+        assert_eq!(fell_silent().await, 0);
+    }
+    let newest = world.latest(COLLAR).await.map(|(time, _)| time);
+    assert_eq!(newest, Some(ahead.as_microsecond()), "the newest is by time all the same");
+    // What is filled in says nothing about now, and that it stops is noticed.
+    world.ingest(&owner, reading(COLLAR, before(&world, 3_700))).await.unwrap();
+    pass(&world, 20.0).await;
+    assert_eq!(fell_silent().await, 1);
+    assert_eq!(told(&world).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_pet_that_wore_a_collar_before_one_that_is_forgotten_has_not_fallen_silent() {
+    let (world, owner) = world("silence_erased").await;
+    let (former, forgotten) = (world.pet_id(), world.pet_id());
+    let moved = before(&world, 1_200);
+    world.pair(&owner, Role::Owner, COLLAR, former, moved - SignedDuration::from_hours(24), Some(moved));
+    let back = before(&world, -60);
+    world.pair(&owner, Role::Owner, COLLAR, forgotten, moved, Some(back));
+    let of_former = (1..14).map(|index| reading(COLLAR, before(&world, 1_200 + 10 * index))).collect();
+    world.ingest_batch(&owner, of_former).await.unwrap();
+    measure(&world, &owner, 13).await;
+    assert_eq!(world.latest(COLLAR).await.map(|(_, pet)| pet), Some(forgotten));
+    world.store.look_at_collars(10).await.unwrap();
+    world.erase(forgotten).await;
+    assert_eq!(world.latest(COLLAR).await.map(|(_, pet)| pet), Some(former));
+    for seconds in [0.0, 30.0, 1_000.0, 10_000.0] {
+        pass(&world, seconds).await;
+        pass_looks(&world).await;
+        assert_eq!(world.store.look_at_collars(10).await.unwrap().fell_silent, 0, "{seconds}");
+    }
+    // Worn again it is watched as any other.
+    world.pair(&owner, Role::Owner, COLLAR, former, back, None);
+    world.clock.set(Clock::system().now() + SignedDuration::from_secs(600));
+    measure(&world, &owner, 13).await;
+    pass_looks(&world).await;
+    assert_eq!(world.store.look_at_collars(10).await.unwrap().fell_silent, 0);
+    pass(&world, 100.0).await;
+    assert_eq!(world.store.look_at_collars(10).await.unwrap().fell_silent, 1);
 }

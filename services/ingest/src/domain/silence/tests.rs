@@ -19,10 +19,18 @@ fn noticed(readings: &Readings, until: f64, slack: f64) -> Vec<f64> {
     let (mut watch, mut now) = (Watch::default(), readings.first().map_or(0.0, |first| first.1));
     while now <= until {
         let came: Vec<(f64, f64)> = readings.iter().copied().filter(|(_, came)| *came <= now).collect();
-        let newest = came.iter().copied().max_by(|a, b| a.0.total_cmp(&b.0));
+        let newest = came.into_iter().fold(None, |newest, (measured, came)| match newest {
+            // Heard, where the newest is from ahead; else it is late and says nothing.
+            Some((newest, _)) if measured <= newest && newest > came && measured > came - 3_600.0 => {
+                Some((newest, came))
+            }
+            Some((newest, heard)) if measured <= newest => Some((newest, heard)),
+            _ => Some((measured, came)),
+        });
         let newest =
             newest.map(|(measured, came)| Newest { received_at: at(came), measured_at: at(measured) });
-        let mut times: Vec<Timestamp> = came.iter().map(|(measured, _)| at(*measured)).collect();
+        let came = readings.iter().filter(|(_, came)| *came <= now);
+        let mut times: Vec<Timestamp> = came.map(|(measured, _)| at(*measured)).collect();
         times.sort_by(|a, b| b.cmp(a));
         let seen = watch.seen.map(|seen| seen.measured_at);
         let next_after = times.iter().rev().copied().find(|time| seen.is_some_and(|seen| *time > seen));
@@ -87,6 +95,24 @@ fn a_clock_that_is_off_makes_no_difference() {
         let told = noticed(&readings, 10_000.0, 1.0);
         assert_eq!(told.len(), 1, "{off}: {told:?}");
         assert!((290.0..=320.0).contains(&told[0]), "{off}: {told:?}");
+    }
+}
+
+#[test]
+fn a_clock_that_is_put_right_is_no_silence() {
+    for (interval, ahead, count) in [(5.0, 300.0, 200), (10.0, 3_500.0, 500), (60.0, 1_790.0, 150)] {
+        // All its readings at first, or a single one.
+        for wrong in [50..80, 50..51] {
+            let clock = |(index, (time, came))| {
+                if wrong.contains(&index) { (time + ahead, came) } else { (time, came) }
+            };
+            let readings: Readings =
+                steady(interval, 0.0, count).into_iter().enumerate().map(clock).collect();
+            let last = readings.last().unwrap().1;
+            let told = noticed(&readings, last + 10_000.0, 1.0);
+            assert_eq!(told.len(), 1, "{interval} {ahead} {wrong:?}: {told:?}");
+            assert!(told[0] > last, "{interval} {ahead} {wrong:?}: {told:?}");
+        }
     }
 }
 
