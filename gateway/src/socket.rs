@@ -72,6 +72,8 @@ const MOST_MESSAGE: usize = 4 << 10;
 const MOST_UNSENT: usize = 256 << 10;
 /// A client that sent nothing for so many heartbeats, not even a pong, is gone.
 const MOST_SILENT: u32 = 3;
+/// A stream that is given up is closed at its service too, after so long at most: an account that has as many as it may can open another.
+const GIVEN_UP: Duration = Duration::from_millis(500);
 
 /// The token that opened the socket is worth nothing any more: as 401.
 const UNAUTHENTICATED: u16 = 4401;
@@ -163,6 +165,16 @@ pub(crate) struct Opener {
 
 impl Opener {
     async fn open(&self, pet_id: &str, last_event_id: Option<String>) -> Result<Frames, Problem> {
+        match self.try_open(pet_id, last_event_id.clone()).await {
+            Err(problem) if problem.code == "TOO_MANY_STREAMS" => {
+                tokio::time::sleep(GIVEN_UP).await;
+                self.try_open(pet_id, last_event_id).await
+            }
+            opened => opened,
+        }
+    }
+
+    async fn try_open(&self, pet_id: &str, last_event_id: Option<String>) -> Result<Frames, Problem> {
         let Way::Stream(open) = self.route.way else { return Err(Problem::internal()) };
         // Held until the service has opened the stream: an open one has no place.
         let _opening = self.openings.take().await?;
@@ -343,11 +355,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Open<S> {
                     last_event_id,
                     socket: self.news.clone(),
                 };
-                let subscription = self.socket.tasks.spawn("http-subscription", subscription.run());
-                // Whoever subscribes again begins anew.
-                if let Some((_, before)) = self.pets.insert(pet_id, (self.count, subscription)) {
-                    before.abort();
-                }
+                // Whoever subscribes again begins anew, once the one before has given up its stream.
+                let before = self.pets.remove(&pet_id).map(|(_, before)| before);
+                before.iter().for_each(JoinHandle::abort);
+                let subscription = self.socket.tasks.spawn("http-subscription", async move {
+                    if let Some(before) = before {
+                        let _aborted = before.await;
+                    }
+                    subscription.run().await;
+                });
+                self.pets.insert(pet_id, (self.count, subscription));
                 Ok(())
             }
             Said::Unsubscribe { pet_id } => {

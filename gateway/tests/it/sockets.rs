@@ -177,6 +177,33 @@ async fn what_a_service_refuses_is_told_of_that_pet_alone() {
     assert_eq!(closed(&mut socket).await, 1008);
 }
 
+/// A pet that is subscribed to again needs no second stream, and one that is given up makes room for another.
+#[tokio::test]
+async fn who_has_as_many_streams_as_may_be_can_take_one_for_another() {
+    let world = World::new().await;
+    let token = world.account("pets:read");
+    let mut socket = open(&world, "/v1/stream", Some(&token)).await.unwrap();
+    for _ in 0..20 {
+        subscribe(&mut socket, "alone").await;
+        assert_eq!(next(&mut socket).await, json!({"type": "SUBSCRIBED", "pet_id": "alone"}));
+    }
+    world.services.streams.are_open(1).await;
+    for _ in 0..5 {
+        subscribe(&mut socket, "p-1").await;
+        assert_eq!(next(&mut socket).await["type"], "SUBSCRIBED");
+        subscribe(&mut socket, "alone").await;
+        let told = next(&mut socket).await;
+        assert_eq!(
+            (&told["type"], &told["problem"]["code"]),
+            (&"UNSUBSCRIBED".into(), &"TOO_MANY_STREAMS".into())
+        );
+        say(&mut socket, json!({"type": "UNSUBSCRIBE", "pet_id": "p-1"})).await;
+        subscribe(&mut socket, "alone").await;
+        assert_eq!(next(&mut socket).await, json!({"type": "UNSUBSCRIBED", "pet_id": "p-1"}));
+        assert_eq!(next(&mut socket).await, json!({"type": "SUBSCRIBED", "pet_id": "alone"}));
+    }
+}
+
 #[tokio::test]
 async fn whose_token_ends_is_closed_and_told_so() {
     let world = World::new().await;

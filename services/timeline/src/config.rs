@@ -28,7 +28,8 @@ impl Section for Config {
 pub struct StreamConfig {
     /// The most streams open in this process: `PETTY_STREAMS_MAX`, 1 to 1,000,000, default 20,000. The rest is refused.
     pub most: usize,
-    /// The most streams of one account open in this process: `PETTY_STREAMS_PER_CALLER`, 1 to 10,000, default 20.
+    /// The most streams of one account open in this process: `PETTY_STREAMS_PER_CALLER`, 1 to 10,000, default 200: two sockets
+    /// of the gateway with as many pets as one may have.
     pub most_per_caller: usize,
     /// How long changes are kept, at least: `PETTY_STREAM_RETENTION`, 1h to 720h, default 72h. A stream cannot be taken up
     /// from further back.
@@ -38,7 +39,7 @@ pub struct StreamConfig {
 impl Section for StreamConfig {
     fn read(reader: &mut Reader<'_>) -> Option<Self> {
         let most = reader.in_range("PETTY_STREAMS_MAX", 20_000, 1..=1_000_000);
-        let most_per_caller = reader.in_range("PETTY_STREAMS_PER_CALLER", 20, 1..=10_000);
+        let most_per_caller = reader.in_range("PETTY_STREAMS_PER_CALLER", 200, 1..=10_000);
         let retention = reader.duration("PETTY_STREAM_RETENTION", 72 * HOUR);
         if !(HOUR..=720 * HOUR).contains(&retention) {
             reader.fault("PETTY_STREAM_RETENTION", "must be 1h to 720h");
@@ -59,7 +60,7 @@ mod tests {
             load::<StreamConfig>(&[(name, value)].into_iter().collect::<Environment>())
         };
         let config = read("PETTY_STREAM_RETENTION", "1h").unwrap();
-        assert_eq!((config.most, config.most_per_caller, config.retention), (20_000, 20, HOUR));
+        assert_eq!((config.most, config.most_per_caller, config.retention), (20_000, 200, HOUR));
         for (name, value) in [
             ("PETTY_STREAMS_MAX", "0"),
             ("PETTY_STREAMS_PER_CALLER", "10001"),

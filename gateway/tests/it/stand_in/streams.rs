@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures::{Stream, StreamExt as _, stream};
-use petty_chassis::{ApiError, FieldError};
+use petty_chassis::{ApiError, Code, FieldError};
 use petty_proto::timeline::v1::timeline_service_server::TimelineService;
 use petty_proto::timeline::v1::timeline_update::Type;
 use petty_proto::timeline::v1::{self as timeline, TimelineUpdate};
@@ -110,6 +110,10 @@ impl TimelineService for StandIn {
         let missing = || Status::from(ApiError::not_found("PET_NOT_FOUND", "no such pet"));
         match message.pet_id.as_str() {
             "missing" => Err(missing()),
+            // The only one of its account.
+            "alone" if self.streams.open() > 0 => {
+                Err(ApiError::new(Code::ResourceExhausted, "TOO_MANY_STREAMS", "too many").into())
+            }
             // Open, and refused all the same.
             "late" => Ok(Response::new(stream::iter([Err(missing())]).boxed())),
             "flood" => {

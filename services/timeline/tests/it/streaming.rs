@@ -288,6 +288,25 @@ async fn no_more_streams_are_opened_than_are_allowed() {
     drop(two);
 }
 
+/// As a gateway opens them for two sockets, each with as many pets as it may have.
+#[tokio::test]
+async fn an_account_may_watch_two_hundred_pets() {
+    let bench = Bench::new("many_pets").await;
+    let owner = bench.account_id();
+    let mut streams = Vec::new();
+    for _ in 0..200 {
+        let pet = bench.pet_id();
+        bench.access.share(pet, owner, Role::Owner);
+        let mut stream = open(&bench.grpc, &bench, (owner, pet), "").await.unwrap();
+        assert_eq!(stream.told(1).await, expected(&[(0, Type::Ready)]));
+        streams.push(stream);
+    }
+    let pet = bench.pet_id();
+    bench.access.share(pet, owner, Role::Owner);
+    let status = open(&bench.grpc, &bench, (owner, pet), "").await.err().unwrap();
+    assert_eq!(reason(&status), "TOO_MANY_STREAMS");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn who_reads_slowly_gets_everything_in_order_and_keeps_nobody_waiting() {
     let bench = Bench::new("slow").await;
