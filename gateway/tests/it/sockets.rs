@@ -202,6 +202,18 @@ async fn who_has_as_many_streams_as_may_be_can_take_one_for_another() {
         assert_eq!(next(&mut socket).await, json!({"type": "UNSUBSCRIBED", "pet_id": "p-1"}));
         assert_eq!(next(&mut socket).await, json!({"type": "SUBSCRIBED", "pet_id": "alone"}));
     }
+    // Also where the service hears of it a moment later.
+    let mut other = open(&world, "/v1/stream", Some(&token)).await.unwrap();
+    subscribe(&mut other, "p-1").await;
+    assert_eq!(next(&mut other).await["type"], "SUBSCRIBED");
+    say(&mut socket, json!({"type": "UNSUBSCRIBE", "pet_id": "alone"})).await;
+    assert_eq!(next(&mut socket).await["type"], "UNSUBSCRIBED");
+    world.services.streams.are_open(1).await;
+    let calls = world.services.calls("stream_timeline").len();
+    subscribe(&mut socket, "alone").await;
+    eventually(|| world.services.calls("stream_timeline").len() > calls).await;
+    drop(other);
+    assert_eq!(next(&mut socket).await, json!({"type": "SUBSCRIBED", "pet_id": "alone"}));
 }
 
 #[tokio::test]
