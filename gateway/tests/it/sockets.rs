@@ -80,8 +80,10 @@ async fn any(socket: &mut Socket) -> Value {
 
 /// The code with which it is closed.
 pub(crate) async fn closed(socket: &mut Socket) -> u16 {
+    // Of all of it: heartbeats go on for ever.
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
     loop {
-        let message = tokio::time::timeout(Duration::from_secs(20), socket.next());
+        let message = tokio::time::timeout_at(deadline, socket.next());
         match message.await.expect("closed in time") {
             Some(Ok(Message::Close(Some(frame)))) => return frame.code.into(),
             Some(Ok(Message::Text(_) | Message::Ping(_) | Message::Pong(_))) => {}
