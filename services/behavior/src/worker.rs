@@ -141,7 +141,9 @@ impl Worker {
         if unpaired.worn > 0 {
             return Ok(());
         }
-        Ok(Teller { tx, clock: &self.clock, shards: self.shards }.taken_off(pet, end).await?)
+        // Said to have ended earlier, it was worn by the pet for all that anybody knew until then.
+        let at = end.max(event.time);
+        Ok(Teller { tx, clock: &self.clock, shards: self.shards }.taken_off(pet, at).await?)
     }
 
     async fn erase_pet(&self, tx: &Tx, event: &Event, pet: PetId) -> Result<(), Failure> {

@@ -98,7 +98,8 @@ async fn nobody_is_told_of_silence_before_what_waited_for_this_service_is_taken(
 #[tokio::test]
 async fn a_pet_without_a_collar_is_not_told_as_silent_and_what_was_told_of_its_collar_is_over() {
     let bench = Bench::new("bare").await;
-    let (moved, low) = (bench.pet(Species::Dog), bench.pet(Species::Dog));
+    let (moved, low, said_later) =
+        (bench.pet(Species::Dog), bench.pet(Species::Dog), bench.pet(Species::Dog));
     let alerting = alerting(&bench);
     let off = async |pet: PetId, second: i64, worn: i32| {
         let payload = CollarUnpaired {
@@ -109,6 +110,7 @@ async fn a_pet_without_a_collar_is_not_told_as_silent_and_what_was_told_of_its_c
         };
         bench.apply(&bench.event(&topics::COLLAR_UNPAIRED, pet, 0, &payload)).await.unwrap();
     };
+    live(&bench, said_later, &asleep(0, 20)).await;
     live(&bench, moved, &asleep(0, 20)).await;
     bench.take(low, &[battery(19 * 60, 5.0)]).await;
     assert_eq!(told(&bench).await, [(Kind::BatteryLow, Status::Raised, 1)]);
@@ -119,6 +121,9 @@ async fn a_pet_without_a_collar_is_not_told_as_silent_and_what_was_told_of_its_c
     assert_eq!(bench.count(open).await, before);
     off(moved, 20 * 60, 0).await;
     off(low, 20 * 60, 0).await;
+    // By now it is known that it was taken off ten minutes ago, and that it went on measuring.
+    bench.clock.set(at(20 * 60));
+    off(said_later, 10 * 60, 0).await;
     assert_eq!(bench.count(open).await, 0);
     assert_eq!(told(&bench).await[1..], [(Kind::BatteryLow, Status::Cleared, 2)]);
     // What was measured before comes after that.
