@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use petty_chassis::grpc::gate::Call;
 use petty_chassis::page::{Page, Place};
-use petty_chassis::postgres::requests::{self, Before};
+use petty_chassis::postgres::requests;
 use petty_chassis::postgres::{Error as StoreError, Tx};
 use petty_chassis::types::{Clock, CollarId, EventId, PairingId, SessionId};
 use petty_chassis::{ApiError, FieldError};
@@ -17,20 +17,6 @@ use crate::domain::pairing::{self, Pairing};
 use crate::store::audit::{self, Actor, Entry};
 use crate::store::{pairings, pets, secrets};
 use crate::{announce, revocation, seal};
-
-/// Takes the request's id. Its answer holds a secret and is not kept, so there is none to repeat.
-async fn begin<R: prost::Message>(
-    tx: &Tx,
-    clock: &Clock,
-    request_id: &str,
-    method: &'static str,
-    request: &R,
-) -> Result<(), ApiError> {
-    match requests::begin::<R, wire::PairCollarResponse>(tx, clock, request_id, method, request).await? {
-        Before::New => Ok(()),
-        Before::Answered(_) => Err(ApiError::internal("an answer with a secret was kept")),
-    }
-}
 
 /// Ends all that a pairing's secrets got: the last of the events that tell of it. Once it is sent, so are those before it.
 pub(super) async fn end_credentials(
@@ -83,7 +69,7 @@ pub(super) async fn pair(
     let (new, told) = &grpc
         .db
         .transaction("pair_collar", |tx| async move {
-            begin(&tx, &grpc.clock, &request.request_id, "PairCollar", request).await?;
+            requests::once_shown(&tx, &grpc.clock, (&request.request_id, "PairCollar"), request).await?;
             if !pets::hold(&tx, pet_id, account_id).await? {
                 return Err(Error::PetNotFound.into());
             }
@@ -193,7 +179,8 @@ pub(super) async fn rotate_secret(
     let (pairing, told) = grpc
         .db
         .transaction("rotate_collar_secret", |tx| async move {
-            begin(&tx, &grpc.clock, &request.request_id, "RotateCollarSecret", request).await?;
+            requests::once_shown(&tx, &grpc.clock, (&request.request_id, "RotateCollarSecret"), request)
+                .await?;
             let newest = pairings::lock_newest(&tx, pet_id, collar_id).await?;
             let (pairing, _) =
                 newest.filter(|(pairing, _)| pairing.end_at.is_none()).ok_or(Error::CollarNotFound)?;

@@ -3,8 +3,7 @@
 use petty_chassis::caller::personal;
 use petty_chassis::grpc::gate::{Call, PersonalTokenServiceHandler};
 use petty_chassis::page::{Page, Place};
-use petty_chassis::postgres::Tx;
-use petty_chassis::postgres::requests::{self, Before};
+use petty_chassis::postgres::requests;
 use petty_chassis::types::{AccountId, SessionId};
 use petty_chassis::{ApiError, Code};
 use petty_proto::auth::v1 as wire;
@@ -24,6 +23,7 @@ use crate::store::{access, accounts, personal_tokens, second_factors};
 use crate::{announce, revocation, seal};
 
 const CREATE: &str = "CREATE_PERSONAL_TOKEN";
+const METHOD: &str = "CreatePersonalToken";
 
 impl Grpc {
     /// Asks whoever makes a token for all that a log-in of theirs needs; the hash of the passphrase.
@@ -37,38 +37,20 @@ impl Grpc {
         let hash = self.confirm_passphrase(call, account, password, CREATE).await?;
         let active = self
             .db
-            .read("second_factor", |tx| async move { second_factors::active_since(&tx, account).await })
+            .read("second_factor", |tx| async move {
+                let active = second_factors::active_since(&tx, account).await?;
+                if active.is_some() {
+                    // Sent again, its code is used up, which says nothing about whoever sends it.
+                    requests::unshown(&tx, (&asked.request_id, METHOD), asked).await?;
+                }
+                Ok::<_, ApiError>(active)
+            })
             .await?;
         if active.is_some() {
-            self.is_new(asked).await?;
             let otp = otp.ok_or_else(|| field_error("otp", Problem::REQUIRED))?;
             self.confirm_code(call, account, otp, CREATE).await?;
         }
         Ok(hash)
-    }
-
-    /// Refuses what was done before: sent again, its code is used up, which says nothing about whoever sends it.
-    async fn is_new(&self, asked: &wire::CreatePersonalTokenRequest) -> Result<(), ApiError> {
-        const NEW: Error = Error::OtpInvalid;
-        let found = self.db.transaction("earlier_personal_token", |tx| async move {
-            self.begin(&tx, asked).await?;
-            // Rolled back: the id is taken once there is a token.
-            Err::<(), ApiError>(NEW.into())
-        });
-        let found = found.await;
-        found.or_else(
-            |refusal| if refusal.reason == ApiError::from(NEW).reason { Ok(()) } else { Err(refusal) },
-        )
-    }
-
-    async fn begin(&self, tx: &Tx, asked: &wire::CreatePersonalTokenRequest) -> Result<(), ApiError> {
-        let id = &asked.request_id;
-        match requests::begin(tx, &self.clock, id, "CreatePersonalToken", asked).await? {
-            Before::New => Ok(()),
-            Before::<wire::CreatePersonalTokenResponse>::Answered(_) => {
-                Err(ApiError::internal("an answer with a secret was kept"))
-            }
-        }
     }
 }
 
@@ -108,7 +90,7 @@ impl PersonalTokenServiceHandler for Grpc {
         let origin = self.origin(&call);
         self.db
             .transaction("create_personal_token", |tx| async move {
-                self.begin(&tx, asked).await?;
+                requests::once_shown(&tx, &self.clock, (&asked.request_id, METHOD), asked).await?;
                 let hash_now =
                     accounts::lock_password_hash(&tx, account).await?.ok_or(Error::SessionEnded)?;
                 if personal_tokens::count(&tx, account, now).await? >= MOST {

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use petty_chassis::grpc::gate::Call;
 use petty_chassis::page::{Page, Place};
 use petty_chassis::postgres::Tx;
-use petty_chassis::postgres::requests::{self, Before};
+use petty_chassis::postgres::requests;
 use petty_chassis::types::{AccountId, ShareId};
 use petty_chassis::{ApiError, FieldError};
 use petty_proto::auth::v1 as wire;
@@ -113,17 +113,8 @@ pub(super) async fn create_link(
     let origin = grpc.origin(call);
     grpc.db
         .transaction("create_share_link", |tx| async move {
-            const METHOD: &str = "CreateShareLink";
-            let before = requests::begin::<_, wire::CreateShareLinkResponse>(
-                &tx,
-                &grpc.clock,
-                &request.request_id,
-                METHOD,
-                request,
-            );
-            if let Before::Answered(_) = before.await? {
-                return Err(ApiError::internal("an answer with a secret was kept"));
-            }
+            let key = (request.request_id.as_str(), "CreateShareLink");
+            requests::once_shown(&tx, &grpc.clock, key, request).await?;
             if !pets::hold(&tx, pet_id, account_id).await? {
                 return Err(Error::PetNotFound.into());
             }

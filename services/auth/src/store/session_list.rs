@@ -48,8 +48,7 @@ pub(crate) async fn lock_standing(
     let sql = "-- lock_sessions\nSELECT session_id FROM sessions
                WHERE account_id = $1 AND ended_at IS NULL AND expires_at > $2 AND session_id IS DISTINCT FROM $3
                ORDER BY session_id FOR UPDATE";
-    let rows = tx.query(sql, &[&account.0, &now, &except.map(|session| session.0)]).await?;
-    rows.iter().map(|row| Ok(SessionId(Error::column(row, TABLE, 0)?))).collect()
+    ids(&tx.query(sql, &[&account.0, &now, &except.map(|session| session.0)]).await?)
 }
 
 /// Locks the sessions of an account that stand, in one order, but for so many that were used last. The account is locked: no other
@@ -69,8 +68,7 @@ pub(crate) async fn lock_surplus(
                    ORDER BY coalesce(t.created_at, s.created_at) DESC, s.session_id DESC OFFSET $3
                )
                ORDER BY session_id FOR UPDATE";
-    let rows = tx.query(sql, &[&account.0, &now, &kept]).await?;
-    rows.iter().map(|row| Ok(SessionId(Error::column(row, TABLE, 0)?))).collect()
+    ids(&tx.query(sql, &[&account.0, &now, &kept]).await?)
 }
 
 /// The events that told of the ends of an account's sessions for a reason, since then.
@@ -84,6 +82,10 @@ pub(crate) async fn told_ends(
                WHERE account_id = $1 AND end_reason = $2 AND ended_at > $3 AND ended_event IS NOT NULL";
     let rows = tx.query(sql, &[&account.0, &reason.as_str(), &since]).await?;
     rows.iter().map(|row| Ok(EventId(Error::column(row, TABLE, 0)?))).collect()
+}
+
+fn ids(rows: &[Row]) -> Result<Vec<SessionId>, Error> {
+    rows.iter().map(|row| Ok(SessionId(Error::column(row, TABLE, 0)?))).collect()
 }
 
 fn read(row: &Row) -> Result<Listed, Error> {

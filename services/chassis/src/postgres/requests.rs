@@ -17,7 +17,7 @@ use crate::grpc::scope::note_replay;
 use crate::types::{Clock, Entropy};
 
 /// Does a request's work once: of a second sending the answer to the first is the answer. To be called in the transaction that
-/// the work is done in. Not for answers with secrets, which are not to be kept: [`begin`].
+/// the work is done in. Not for answers with secrets, which are not to be kept: [`once_shown`].
 ///
 /// # Errors
 /// `IDEMPOTENCY_KEY_REUSED` where the id came with another request; else the work's own.
@@ -28,70 +28,96 @@ pub async fn once<R: Message, T: Message + Default>(
     request: &R,
     work: impl Future<Output = Result<T, ApiError>>,
 ) -> Result<T, ApiError> {
-    if let Before::Answered(answer) = begin(tx, clock, request_id, method, request).await? {
+    if request_id.is_empty() {
+        return work.await;
+    }
+    let yields = &Yields::of(request_id, method, request);
+    if take(tx, clock, yields, method).await? {
+        let answer = work.await?;
+        keep(tx, yields, &answer).await?;
         return Ok(answer);
     }
-    let answer = work.await?;
-    if !request_id.is_empty() {
-        finish(tx, &Yields::of(request_id, method, request), &answer).await?;
-    }
+    // Gone only where it was forgotten in this very moment: sent again, the request is new.
+    let before = earlier(tx, yields, method).await?;
+    let before =
+        before.ok_or_else(|| ApiError::internal("a request was forgotten while it was looked at"))?;
+    let answer = before.answer.ok_or_else(already_shown)?;
+    let answer =
+        open(&yields.key, &answer).ok_or_else(|| ApiError::internal("a kept answer does not open"))?;
+    let answer = T::decode(answer.as_slice()).map_err(ApiError::internal)?;
+    note_replay();
     Ok(answer)
 }
 
-/// What became of a request before.
-#[derive(Debug)]
-pub enum Before<T> {
-    /// Nothing: it is new, and its id is now taken by this transaction.
-    New,
-    /// It was answered so.
-    Answered(T),
-}
-
-/// Takes a request's id, or finds its earlier answer. With an empty id every request is new.
+/// Takes the id of a request whose answer holds a secret and is not kept: only its first sending gets one. To be called in the
+/// transaction that the work is done in. With an empty id every request is new.
 ///
 /// # Errors
-/// `IDEMPOTENCY_KEY_REUSED` where the id came with another request, `SECRET_ALREADY_SHOWN` where the answer was a secret.
-pub async fn begin<R: Message, T: Message + Default>(
+/// `IDEMPOTENCY_KEY_REUSED` where the id came with another request, `SECRET_ALREADY_SHOWN` where it was answered.
+pub async fn once_shown<R: Message>(
     tx: &Tx,
     clock: &Clock,
-    request_id: &str,
-    method: &'static str,
+    (request_id, method): (&str, &'static str),
     request: &R,
-) -> Result<Before<T>, ApiError> {
+) -> Result<(), ApiError> {
     if request_id.is_empty() {
-        return Ok(Before::New);
+        return Ok(());
     }
-    let Yields { id, check, key } = Yields::of(request_id, method, request);
-    // Waits for a running transaction with the same id, so that the row is either ours or whole.
+    let yields = &Yields::of(request_id, method, request);
+    if take(tx, clock, yields, method).await? {
+        return Ok(());
+    }
+    earlier(tx, yields, method).await?;
+    Err(already_shown())
+}
+
+/// Looks whether [`once_shown`] would refuse a request, and takes nothing.
+///
+/// # Errors
+/// As of [`once_shown`].
+pub async fn unshown<R: Message>(
+    tx: &Tx,
+    (request_id, method): (&str, &'static str),
+    request: &R,
+) -> Result<(), ApiError> {
+    if request_id.is_empty() {
+        return Ok(());
+    }
+    match earlier(tx, &Yields::of(request_id, method, request), method).await? {
+        Some(_) => Err(already_shown()),
+        None => Ok(()),
+    }
+}
+
+/// Takes an id, unless it is taken. Waits for a running transaction with the same, so that the row is either ours or whole.
+async fn take(tx: &Tx, clock: &Clock, request: &Yields, method: &str) -> Result<bool, ApiError> {
     let sql = "-- begin_request\nINSERT INTO event_requests (request_id, method, request_hash, created_at)
                VALUES ($1, $2, $3, $4) ON CONFLICT (request_id) DO NOTHING";
-    if tx.execute(sql, &[&id, &method, &check, &clock.now()]).await? == 1 {
-        return Ok(Before::New);
-    }
+    Ok(tx.execute(sql, &[&request.id, &method, &request.check, &clock.now()]).await? == 1)
+}
+
+/// A request that came before.
+struct Earlier {
+    /// Its sealed answer; `None` where that was a secret.
+    answer: Option<Vec<u8>>,
+}
+
+/// What came before with a request's id, which must have been the same request.
+async fn earlier(tx: &Tx, request: &Yields, method: &str) -> Result<Option<Earlier>, ApiError> {
     let sql =
         "-- earlier_request\nSELECT method, request_hash, answer FROM event_requests WHERE request_id = $1";
-    let row = tx.query_one(sql, &[&id]).await?;
+    let Some(row) = tx.query_opt(sql, &[&request.id]).await? else { return Ok(None) };
     let (known_method, known_check): (String, Vec<u8>) =
         (Error::column(&row, "event_requests", 0)?, Error::column(&row, "event_requests", 1)?);
-    if known_method != method || known_check != check {
+    if known_method != method || known_check != request.check {
         let text = "this idempotency key was used for another request";
         return Err(ApiError::new(Code::RequestIdReused, "IDEMPOTENCY_KEY_REUSED", text));
     }
-    let answer: Option<Vec<u8>> = Error::column(&row, "event_requests", 2)?;
-    match answer {
-        Some(sealed) => {
-            let answer =
-                open(&key, &sealed).ok_or_else(|| ApiError::internal("a kept answer does not open"))?;
-            let answer = T::decode(answer.as_slice()).map_err(ApiError::internal)?;
-            note_replay();
-            Ok(Before::Answered(answer))
-        }
-        None => Err(ApiError::new(
-            Code::Conflict,
-            "SECRET_ALREADY_SHOWN",
-            "the secret was shown in the first answer",
-        )),
-    }
+    Ok(Some(Earlier { answer: Error::column(&row, "event_requests", 2)? }))
+}
+
+fn already_shown() -> ApiError {
+    ApiError::new(Code::Conflict, "SECRET_ALREADY_SHOWN", "the secret was shown in the first answer")
 }
 
 /// What a request yields, and the database does not: it keeps neither the request nor its id.
@@ -122,8 +148,8 @@ impl Yields {
     }
 }
 
-/// Keeps the answer of a request that [`begin`] found new.
-async fn finish<T: Message>(tx: &Tx, request: &Yields, answer: &T) -> Result<(), ApiError> {
+/// Keeps the answer of a request whose id was taken.
+async fn keep<T: Message>(tx: &Tx, request: &Yields, answer: &T) -> Result<(), ApiError> {
     let sealed = seal(&request.key, answer.encode_to_vec());
     let sealed = sealed.ok_or_else(|| ApiError::internal("an answer cannot be sealed"))?;
     let sql = "-- finish_request\nUPDATE event_requests SET answer = $2 WHERE request_id = $1";

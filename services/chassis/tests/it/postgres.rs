@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use petty_chassis::config::{PostgresConfig, PostgresTls};
 use petty_chassis::error::chain;
-use petty_chassis::postgres::requests::{self, Before};
+use petty_chassis::postgres::requests;
 use petty_chassis::postgres::{Class, Db, Error, Migrations, Tx};
 use petty_chassis::telemetry::prometheus_text;
 use petty_chassis::types::Clock;
@@ -211,10 +211,8 @@ async fn create(
             };
             let named = (request.request_id.as_str(), "CreatePet");
             let pet = if secret {
-                match requests::begin::<_, Pet>(&tx, clock, named.0, named.1, request).await? {
-                    Before::New => work.await?,
-                    Before::Answered(pet) => pet,
-                }
+                requests::once_shown(&tx, clock, named, request).await?;
+                work.await?
             } else {
                 requests::once(&tx, clock, named, request, work).await?
             };
@@ -240,6 +238,8 @@ async fn a_request_sent_many_times_at_once_has_one_effect_and_one_answer() {
     create(db, "key-2", "Rex", true, &made).await.unwrap();
     let again = create(db, "key-2", "Rex", true, &made).await.unwrap_err();
     assert_eq!((again.code, again.reason), (Code::Conflict, "SECRET_ALREADY_SHOWN"));
+    let other = create(db, "key-2", "Tom", true, &made).await.unwrap_err();
+    assert_eq!((other.code, other.reason), (Code::RequestIdReused, "IDEMPOTENCY_KEY_REUSED"));
     for _ in 0..2 {
         create(db, "", "Rex", false, &made).await.unwrap();
     }
