@@ -122,7 +122,7 @@ pub(super) async fn create_link(
             let entry = Entry::done(Actor::Account(account_id), "OFFER_SHARE", pet_id, origin)
                 .with(json!({"share_id": share.share_id.to_string(), "role": role.as_str()}));
             audit::write(&tx, now, &entry).await?;
-            Ok(())
+            Ok::<_, ApiError>(())
         })
         .await?;
     Ok(wire::CreateShareLinkResponse { share: Some(convert::share(share)), token })
