@@ -33,6 +33,7 @@ use crate::docs;
 use crate::idempotency::Sendings;
 use crate::last_known::LastKnown;
 use crate::metrics::Metrics;
+use crate::order::Turns;
 use crate::origin::{Origin, TrustedProxies};
 use crate::personal::Exchanges;
 use crate::presence::Presence;
@@ -68,6 +69,7 @@ pub struct Edge {
     limits: Limits,
     proxies: TrustedProxies,
     cors: Origins,
+    turns: Arc<Turns>,
     places: Arc<Places>,
     held_up: Line,
     streams: Streams,
@@ -168,6 +170,7 @@ impl Edge {
             limits,
             proxies,
             cors: Origins::default(),
+            turns: Turns::new(limits.concurrency.saturating_mul(WAITING), tasks.clone()),
             places,
             held_up: Line::new(MOST_HELD_UP),
             streams,
@@ -349,8 +352,12 @@ impl Edge {
             let counted = self.source(parts, &scope, &mut standing).await;
             return Answered { response: counted.and(response), route: None, standing };
         }
-        let _place = match self.places.take().await {
-            Ok(place) => place,
+        let turn = match self.turns.take().await {
+            Ok(turn) => self.places.take().await.map(|place| (turn, place)),
+            Err(problem) => Err(problem),
+        };
+        let _turn = match turn {
+            Ok(turn) => turn,
             Err(problem) => return Answered::without_route(Err(problem)),
         };
         if path == sockets::PATH && !is_staff {

@@ -26,6 +26,7 @@ mod idempotency;
 mod json;
 mod last_known;
 mod metrics;
+mod order;
 mod origin;
 mod patience;
 mod personal;
