@@ -28,22 +28,28 @@ pub async fn once<R: Message, T: Message + Default>(
     request: &R,
     work: impl Future<Output = Result<T, ApiError>>,
 ) -> Result<T, ApiError> {
-    if request_id.is_empty() {
-        return work.await;
+    let yields = &(!request_id.is_empty()).then(|| Yields::of(request_id, method, request));
+    if let Some(yields) = yields
+        && !take(tx, clock, yields, method).await?
+    {
+        return repeated(tx, yields, method).await;
     }
-    let yields = &Yields::of(request_id, method, request);
-    if take(tx, clock, yields, method).await? {
-        let answer = work.await?;
+    let answer = work.await?;
+    if let Some(yields) = yields {
         keep(tx, yields, &answer).await?;
-        return Ok(answer);
     }
+    Ok(answer)
+}
+
+/// The answer to the first sending of a request.
+async fn repeated<T: Message + Default>(tx: &Tx, request: &Yields, method: &str) -> Result<T, ApiError> {
     // Gone only where it was forgotten in this very moment: sent again, the request is new.
-    let before = earlier(tx, yields, method).await?;
+    let before = earlier(tx, request, method).await?;
     let before =
         before.ok_or_else(|| ApiError::internal("a request was forgotten while it was looked at"))?;
     let answer = before.answer.ok_or_else(already_shown)?;
     let answer =
-        open(&yields.key, &answer).ok_or_else(|| ApiError::internal("a kept answer does not open"))?;
+        open(&request.key, &answer).ok_or_else(|| ApiError::internal("a kept answer does not open"))?;
     let answer = T::decode(answer.as_slice()).map_err(ApiError::internal)?;
     note_replay();
     Ok(answer)
