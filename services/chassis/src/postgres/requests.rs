@@ -32,7 +32,8 @@ pub async fn once<R: Message, T: Message + Default>(
     if let Some(yields) = yields
         && !take(tx, clock, yields, method).await?
     {
-        return repeated(tx, yields, method).await;
+        // In a box: it is rare, and whoever does the work should not carry it.
+        return Box::pin(repeated(tx, yields, method)).await;
     }
     let answer = work.await?;
     if let Some(yields) = yields {

@@ -36,11 +36,11 @@ pub(super) async fn create(
         .transaction("create_weight", |tx| async move {
             Grpc::lock(&tx, pet).await?;
             let clock = grpc.planner.clock();
-            let work = async {
+            let work = Box::pin(async {
                 weights::insert(&tx, weight).await?;
                 grpc.planner.replan(&tx, pet, Cause::WeightNoted).await?;
                 Ok(convert::weight(weight))
-            };
+            });
             requests::once(&tx, clock, (&request.request_id, "CreateWeight"), request, work).await
         })
         .await
