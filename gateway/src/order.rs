@@ -18,8 +18,10 @@ use tokio::time::Instant;
 
 use crate::problem::Problem;
 
-/// So many requests keep a processor's core busy: fewer leave it waiting for services, of more its caches hold less.
-const BUSY: usize = 24;
+/// So many requests keep a processor's core busy, and what they do for each other (packets, system calls) is done together.
+const BUSY: usize = 64;
+/// So many do where more than those wait: of fewer a cache holds more.
+const FEW: usize = 24;
 /// Which turn is that of who waits longest.
 const OLDEST: u32 = 10;
 /// After which whoever waits is first.
@@ -31,6 +33,8 @@ pub(crate) struct Turns {
     state: Mutex<State>,
     /// As many as keep the processor busy.
     busy: usize,
+    /// The same, where more than that wait.
+    few: usize,
     most_waiting: usize,
     tasks: Tasks,
 }
@@ -68,11 +72,11 @@ impl Turns {
     /// As many as keep this processor busy, for which so many may wait.
     pub(crate) fn new(most_waiting: usize, tasks: Tasks) -> Arc<Self> {
         let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
-        Self::with(BUSY * cores, most_waiting, tasks)
+        Self::with((BUSY * cores, FEW * cores), most_waiting, tasks)
     }
 
-    fn with(busy: usize, most_waiting: usize, tasks: Tasks) -> Arc<Self> {
-        Arc::new(Self { state: Mutex::default(), busy, most_waiting, tasks })
+    fn with((busy, few): (usize, usize), most_waiting: usize, tasks: Tasks) -> Arc<Self> {
+        Arc::new(Self { state: Mutex::default(), busy, few, most_waiting, tasks })
     }
 
     /// A turn, now or in a moment.
@@ -82,7 +86,7 @@ impl Turns {
     pub(crate) async fn take(self: &Arc<Self>) -> Result<Turn, Problem> {
         {
             let mut state = self.state();
-            if state.working < self.busy {
+            if state.working < self.enough(state.waiting.len()) {
                 state.working += 1;
                 return Ok(Turn(Some(Arc::clone(self))));
             }
@@ -143,6 +147,11 @@ impl Turns {
         }
     }
 
+    /// How many are worked on at once while so many wait.
+    fn enough(&self, waiting: usize) -> usize {
+        if waiting > self.busy { self.few } else { self.busy }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -172,7 +181,7 @@ impl Drop for Turn {
         let Some(turns) = self.0.take() else { return };
         {
             let mut state = turns.state();
-            if state.working > turns.busy || state.waiting.is_empty() {
+            if state.waiting.is_empty() || state.working > turns.enough(state.waiting.len()) {
                 state.working -= 1;
                 return;
             }
@@ -195,7 +204,7 @@ mod tests {
     use super::*;
 
     fn turns(busy: usize, most_waiting: usize) -> Arc<Turns> {
-        Turns::with(busy, most_waiting, Tasks::new(Shutdown::new()))
+        Turns::with((busy, busy), most_waiting, Tasks::new(Shutdown::new()))
     }
 
     /// Polled by hand, so that nothing else runs.
@@ -253,6 +262,20 @@ mod tests {
         tokio::task::yield_now().await;
         let state = turns.state();
         assert_eq!((state.working, state.waiting.len(), state.watched), (0, 0, false));
+    }
+
+    #[tokio::test]
+    async fn fewer_are_worked_on_at_once_where_many_wait() {
+        let turns = Turns::with((3, 2), 99, Tasks::new(Shutdown::new()));
+        let mut working =
+            vec![turns.take().await.unwrap(), turns.take().await.unwrap(), turns.take().await.unwrap()];
+        let mut waiting = vec![waits!(turns), waits!(turns), waits!(turns), waits!(turns)];
+        // Four wait, so that the third turn is given up; three, and the next is passed on.
+        working.pop();
+        assert!(poll!(&mut waiting[3]).is_pending());
+        drop(waiting.remove(0));
+        working.pop();
+        assert!(poll!(&mut waiting[2]).is_ready());
     }
 
     #[tokio::test]
