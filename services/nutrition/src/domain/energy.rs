@@ -75,6 +75,12 @@ pub fn level_factor(species: Species, level: ActivityLevel) -> Option<f64> {
     }
 }
 
+/// Whether its owner's word alone decides how active a grown pet is. Of a dog that works it says which range, and its days where in that.
+pub(crate) fn is_stated(animal: &Animal, profile: &Profile) -> bool {
+    let works = animal.species == Species::Dog && profile.work.is_some();
+    !works && stated_factor(animal.species, profile.activity_level).is_some()
+}
+
 /// The factor of an activity that its owner stated. To lose weight is an aim, not an activity.
 pub(crate) fn stated_factor(species: Species, level: Option<ActivityLevel>) -> Option<f64> {
     let level = level.filter(|level| *level != ActivityLevel::WeightLoss)?;
@@ -231,8 +237,8 @@ impl Case<'_> {
     /// The weight to feed for, where it is to lose weight: only for the grown up above ideal.
     fn diet_kg(self) -> Option<f64> {
         let is_above = self.profile.body_condition_score? > IDEAL_SCORE;
-        // Absent while it grows, carries or nurses.
-        self.ideal.filter(|_| is_above)
+        // Absent while it grows, carries or nurses by its life stage, which its owner may have stated before it had young.
+        self.ideal.filter(|_| is_above && !self.stage.has_young)
     }
 
     /// Says that there is no diet where one is asked for, or would be due.
@@ -240,7 +246,8 @@ impl Case<'_> {
         let is_asked = self.profile.activity_level == Some(ActivityLevel::WeightLoss);
         let score = self.profile.body_condition_score;
         let is_due = score.is_some_and(|score| score > IDEAL_SCORE);
-        let why = match (self.stage.life_stage.is_maintenance(), score) {
+        let may_lose = self.stage.life_stage.is_maintenance() && !self.stage.has_young;
+        let why = match (may_lose, score) {
             (false, _) if is_asked || is_due => "while it grows, carries or nurses".to_owned(),
             (true, Some(score)) if is_asked && !is_due => format!("at a body condition of {score} of 9"),
             (true, None) if is_asked => "while its body condition is not known".to_owned(),

@@ -136,7 +136,7 @@ pub(crate) fn found(inputs: &Inputs) -> (Plan, Findings<'_>) {
     let kg = weight.map(|point| point.kg);
     let trend = weight::trend(&inputs.weights, profile.litter_date, &inputs.zone, inputs.now);
     let stage = stages::stage(animal, profile, kg, inputs.today);
-    let is_stated = energy::stated_factor(animal.species, profile.activity_level).is_some();
+    let is_stated = energy::is_stated(animal, profile);
     let activity = activity::measured(&inputs.days, &inputs.peers, is_stated, inputs.today);
     let ideal = weight::ideal(profile, stage.life_stage, kg);
 

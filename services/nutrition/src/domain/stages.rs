@@ -85,6 +85,8 @@ pub(crate) struct Stage {
     pub(crate) gestation_day: Option<i32>,
     /// The first week after birth is 1.
     pub(crate) lactation_week: Option<i32>,
+    /// By its dates it carries or nurses, whatever its owner says of its life stage.
+    pub(crate) has_young: bool,
     pub(crate) is_stated: bool,
     pub(crate) reasons: Vec<Reason>,
 }
@@ -125,6 +127,7 @@ pub(crate) fn stage(animal: &Animal, profile: &Profile, kg: Option<f64>, today: 
         under_four_months: animal.birth_date.map(four_months),
         gestation_day,
         lactation_week,
+        has_young: nurses || gestation_day.is_some(),
         is_stated: profile.life_stage.is_some(),
         reasons,
     }

@@ -6,7 +6,9 @@ use super::{TODAY, fed, food, grown, now, plan, weekly};
 use crate::domain::activity::{own_median, peer_group};
 use crate::domain::plan::found;
 use crate::domain::weight::trend;
-use crate::domain::{ActivityStatus, Inputs, LifeStage, Plan, Species, WeightPoint, Work, differs};
+use crate::domain::{
+    ActivityLevel, ActivityStatus, Inputs, LifeStage, Plan, Species, WeightPoint, Work, differs,
+};
 
 fn group(inputs: &Inputs) -> Option<String> {
     peer_group(&inputs.animal, &inputs.profile, &inputs.weights, now(), TODAY)
@@ -37,6 +39,39 @@ fn who_works_carries_or_nurses_is_nobodys_peer() {
     let mut unweighed = grown(Species::Dog, 20.0);
     unweighed.weights.clear();
     assert_eq!((group(&working), group(&nursing), group(&unweighed)), (None, None, None));
+}
+
+#[test]
+fn whoever_carries_or_nurses_by_its_dates_is_on_no_diet_whatever_stage_is_stated() {
+    let mut bitch = grown(Species::Dog, 20.0);
+    bitch.animal.neutered = Some(false);
+    bitch.profile.body_condition_score = Some(7);
+    bitch.profile.life_stage = Some(LifeStage::Adult);
+    assert!(plan(&bitch).weight_goal.is_some());
+    let back = |days: i64| Some(TODAY - Span::new().days(days));
+    for (mating_date, litter_date, day) in [(back(40), None, 40), (None, back(10), 10)] {
+        let mut bitch = bitch.clone();
+        (bitch.profile.mating_date, bitch.profile.litter_date) = (mating_date, litter_date);
+        let plan = plan(&bitch);
+        assert_eq!((plan.life_stage, plan.weight_goal), (LifeStage::Adult, None), "{day}");
+        let says = plan.reasons.iter().any(|reason| reason.text.contains("No plan to lose weight"));
+        assert!(says, "{:?}", plan.reasons);
+    }
+    bitch.profile.litter_date = back(100);
+    assert!(plan(&bitch).weight_goal.is_some(), "they are weaned");
+}
+
+#[test]
+fn what_is_measured_of_a_dog_that_works_is_told_whatever_level_is_stated() {
+    let mut dog = grown(Species::Dog, 20.0);
+    dog.profile.work = Some(Work::Moderate);
+    dog.profile.activity_level = Some(ActivityLevel::Working);
+    for day in dog.days.iter_mut().take(7) {
+        day.active_minutes = 90.0;
+    }
+    let plan = plan(&dog);
+    assert_eq!(plan.activity.status, ActivityStatus::Measured);
+    assert!(plan.reasons.iter().any(|reason| reason.text.starts_with("Measured: ")), "{:?}", plan.reasons);
 }
 
 #[test]
