@@ -126,6 +126,15 @@ async fn a_plan_follows_the_pets_weight_food_and_measured_activity() {
     }
     let weights = client.all(&format!("{at}/weights"), &owner.token, "weights").await;
     assert_eq!(weights.len(), 2, "{weights:?}");
+    // What was read is put back as it is, and says nothing new: not even of a weight that is not the last one any more.
+    let mut read = client.get(&format!("{at}/nutrition-profile"), &owner.token).await.good();
+    assert_eq!(read["weight_kg"], 21.5);
+    put(&client, &format!("{at}/nutrition-profile"), &owner.token, &read).await;
+    let (first, time) = (&weights[1]["weight_kg"], &weights[1]["measure_time"]);
+    (read["weight_kg"], read["weight_time"]) = (first.clone(), time.clone());
+    put(&client, &format!("{at}/nutrition-profile"), &owner.token, &read).await;
+    let after = client.all(&format!("{at}/weights"), &owner.token, "weights").await;
+    assert_eq!(after, weights);
     let profile = json!({"body_condition_score": 7, "activity_level": "WEIGHT_LOSS"});
     put(&client, &format!("{at}/nutrition-profile"), &owner.token, &profile).await;
     let third = plan().await;

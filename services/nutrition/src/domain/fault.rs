@@ -25,8 +25,10 @@ impl Fault {
     }
 
     /// Right for another animal.
+    pub(crate) const UNFIT: &str = "NOT_FOR_THIS_PET";
+
     pub(crate) fn unfit(field: impl Into<String>, reason: impl Into<String>) -> Self {
-        Self { field: field.into(), reason: reason.into(), code: "NOT_FOR_THIS_PET" }
+        Self { field: field.into(), reason: reason.into(), code: Self::UNFIT }
     }
 
     pub(crate) fn forbidden(field: impl Into<String>, reason: impl Into<String>) -> Self {

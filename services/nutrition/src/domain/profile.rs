@@ -118,8 +118,40 @@ impl Profile {
     /// Whether this can be said of that animal on that day of its own zone.
     ///
     /// # Errors
-    /// Each field that cannot.
-    pub fn suits(&self, animal: &Animal, today: Date) -> Result<(), Vec<Fault>> {
+    /// Each field that cannot, unless it only says again what was said before: that once suited, and days pass.
+    pub fn suits(&self, before: Option<&Self>, animal: &Animal, today: Date) -> Result<(), Vec<Fault>> {
+        let mut faults = self.unfit(animal, today);
+        if let Some(before) = before {
+            let neutered = |profile: &Self| profile.neutered.or(animal.neutered);
+            let same = neutered(before) == neutered(self);
+            faults.retain(|fault| {
+                !(self.repeats(before, &fault.field) && (same || fault.code != Fault::UNFIT))
+            });
+        }
+        if faults.is_empty() { Ok(()) } else { Err(faults) }
+    }
+
+    /// As it is to be kept: where it only repeats what the pet itself says of neutering, that is not its own word, and follows the pet.
+    #[must_use]
+    pub fn beside(self, before: Option<&Self>, animal: &Animal) -> Self {
+        let is_own = before.is_some_and(|before| before.neutered.is_some());
+        let neutered = self.neutered.filter(|_| is_own || self.neutered != animal.neutered);
+        Self { neutered, ..self }
+    }
+
+    fn repeats(&self, before: &Self, field: &str) -> bool {
+        match field {
+            "activity_level" => self.activity_level == before.activity_level,
+            "work" => self.work == before.work,
+            "mating_date" => self.mating_date == before.mating_date,
+            "litter_date" => self.litter_date == before.litter_date,
+            "litter_size" => self.litter_size == before.litter_size,
+            "life_stage" => self.life_stage == before.life_stage,
+            _ => false,
+        }
+    }
+
+    fn unfit(&self, animal: &Animal, today: Date) -> Vec<Fault> {
         let mut faults = Vec::new();
         if animal.species == Species::Cat {
             if self.activity_level == Some(ActivityLevel::Working) {
@@ -142,14 +174,15 @@ impl Profile {
             let said = said.into_iter().filter(|(_, is_said)| *is_said);
             faults.extend(said.map(|(field, _)| Fault::unfit(field, "is for females")));
         } else if self.neutered.or(animal.neutered) == Some(true) {
-            if self.mating_date.is_some() {
+            let oldest = today.saturating_sub(Span::new().days(MATING_AT_MOST_DAYS));
+            if self.mating_date.is_some_and(|mated| mated >= oldest) {
                 faults.push(Fault::unfit("mating_date", "a neutered pet cannot carry young"));
             }
             if self.life_stage == Some(LifeStage::Gestation) {
                 faults.push(Fault::unfit("life_stage", "a neutered pet cannot carry young"));
             }
         }
-        if faults.is_empty() { Ok(()) } else { Err(faults) }
+        faults
     }
 }
 

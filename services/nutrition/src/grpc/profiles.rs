@@ -1,5 +1,6 @@
 //! NutritionService: profiles.
 
+use jiff::Timestamp;
 use petty_chassis::ApiError;
 use petty_chassis::access::pet_not_found;
 use petty_chassis::grpc::gate::Call;
@@ -12,7 +13,7 @@ use super::fields::{Fields, refused};
 use super::foods::food_not_found;
 use super::weights::new_id;
 use super::{Grpc, convert};
-use crate::domain::{FoodChoice, Profile, ProfileChange};
+use crate::domain::{FoodChoice, Profile, ProfileChange, WeightPoint};
 use crate::planning::{Cause, Known};
 use crate::store::profiles::{self, Filled};
 use crate::store::weights::{self, Weight};
@@ -37,7 +38,9 @@ pub(super) async fn update(
     let mut fields = Fields::default();
     let change = convert::profile_input(&mut fields, request);
     let change = change.and_then(|input| fields.take(input.parse()));
+    let read_at = convert::time(&mut fields, "weight_time", request.weight_time);
     let ProfileChange { weight_kg, profile } = &fields.whole(change)?;
+    let read_at = read_at.flatten();
     let pet = call.pet().await?.pet_id;
     let account = call.claimed_caller()?.account_id();
     grpc.planner.know(&grpc.db, pet).await?;
@@ -45,8 +48,10 @@ pub(super) async fn update(
         .transaction("update_profile", |tx| async move {
             Grpc::lock(&tx, pet).await?;
             let known = grpc.planner.known(&tx, pet).await?.ok_or_else(pet_not_found)?;
-            profile.suits(&known.inputs.animal, known.inputs.today).map_err(refused)?;
             let before = known.filled.as_ref().map(|filled| &filled.profile);
+            let animal = &known.inputs.animal;
+            profile.suits(before, animal, known.inputs.today).map_err(refused)?;
+            let profile = &profile.clone().beside(before, animal);
             // Sent again, it changes nothing, and there is nothing to make anew.
             let mut changed = before != Some(profile);
             if changed {
@@ -55,7 +60,7 @@ pub(super) async fn update(
                 put(&tx, pet, profile, &known).await?;
             }
             if let Some(kg) = *weight_kg {
-                changed |= grpc.weighed(&tx, pet, kg, &known).await?;
+                changed |= grpc.weighed(&tx, pet, (kg, read_at), &known).await?;
             }
             if changed {
                 grpc.planner.replan(&tx, pet, Cause::ProfileChanged).await?;
@@ -66,11 +71,23 @@ pub(super) async fn update(
 }
 
 impl Grpc {
-    /// Notes a weight as of now. False where it is the last one, put back with the rest of the profile: nobody weighed the pet.
-    async fn weighed(&self, tx: &Tx, pet: PetId, kg: f64, known: &Known) -> Result<bool, ApiError> {
+    /// Notes a weight as of now. False where it is the last one, or the one of the time that it was read with, put back with the rest of
+    /// the profile: nobody weighed the pet.
+    async fn weighed(
+        &self,
+        tx: &Tx,
+        pet: PetId,
+        (kg, read_at): (f64, Option<Timestamp>),
+        known: &Known,
+    ) -> Result<bool, ApiError> {
         let last = weights::last(tx, pet).await?;
         let now = known.inputs.now;
         if last.as_ref().is_some_and(|last| last.kg.total_cmp(&kg).is_eq()) {
+            return Ok(false);
+        }
+        if let Some(at) = read_at
+            && weights::is_noted(tx, pet, WeightPoint { kg, at }).await?
+        {
             return Ok(false);
         }
         // It is the last one from now on, whatever the clocks of two replicas say.

@@ -52,6 +52,13 @@ pub(crate) async fn last(tx: &Tx, pet: PetId) -> Result<Option<Weight>, Error> {
     tx.query_opt(sql, &[&pet.0]).await?.map(|row| read(&row)).transpose()
 }
 
+/// Whether a pet was weighed so at that time.
+pub(crate) async fn is_noted(tx: &Tx, pet: PetId, point: WeightPoint) -> Result<bool, Error> {
+    let sql = "-- is_weight_noted\nSELECT 1 FROM weights
+               WHERE pet_id = $1 AND deleted_at IS NULL AND measured_at = $2 AND weight_kg = $3 LIMIT 1";
+    Ok(tx.query_opt(sql, &[&pet.0, &point.at, &point.kg]).await?.is_some())
+}
+
 /// The weights measured last, newest first.
 pub(crate) async fn newest(tx: &Tx, pet: PetId, limit: i64) -> Result<Vec<Weight>, Error> {
     let sql = "-- newest_weights\nSELECT weight_id, pet_id, weight_kg, measured_at, created_at FROM weights

@@ -192,6 +192,10 @@ proptest! {
     fn advice_is_in_order_and_each_code_comes_once_but_for_foods(inputs in inputs()) {
         let told = recommendations(&inputs);
         prop_assert!(told.windows(2).all(|pair| pair[0].severity >= pair[1].severity));
+        let documented = include_str!("../../../../../docs/api.md");
+        for found in &told {
+            prop_assert!(documented.contains(&format!("`{}`", found.code)), "docs/api.md has no {}", found.code);
+        }
         let mut codes: Vec<_> = told.iter().map(|found| found.code.clone()).collect();
         codes.sort();
         codes.dedup();

@@ -85,10 +85,10 @@ fn work_is_for_dogs_and_young_are_for_females() {
         work: Some(Work::Light),
         ..Profile::default()
     };
-    let faults = working.suits(&animal, TODAY).unwrap_err();
+    let faults = working.suits(None, &animal, TODAY).unwrap_err();
     assert_eq!(fields(&faults), [("activity_level", "NOT_FOR_THIS_PET"), ("work", "NOT_FOR_THIS_PET")]);
     animal.species = Species::Dog;
-    assert_eq!(working.suits(&animal, TODAY), Ok(()));
+    assert_eq!(working.suits(None, &animal, TODAY), Ok(()));
 
     let bearing = Profile {
         life_stage: Some(LifeStage::Gestation),
@@ -98,15 +98,15 @@ fn work_is_for_dogs_and_young_are_for_females() {
         ..Profile::default()
     };
     animal.sex = Some(Sex::Male);
-    let faults = bearing.suits(&animal, TODAY).unwrap_err();
+    let faults = bearing.suits(None, &animal, TODAY).unwrap_err();
     let named: Vec<_> = fields(&faults).into_iter().map(|(field, _)| field).collect();
     assert_eq!(named, ["mating_date", "litter_date", "litter_size", "life_stage"]);
     animal.sex = None;
-    let faults = bearing.suits(&animal, TODAY).unwrap_err();
+    let faults = bearing.suits(None, &animal, TODAY).unwrap_err();
     assert_eq!(fields(&faults), [("mating_date", "NOT_FOR_THIS_PET"), ("life_stage", "NOT_FOR_THIS_PET")]);
     // What the profile says of neutering wins.
     let said = Profile { neutered: Some(false), ..bearing };
-    assert_eq!(said.suits(&animal, TODAY), Ok(()));
+    assert_eq!(said.suits(None, &animal, TODAY), Ok(()));
 }
 
 #[test]
@@ -115,7 +115,7 @@ fn dates_of_young_are_neither_old_nor_in_the_future() {
     let since = |mated: i32, born: i32| {
         let mating_date = Some(TODAY - Span::new().days(mated));
         let litter_date = Some(TODAY - Span::new().days(born));
-        Profile { mating_date, litter_date, ..Profile::default() }.suits(&animal, TODAY)
+        Profile { mating_date, litter_date, ..Profile::default() }.suits(None, &animal, TODAY)
     };
     assert_eq!(since(80, 120), Ok(()));
     assert_eq!(since(0, 0), Ok(()));
@@ -142,4 +142,41 @@ fn weights_are_of_the_past_ten_years() {
     for kg in [0.0, 0.049, 150.1, f64::NAN, -4.0] {
         assert_eq!(fields(&weight(kg, None, now()).unwrap_err()), [("weight_kg", "OUT_OF_RANGE")], "{kg}");
     }
+}
+
+#[test]
+fn what_was_said_before_may_be_said_again_however_many_days_have_passed() {
+    let mut animal = crate::domain::Animal { neutered: None, ..grown(Species::Dog, 9.0).animal };
+    let before = Profile {
+        mating_date: Some(TODAY - Span::new().days(200)),
+        litter_date: Some(TODAY - Span::new().days(137)),
+        ..Profile::default()
+    };
+    let named = |profile: &Profile, animal: &crate::domain::Animal| {
+        let faults = profile.suits(Some(&before), animal, TODAY).err().unwrap_or_default();
+        faults.into_iter().map(|fault| fault.field).collect::<Vec<_>>()
+    };
+    assert_eq!(named(&before, &animal), Vec::<String>::new());
+    let moved = Profile { litter_date: Some(TODAY - Span::new().days(136)), ..before.clone() };
+    assert_eq!(named(&moved, &animal), ["litter_date"]);
+    // Spayed since.
+    animal.neutered = Some(true);
+    assert_eq!(named(&before, &animal), Vec::<String>::new());
+    let spayed = Profile { neutered: Some(true), ..before.clone() };
+    assert_eq!(named(&spayed, &animal), Vec::<String>::new());
+    // Or so it is said while it carries.
+    animal.neutered = None;
+    let before = Profile { mating_date: Some(TODAY), ..Profile::default() };
+    let spayed = Profile { neutered: Some(true), ..before.clone() };
+    assert!(spayed.suits(Some(&before), &animal, TODAY).is_err());
+}
+
+#[test]
+fn neutering_said_again_as_the_pet_says_it_is_not_the_profiles_own_word() {
+    let animal = crate::domain::Animal { neutered: Some(false), ..grown(Species::Dog, 9.0).animal };
+    let said = |neutered| Profile { neutered, ..Profile::default() };
+    let kept = |neutered, before: Option<bool>| said(neutered).beside(Some(&said(before)), &animal).neutered;
+    assert_eq!(said(Some(false)).beside(None, &animal).neutered, None);
+    assert_eq!((kept(Some(false), None), kept(Some(true), None), kept(None, None)), (None, Some(true), None));
+    assert_eq!((kept(Some(false), Some(false)), kept(Some(false), Some(true))), (Some(false), Some(false)));
 }
