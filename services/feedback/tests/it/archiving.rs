@@ -63,7 +63,7 @@ async fn a_line_says_what_was_told_and_said_and_of_whom_nothing() {
         "replaced_by": [],
         "verdict": "unsure",
         "actual_behavior": null,
-        "segment": {"readings": [{"timestamp": "2026-01-10T11:50:00Z", "heart_rate": 55.0}]},
+        "segment": {"readings": [{"timestamp": "2026-01-10T11:50:00Z", "heart_rate": 55}]},
         "said_at": "2026-01-10T11:59:00Z",
     });
     assert_eq!(lines, std::slice::from_ref(&expected));
@@ -84,7 +84,7 @@ async fn objects_with_segments_are_written_anew_once_less_of_those_is_archived()
     let request = wire::SubmitFeedbackRequest { segment, ..submission(&told, "positive") };
     bench.submit(account, request).await.unwrap();
     assert_eq!(bench.archive.round().await.unwrap(), written(1));
-    assert_eq!(bench.lines()[0]["segment"], json!({"heart_rate": 55.0}));
+    assert_eq!(bench.lines()[0]["segment"], json!({"heart_rate": 55}));
     // The next day, and so in another object: a word without a segment.
     bench.clock.set(at(24 * 3_600));
     let (_, other, theirs) = bench.told_pet(2).await;

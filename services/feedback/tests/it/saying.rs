@@ -171,6 +171,21 @@ async fn a_segment_of_64_kib_is_kept_as_it_came() {
 }
 
 #[tokio::test]
+async fn a_segment_is_as_large_as_it_came() {
+    let bench = Bench::new("segment_numbers").await;
+    let (_, account, told) = bench.told_pet(1).await;
+    // Of two bytes a number: as 1.0 each would be twice as many.
+    let levels = |count| wire::SubmitFeedbackRequest {
+        segment: value(json!(vec![1; count])),
+        ..submission(&told, "positive")
+    };
+    // [1,1,…,1] has a bracket more than commas at its ends.
+    bench.submit(account, levels(32_767)).await.unwrap();
+    let refused = bench.submit(account, levels(32_768)).await.unwrap_err();
+    assert_eq!(fields(&refused), ["segment"]);
+}
+
+#[tokio::test]
 async fn of_an_accounts_words_on_an_event_the_newest_counts() {
     let bench = Bench::new("newest").await;
     let (pet, account, told) = bench.told_pet(1).await;
