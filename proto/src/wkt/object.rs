@@ -90,7 +90,7 @@ mod tests {
 
     #[test]
     fn objects_and_arrays_come_back_and_nothing_else_is_one() {
-        let object = json!({ "a": [1, null, { "b": "c" }] });
+        let object = json!({ "a": [1.0, null, { "b": "c" }] });
         let read: Struct = from_value(object.clone()).unwrap();
         assert_eq!(Struct::decode(read.encode_to_vec().as_slice()).unwrap(), read);
         assert_eq!(to_value(&read).unwrap(), object);

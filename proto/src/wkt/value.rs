@@ -89,10 +89,7 @@ impl Serialize for Borrowed<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match &self.0.kind {
             None | Some(Kind::NullValue(_)) => serializer.serialize_unit(),
-            Some(Kind::NumberValue(number)) => match whole(*number) {
-                Some(whole) => serializer.serialize_i64(whole),
-                None => serializer.serialize_f64(*number),
-            },
+            Some(Kind::NumberValue(number)) => serializer.serialize_f64(*number),
             Some(Kind::StringValue(text)) => serializer.serialize_str(text),
             Some(Kind::BoolValue(truth)) => serializer.serialize_bool(*truth),
             Some(Kind::StructValue(object)) => {
@@ -111,15 +108,6 @@ impl Serialize for Borrowed<'_> {
             }
         }
     }
-}
-
-/// A number that is a whole one, as long as all of those are told apart, and is written as one: 55 came as 55, not as 55.0.
-fn whole(number: f64) -> Option<i64> {
-    const MOST: f64 = 9_007_199_254_740_992.0;
-    let is_whole =
-        number.fract() == 0.0 && number.abs() <= MOST && !(number == 0.0 && number.is_sign_negative());
-    #[expect(clippy::cast_possible_truncation, reason = "a whole number of at most 2^53")]
-    is_whole.then_some(number as i64)
 }
 
 impl<'de> Deserialize<'de> for Value {
@@ -217,8 +205,7 @@ mod tests {
             "\"a \\\"word\\\"\"",
             "[]",
             "{}",
-            "[1,-55,-0.0,9007199254740992,1e+300,0.5]",
-            r#"{"a":[1,{"b":null,"c":"d"}],"e":false}"#,
+            r#"{"a":[1.0,{"b":null,"c":"d"}],"e":false}"#,
         ] {
             let value: Value = serde_json::from_str(text).unwrap();
             assert_eq!(serde_json::to_string(&value).unwrap(), text);

@@ -130,7 +130,9 @@ fn actual_behavior(text: Option<&str>, verdict: Option<Verdict>) -> Result<Optio
 fn segment(segment: Option<&wkt::Value>) -> Result<Option<Value>, FieldError> {
     const FIELD: &str = "segment";
     let Some(segment) = segment.filter(|segment| !segment.is_null()) else { return Ok(None) };
-    let value = serde_json::to_value(segment).map_err(|_| FieldError::malformed(FIELD, "must be JSON"))?;
+    let mut value =
+        serde_json::to_value(segment).map_err(|_| FieldError::malformed(FIELD, "must be JSON"))?;
+    as_it_came(&mut value);
     if value.to_string().len() > LARGEST_SEGMENT {
         return Err(FieldError::out_of_range(FIELD, "must be at most 64 KiB as JSON"));
     }
@@ -138,6 +140,23 @@ fn segment(segment: Option<&wkt::Value>) -> Result<Option<Value>, FieldError> {
         return Err(FieldError::malformed(FIELD, "must hold no NUL characters"));
     }
     Ok(Some(value))
+}
+
+/// On its way every number was a double: 55 came as 55, not as 55.0. Up to 2^53 whole ones are told apart.
+fn as_it_came(value: &mut Value) {
+    const MOST: f64 = 9_007_199_254_740_992.0;
+    match value {
+        Value::Number(number) => {
+            let whole = number.as_f64().filter(|number| number.fract() == 0.0 && number.abs() <= MOST);
+            #[expect(clippy::cast_possible_truncation, reason = "a whole number of at most 2^53")]
+            if let Some(whole) = whole {
+                *value = Value::from(whole as i64);
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(as_it_came),
+        Value::Object(members) => members.values_mut().for_each(as_it_came),
+        Value::Null | Value::Bool(_) | Value::String(_) => {}
+    }
 }
 
 fn holds_nul(value: &Value) -> bool {
