@@ -113,6 +113,14 @@ impl Plan {
     pub fn kcal_per_day(&self) -> Option<f64> {
         self.energy.as_ref().map(|energy| energy.kcal_per_day)
     }
+
+    /// All of it that [`super::differs`] looks at, and nothing of what people call their foods.
+    #[must_use]
+    pub fn without_names(&self) -> Self {
+        let mut plan = Self { reasons: Vec::new(), ..self.clone() };
+        plan.portions.iter_mut().for_each(|portion| portion.name.clear());
+        plan
+    }
 }
 
 /// What the rules found on the way to a plan; recommendations are made of it too.

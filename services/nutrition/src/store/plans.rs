@@ -1,4 +1,6 @@
 //! The plans last told, and when each is due to be made anew. Written under the pet's lock.
+//!
+//! Invariant: nothing is kept of what accounts call their foods, which goes with them.
 
 use jiff::Timestamp;
 use petty_chassis::postgres::{Error, Tx};
@@ -36,7 +38,8 @@ pub(crate) async fn get(tx: &Tx, pet: PetId) -> Result<Option<Told>, Error> {
 
 /// Keeps what is told now.
 pub(crate) async fn put(tx: &Tx, pet: PetId, told: &Told, due_at: Timestamp) -> Result<(), Error> {
-    let snapshot = serde_json::to_value(&told.plan).map_err(|_| inconsistent(TABLE, "snapshot"))?;
+    let compared = told.plan.as_ref().map(Plan::without_names);
+    let snapshot = serde_json::to_value(&compared).map_err(|_| inconsistent(TABLE, "snapshot"))?;
     let sql = "-- put_plan\nINSERT INTO plans (pet_id, version, kcal_per_day, snapshot, updated_at, due_at)
                VALUES ($1, $2, $3, $4, $5, $6)
                ON CONFLICT (pet_id) DO UPDATE

@@ -155,6 +155,8 @@ async fn a_closed_account_leaves_no_food_and_others_pets_eat_on_without_its_name
     bench.grpc.delete_food(bench.request(closing, request)).await.unwrap();
     let eaten = bench.plan(owner, pet).await.portions;
     let before = bench.versions(pet).await.len();
+    let named = "-- names\nSELECT count(*) FROM plans WHERE snapshot::text LIKE '%Kibble%'";
+    assert_eq!(bench.count(named).await, 0, "what eats it no more would not be planned anew");
     let id = petty_chassis::types::PetId(closing.0);
     let erasing =
         bench.event(&topics::ACCOUNT_ERASING, id, 1, &AccountErasing { account_id: closing.to_string() });
