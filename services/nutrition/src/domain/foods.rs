@@ -165,6 +165,11 @@ impl FoodInput {
     /// # Errors
     /// Each field that cannot, by its path; `FORBIDDEN_FOOD` names an ingredient that poisons dogs and cats.
     pub fn parse(self) -> Result<NewFood, Vec<Fault>> {
+        self.parse_as_sent(|_| true)
+    }
+
+    /// The same, of a food of which only some percentages were sent.
+    fn parse_as_sent(self, is_sent: impl Fn(&str) -> bool) -> Result<NewFood, Vec<Fault>> {
         let mut faults = Vec::new();
         let name = self.name.trim().to_owned();
         if name.is_empty() {
@@ -191,7 +196,7 @@ impl FoodInput {
             ash_percent: self.ash_percent,
             ingredients,
         };
-        food.check_analysis(&mut faults);
+        food.check_analysis(&mut faults, is_sent);
         if faults.is_empty() { Ok(food) } else { Err(faults) }
     }
 }
@@ -228,6 +233,13 @@ impl FoodPatch {
             Some(kcal) => Some(kcal),
             None => food.label_kcal_per_100g,
         };
+        let sent = [
+            ("protein_percent", self.protein_percent),
+            ("fat_percent", self.fat_percent),
+            ("fibre_percent", self.fibre_percent),
+            ("moisture_percent", self.moisture_percent),
+            ("ash_percent", self.ash_percent),
+        ];
         let ingredients =
             if self.ingredients.is_empty() { food.ingredients.clone() } else { self.ingredients };
         let changed = FoodInput {
@@ -241,7 +253,7 @@ impl FoodPatch {
             ash_percent: self.ash_percent.or(food.ash_percent),
             ingredients,
         };
-        changed.parse()
+        changed.parse_as_sent(|field| sent.iter().any(|(name, percent)| *name == field && percent.is_some()))
     }
 }
 
@@ -267,7 +279,7 @@ impl NewFood {
         Some(PROTEIN_KCAL * protein + FAT_KCAL * fat + NFE_KCAL * nfe)
     }
 
-    fn check_analysis(&self, faults: &mut Vec<Fault>) {
+    fn check_analysis(&self, faults: &mut Vec<Fault>, is_sent: impl Fn(&str) -> bool) {
         let parts = [
             ("protein_percent", self.protein_percent),
             ("fat_percent", self.fat_percent),
@@ -287,7 +299,8 @@ impl NewFood {
         let sum: f64 = parts.iter().filter_map(|(_, percent)| *percent).sum();
         if sum > 100.0 + ROUNDING_PERCENT {
             let reason = format!("with the other parts makes {sum:.1} percent: more than 100");
-            let (field, _) = parts.iter().find(|(_, percent)| percent.is_some()).unwrap_or(&parts[0]);
+            let is_known = |(field, percent): &&(&str, Option<f64>)| percent.is_some() && is_sent(field);
+            let (field, _) = parts.iter().find(is_known).unwrap_or(&parts[0]);
             faults.push(Fault::out_of_range(*field, reason));
         }
         if self.label_kcal_per_100g.is_some() {

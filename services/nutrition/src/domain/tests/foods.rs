@@ -133,6 +133,10 @@ fn what_no_food_could_be_changed_to_is_refused_without_one() {
 #[test]
 fn a_patch_keeps_what_it_does_not_say() {
     let food = FoodInput { label_kcal_per_100g: Some(372.0), ..kibble() }.parse().unwrap();
+    // Of parts that make too much together the one that was sent is named.
+    let wet = FoodPatch { moisture_percent: Some(90.0), ..FoodPatch::default() };
+    let named: Vec<_> = wet.apply(&food).unwrap_err().into_iter().map(|fault| fault.field).collect();
+    assert_eq!(named, ["moisture_percent"]);
     let patch = FoodPatch { name: Some("New".into()), fat_percent: Some(16.0), ..FoodPatch::default() };
     let changed = patch.apply(&food).unwrap();
     assert_eq!(
