@@ -173,8 +173,12 @@ impl Archive {
                 Err(Trouble::Store(away)) => {
                     failures.add(1, &[]);
                     tracing::warn!(object.id = %leased.id, error = chain(&away), "an object of the archive cannot be written");
-                    let release = |tx| async move { objects::release(&tx, &leased).await };
-                    db.transaction("release_object", release).await?;
+                    // What took too long may still be under way, and come after what is written next: it has the rest of its lease to
+                    // end in.
+                    if !matches!(away, Away::Late) {
+                        let release = |tx| async move { objects::release(&tx, &leased).await };
+                        db.transaction("release_object", release).await?;
+                    }
                     failed.push(leased.id);
                     round.failed += 1;
                     round.failure = Some(chain(&away));
